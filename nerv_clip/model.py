@@ -1,0 +1,125 @@
+"""The network, in the order that data flows."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nerv_clip.config import Architecture
+from nerv_clip.encoder import build_encoder, pad_to
+from nerv_clip.encodings import build_encoding, embed_width
+from nerv_clip.layers import (
+    CellStem,
+    ClipHead,
+    DenseStem,
+    FrameTable,
+    RGBHead,
+    TemporalGrid,
+    UpBlock,
+)
+
+
+class Output(NamedTuple):
+    """What the network returns for B times.
+
+    ``frames`` (B, 3, H, W) in about [0, 1]; ``embedding`` (B, clip_dim), not normalised, None
+    without a CLIP head; ``features`` (B, C, h, w), what the stem was given: coordinate features,
+    and latents after them; ``seconds`` that decoding took.
+    """
+
+    frames: Tensor
+    embedding: Tensor | None
+    features: Tensor
+    seconds: float
+
+
+class NeRVClip(nn.Module):
+    """A clip as a network: time in, the frame and its CLIP embedding out.
+
+    ::
+
+        (x, y, t) ─► encoding (160) ─┐
+        t ─► temporal grids ─────────┼─► stem ─► up-blocks ─┬─► RGB head  ─► frame (3, H, W)
+        frame ─► encoder (optional) ─┘                      └─► CLIP head ─► embedding (512)
+
+    The up-blocks are HNeRV's (arXiv 2304.02633), the temporal grids FFNeRV's (2212.12294). The
+    encoder sees a frame in training only: decoding reads the train frames' latents from a table,
+    interpolated in t. ``--clip_input`` puts a table of true embeddings in the latents' place.
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        a = self.arch = arch
+        self.encoding = build_encoding(a.embed, a.frames, a.grid)
+        self.grids = nn.ModuleList(TemporalGrid(n, c, a.grid) for n, c in a.grids)
+        inside = embed_width(a.embed) + sum(c for _, c in a.grids)
+        self.encoder = self.table = None
+        if a.enc_strides:
+            self.encoder = build_encoder(
+                a.enc_strides, a.enc_dim, a.enc_blocks, a.enc_kernel, a.enc_conv_type, a.norm, a.act
+            )
+            self.table = FrameTable(a.table_steps, (a.enc_dim[1], *a.grid))
+            inside += a.enc_dim[1]
+        elif a.clip_input:
+            self.table = FrameTable(a.table_steps, (a.clip_input, 1, 1))
+            inside += a.clip_input
+        time_only = a.embed.startswith("pe")
+        self.stem = (
+            DenseStem(inside, a.widths[0], a.grid, a.act)
+            if time_only
+            else CellStem(inside, a.stem_width, a.widths[0], a.act)
+        )
+        self.blocks = nn.ModuleList(
+            UpBlock(a.conv_type, before, after, stride, kernel, a.blocks, a.norm, a.act)
+            for (before, after), stride, kernel in zip(
+                pairwise(a.widths), a.strides, a.kernels, strict=True
+            )
+        )
+        self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
+        self.tap = len(a.strides) if a.clip_tap is None else a.clip_tap
+        self.clip_head = ClipHead(a.widths[self.tap], a.clip_dim) if a.clip_dim else None
+
+    def forward(self, t: Tensor, side: Tensor | None = None) -> Output:
+        """Frames and embeddings at times ``t`` (B,) in [0, 1], float64.
+
+        ``side`` (B, C, h, w) are latents fresh from `encode`, in training; without it they are
+        read from the checkpoint's table.
+        """
+        features = self.features(t, side)
+        start = time.perf_counter()
+        x = self.stem(features)
+        embedding = self._embed(x, 0)
+        for i, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            embedding = self._embed(x, i) if embedding is None else embedding
+        frames = self.rgb_head(x)[..., : self.arch.height, : self.arch.width]
+        if frames.is_cuda and not self.training:
+            torch.cuda.synchronize()  # or the clock would stop before the work is done
+        return Output(frames, embedding, features, time.perf_counter() - start)
+
+    def embed(self, t: Tensor) -> Tensor:
+        """The embeddings (B, clip_dim) alone: nothing after the tapped up-block is computed."""
+        x = self.stem(self.features(t))
+        for block in self.blocks[: self.tap]:
+            x = block(x)
+        return self.clip_head(x)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (B, C, h, w) of true frames (B, 3, H, W) in [0, 1], of an encoder run."""
+        return self.encoder(pad_to(frames, self.arch.padded))
+
+    def features(self, t: Tensor, side: Tensor | None = None) -> Tensor:
+        """What the stem is given: (B, C, h, w)."""
+        parts = [] if self.encoding is None else [self.encoding(t)]
+        parts += [grid(t) for grid in self.grids]
+        if self.table is not None:
+            side = self.table(t) if side is None else side
+            parts.append(side.expand(-1, -1, *(self.arch.grid if parts else side.shape[2:])))
+        return torch.cat(parts, dim=1)
+
+    def _embed(self, x: Tensor, place: int) -> Tensor | None:
+        return self.clip_head(x) if self.clip_head is not None and place == self.tap else None
