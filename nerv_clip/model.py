@@ -103,14 +103,18 @@ class NeRVClip(nn.Module):
 
     def embed(self, t: Tensor) -> Tensor:
         """The embeddings (B, clip_dim) alone: nothing after the tapped up-block is computed."""
+        if self.clip_head is None:
+            raise TypeError("this network was trained without a CLIP head")
         x = self.stem(self.features(t))
         for block in self.blocks[: self.tap]:
             x = block(x)
-        return self.clip_head(x)
+        return self.clip_head(x)  # type: ignore[no-any-return]
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (B, C, h, w) of true frames (B, 3, H, W) in [0, 1], of an encoder run."""
-        return self.encoder(pad_to(frames, self.arch.padded))
+        if self.encoder is None:
+            raise TypeError("this network has no encoder")
+        return self.encoder(pad_to(frames, self.arch.padded))  # type: ignore[no-any-return]
 
     def features(self, t: Tensor, side: Tensor | None = None) -> Tensor:
         """What the stem is given: (B, C, h, w)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 
@@ -212,7 +212,7 @@ def _cost(
 
 def _check(config: ModelConfig) -> None:
     """Raise `InputError` for values that no network has."""
-    known = [
+    known: list[tuple[str, str, Collection[str]]] = [
         ("--act", config.act, ACTIVATIONS),
         ("--norm", config.norm, NORMS),
         ("--conv_type", config.conv_type[0], ("convnext", "conv", "pshuffel")),
