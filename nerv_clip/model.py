@@ -51,7 +51,7 @@ class NeRVClip(nn.Module):
     interpolated in t. ``--clip_input`` puts a table of true embeddings in the latents' place.
     """
 
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, arch: Architecture, with_encoder: bool = True) -> None:
         super().__init__()
         a = self.arch = arch
         self.encoding = build_encoding(a.embed, a.frames, a.grid)
@@ -59,9 +59,16 @@ class NeRVClip(nn.Module):
         inside = embed_width(a.embed) + sum(c for _, c in a.grids)
         self.encoder = self.table = None
         if a.enc_strides:
-            self.encoder = build_encoder(
-                a.enc_strides, a.enc_dim, a.enc_blocks, a.enc_kernel, a.enc_conv_type, a.norm, a.act
-            )
+            if with_encoder:
+                self.encoder = build_encoder(
+                    a.enc_strides,
+                    a.enc_dim,
+                    a.enc_blocks,
+                    a.enc_kernel,
+                    a.enc_conv_type,
+                    a.norm,
+                    a.act,
+                )
             self.table = FrameTable(a.table_steps, (a.enc_dim[1], *a.grid))
             inside += a.enc_dim[1]
         elif a.clip_input:

@@ -1,0 +1,84 @@
+"""Data-parallel training under ``torchrun``: who this process is, and averages over all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of one training; alone by default."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and prints."""
+        return self.rank == 0
+
+    def share(self, indices: list[int]) -> list[int]:
+        """This process's part of a step; the first are repeated where they don't divide."""
+        missing = -len(indices) % self.size
+        return (indices + (indices * missing)[:missing])[self.rank :: self.size]
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over the processes, in one message.
+
+        The networks are small: one message beats the overlap that DistributedDataParallel
+        offers, and a head that is not trained yet needs no special care.
+        """
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        self.average(flat)
+        sizes = [g.numel() for g in gradients]
+        for gradient, mean in zip(gradients, torch.split(flat, sizes), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def average(self, values: Tensor) -> None:
+        """Replace ``values`` by their mean over the processes."""
+        if self.size > 1:
+            dist.all_reduce(values)
+            values /= self.size
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so, so that all stop at the same step."""
+        if self.size == 1:
+            return flag
+        value = torch.tensor(float(flag), device=self.device())
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return bool(value.item())
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def device(self) -> str:
+        """Where messages must lie: on the GPU for NCCL."""
+        return f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"
+
+
+@contextmanager
+def workers(device: str) -> Iterator[Workers]:
+    """Join the group that ``torchrun`` announces in the environment, or be alone."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Workers()
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield Workers(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,204 @@
+"""The run directory: what training writes and everything else reads."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+import torch
+
+from nerv_clip.config import Architecture
+from nerv_clip.errors import InputError
+from nerv_clip.model import NeRVClip
+
+PACKAGES = ("torch", "open_clip_torch", "numpy", "av", "nerv_clip")
+
+
+def run_path(outf: str) -> Path:
+    """``NAME`` means ``output/NAME``; a value with a path separator is used as it stands."""
+    return Path(outf) if os.sep in outf else Path("output") / outf
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its name once the block is through.
+
+    A full disk or a missing permission becomes one `InputError`; the old file stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: Exception) -> Exception:
+    text = str(error)
+    if isinstance(error, OSError) or "PytorchStreamWriter" in text or "write" in text:
+        reason = getattr(error, "strerror", None) or "the disk took no more (is it full?)"
+        return InputError(f"cannot write {path}: {reason}; free some room or choose another --outf")
+    return error
+
+
+def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values under a temporary name, then rename."""
+    with written(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(content), file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint with ``weights_only=True``, on the CPU.
+
+    Raises `InputError` where the file is missing, damaged, or none of ours.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint at {path}: train a run first") from None
+    except Exception as error:  # torch raises a dozen types for a damaged file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
+        raise InputError(f"{path} is damaged or no checkpoint ({reason[:80]})") from None
+    if not isinstance(content, dict) or "architecture" not in content:
+        raise InputError(f"{path} is a PyTorch file, but not a checkpoint of this program")
+    return content
+
+
+def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any]) -> None:
+    """Write all that decoding needs and no more: the encoder, if any, stays behind."""
+    weights = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")}
+    save_checkpoint({"architecture": model.arch.plain(), "weights": weights, **about}, path)
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
+    """A freshly built network with the weights of ``model_best.pth``, in evaluation mode.
+
+    It has no encoder: what a frame looked like cannot reach it.
+    """
+    content = load_checkpoint(path)
+    arch = Architecture.from_plain(content["architecture"])
+    model = NeRVClip(arch, with_encoder=False)
+    try:
+        model.load_state_dict(content["weights"])
+    except (RuntimeError, KeyError):
+        raise InputError(
+            f"{path}: its weights do not fit its architecture; train it again"
+        ) from None
+    return model.to(device).eval()
+
+
+class Run:
+    """Paths of one run, and the files that are small enough to read whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "model_best.pth"
+        self.latest = path / "model_latest.pth"
+        self.config = path / "config.json"
+        self.history = path / "history.csv"
+        self.per_frame = path / "clip_similarity_per_frame.csv"
+        self.metrics = path / "metrics.json"
+        self.true = path / "true.npy"
+        self.predicted = path / "predicted.npy"
+        self.baselines = path / "baselines.npz"
+        self.comparison = path / "comparison.mp4"
+        self.tensorboard = path / "logs" / "tensorboard"
+
+    def create(self, overwrite: bool = False) -> None:
+        """Make the directory; ``overwrite`` empties it first (it must be a run, or empty)."""
+        if overwrite and self.path.exists():
+            if any(self.path.iterdir()) and not self.config.exists():
+                raise InputError(
+                    f"--overwrite: {self.path} holds files but no run; choose another --outf"
+                )
+            for item in self.path.iterdir():
+                if item.name != ".lock":
+                    shutil.rmtree(item) if item.is_dir() else item.unlink()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make {self.path}: {error.strerror}; choose another --outf"
+            ) from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory; a second training is refused. The lock dies with its process."""
+        try:
+            file: IO[str] = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise InputError(
+                f"cannot write into {self.path}: {error.strerror}; choose another --outf"
+            ) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"another training is writing {self.path}: wait for it or choose another --outf"
+                ) from None
+            yield
+
+    def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        """One readable JSON file, atomically."""
+        with written(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """The content of ``config.json``; raises `InputError` where there is none to read."""
+        try:
+            return dict(json.loads(self.config.read_text()))
+        except FileNotFoundError:
+            raise InputError(f"{self.path} is no run: it has no config.json") from None
+        except ValueError:
+            raise InputError(f"{self.config} is damaged: it is not JSON") from None
+
+    def append_history(self, row: Mapping[str, Any]) -> None:
+        """Add an evaluation; rows of the same or a later epoch (of a lost future) are dropped."""
+        rows = pd.DataFrame([row])
+        if self.history.exists():
+            old = pd.read_csv(self.history)
+            rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
+        with written(self.history) as temporary:
+            rows.to_csv(temporary, index=False)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that figures depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def git_commit() -> str:
+    """The commit of this program's checkout, with ``+`` where files differ; empty outside one."""
+    folder = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.stdout.strip()
