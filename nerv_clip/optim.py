@@ -72,7 +72,7 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     A quintic Newton–Schulz iteration with the coefficients of Muon: singular values land in
     about [0.7, 1.2], which is near enough for an update.
     """
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(steps):

@@ -205,9 +205,7 @@ def _cost(
         covers = grid[0] * scale >= height and grid[1] * scale >= width
         return grid[0] * grid[1] * scale**2 / (height * width) if covers else math.inf
     waste = rows * columns * scale**2 / (height * width) - 1
-    early = sum(
-        math.ldexp(math.log2(s), -i) for i, s in enumerate(reversed(strides))
-    )  # late = costly
+    late = sum(math.ldexp(math.log2(s), -i) for i, s in enumerate(reversed(strides)))  # slow
     quarter = 0.1 if (head == 4) != (height * width > 500_000) else 0.0
     return 2 * waste + 0.2 * abs(math.log2(rows * columns / CELLS)) + 0.02 * late + quarter
 
