@@ -1,0 +1,204 @@
+"""Evaluation: what the shipped file decodes to, scored against the clip."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from nerv_clip.clip_encoder import ClipEncoder
+from nerv_clip.coordinates import Split, frame_time
+from nerv_clip.metrics import cosine, ms_ssim, ms_ssim_scales, psnr
+from nerv_clip.model import NeRVClip
+from nerv_clip.run import Run, load_model, written
+from nerv_clip.video import Clip
+
+Notice = Callable[[int], None]  # told how many frames were done
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one checkpoint on its clip.
+
+    ``per_frame`` has the columns of ``clip_similarity_per_frame.csv``; ``summary`` is
+    ``metrics.json``; ``predicted`` (T, dim) are the CLIP head's embeddings, None without one;
+    ``reconstructed`` and ``blended`` (T, dim) the teacher's of the decoded frames and of the
+    blends of the neighbouring train frames, None where no teacher was given.
+    """
+
+    per_frame: pd.DataFrame
+    summary: dict[str, Any]
+    predicted: Tensor | None
+    reconstructed: Tensor | None
+    blended: Tensor | None
+
+
+@torch.no_grad()
+def decode(
+    model: NeRVClip, indices: list[int], batch: int = 1
+) -> Iterator[tuple[list[int], Tensor, Tensor | None, float]]:
+    """Decode frames: yields (indices, frames (b, 3, H, W) in [0, 1], embeddings, seconds)."""
+    device = next(model.parameters()).device
+    for start in range(0, len(indices), batch):
+        chunk = indices[start : start + batch]
+        t = torch.tensor([frame_time(i, model.arch.frames) for i in chunk], dtype=torch.float64)
+        begin = time.perf_counter()
+        output = model(t.to(device))
+        if output.frames.is_cuda:
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - begin
+        yield chunk, output.frames.float().clamp(0, 1), output.embedding, seconds
+
+
+def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
+    """The neighbouring train frames of a frame, itself left out, with weights linear in t.
+
+    At an end the one neighbour has all the weight; empty where there is no other train frame.
+
+    >>> blend_weights(3, [2, 6])
+    [(2, 0.75), (6, 0.25)]
+    >>> blend_weights(0, [0, 1])
+    [(1, 1.0)]
+    """
+    before = max((i for i in train if i < index), default=None)
+    after = min((i for i in train if i > index), default=None)
+    if before is None or after is None:
+        return [(i, 1.0) for i in (before, after) if i is not None]
+    share = (index - before) / (after - before)
+    return [(before, 1 - share), (after, share)]
+
+
+def blend(clip: Clip, index: int, train: list[int], device: torch.device) -> Tensor | None:
+    """The blend of a frame's neighbouring train frames, (1, 3, H, W) in [0, 1], or None."""
+    parts = blend_weights(index, train)
+    if not parts:
+        return None
+    frames = clip.read([i for i, _ in parts]).to(device).float() / 255
+    weights = torch.tensor([w for _, w in parts], device=device).view(-1, 1, 1, 1)
+    return (weights * frames).sum(0, keepdim=True)
+
+
+def evaluate(
+    checkpoint: Path,
+    clip: Clip,
+    split: list[Split],
+    *,
+    true_embeddings: Tensor | None = None,
+    teacher: ClipEncoder | None = None,
+    device: torch.device | str = "cpu",
+    notice: Notice = lambda done: None,
+) -> Evaluation:
+    """Decode every frame from the checkpoint alone, in a freshly built network, and score it.
+
+    ``true_embeddings`` (T, dim) are needed for CLIP figures of a CLIP head. With a ``teacher``
+    its embeddings of the reconstructions and of the blends are computed as well (slow). Figures
+    of a split that holds no frame are None, never 0.
+    """
+    model = load_model(checkpoint, device)
+    place = torch.device(device)
+    train = [i for i, name in enumerate(split) if name == "train"]
+    rows: list[dict[str, Any]] = []
+    embeddings: list[Tensor] = []
+    reconstructed: list[Tensor] = []
+    blended: list[Tensor] = []
+    seconds = 0.0
+    next(iter(decode(model, [0])))  # the first pass pays for set-up, which is not decoding
+    for chunk, frames, embedding, spent in decode(model, list(range(len(clip)))):
+        index = chunk[0]
+        seconds += spent
+        target = clip.read(chunk).to(place).float() / 255
+        row = _frame_row(index, split, frames, target)
+        mixed = blend(clip, index, train, place)
+        if mixed is not None and (split[index] == "val" or teacher is not None):
+            row["blend_psnr"] = psnr(mixed, target).item()
+        if embedding is not None:
+            embeddings.append(embedding.float().cpu())
+        if teacher is not None:
+            reconstructed.append(teacher.images(frames).cpu())
+            blended.append(teacher.images(mixed if mixed is not None else frames).cpu())
+        rows.append(row)
+        notice(1)
+    predicted = torch.cat(embeddings) if embeddings else None
+    rebuilt = torch.cat(reconstructed) if reconstructed else None
+    table = _with_similarity(pd.DataFrame(rows), predicted, rebuilt, true_embeddings)
+    summary = _summary(table, model, checkpoint, len(clip) / max(seconds, 1e-9))
+    return Evaluation(table, summary, predicted, rebuilt, torch.cat(blended) if blended else None)
+
+
+def _frame_row(index: int, split: list[Split], frames: Tensor, target: Tensor) -> dict[str, Any]:
+    return {
+        "frame": index,
+        "t": frame_time(index, len(split)),
+        "split": split[index],
+        "psnr": psnr(frames, target).item(),
+        "ms_ssim": ms_ssim(frames, target).item(),
+    }
+
+
+def _with_similarity(
+    table: pd.DataFrame, predicted: Tensor | None, rebuilt: Tensor | None, true: Tensor | None
+) -> pd.DataFrame:
+    """Add the cosines of predicted, and of reconstructions', embeddings with the true ones."""
+    for column, values in (("clip_similarity", predicted), ("teacher_similarity", rebuilt)):
+        known = values is not None and true is not None
+        table[column] = cosine(values, true.cpu()).numpy() if known else float("nan")
+    if "blend_psnr" not in table:
+        table["blend_psnr"] = float("nan")
+    order = ["frame", "t", "split", "psnr", "ms_ssim", "clip_similarity"]
+    return table[[*order, "teacher_similarity", "blend_psnr"]]
+
+
+def _summary(table: pd.DataFrame, model: NeRVClip, checkpoint: Path, fps: float) -> dict[str, Any]:
+    arch = model.arch
+    size = checkpoint.stat().st_size
+    groups = {
+        "all": table,
+        "train": table[table["split"] == "train"],
+        "val": table[table["split"] == "val"],
+    }
+    figures = {
+        name: {
+            column: _mean(rows[column])
+            for column in ("psnr", "ms_ssim", "clip_similarity", "teacher_similarity")
+        }
+        for name, rows in groups.items()
+    }
+    figures["val"]["blend_psnr"] = _mean(groups["val"]["blend_psnr"])
+    return {
+        **figures,
+        "frames": {name: len(rows) for name, rows in groups.items()},
+        "ms_ssim_scales": ms_ssim_scales(arch.height, arch.width),
+        "bytes": size,
+        "bpp": 8 * size / (arch.frames * arch.height * arch.width),
+        "decoded_fps": fps,
+    }
+
+
+def _mean(values: pd.Series[float]) -> float | None:
+    mean = values.mean()
+    return None if pd.isna(mean) else float(mean)
+
+
+def write_evaluation(run: Run, evaluation: Evaluation, true_embeddings: Tensor | None) -> None:
+    """Write the per-frame CSV, ``metrics.json`` and the embeddings into the run directory."""
+    with written(run.per_frame) as temporary:
+        evaluation.per_frame.to_csv(temporary, index=False)
+    run.write_json(run.metrics, evaluation.summary)
+    for path, values in ((run.true, true_embeddings), (run.predicted, evaluation.predicted)):
+        if values is not None:
+            with written(path) as temporary, temporary.open("wb") as file:
+                np.save(file, values.cpu().numpy().astype(np.float16))
+    if evaluation.reconstructed is not None and evaluation.blended is not None:
+        with written(run.baselines) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                reconstruction=evaluation.reconstructed.numpy().astype(np.float16),
+                blend=evaluation.blended.numpy().astype(np.float16),
+            )
