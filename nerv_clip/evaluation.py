@@ -15,12 +15,13 @@ from torch import Tensor
 
 from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.coordinates import Split, frame_time
+from nerv_clip.files import written
 from nerv_clip.metrics import cosine, ms_ssim, ms_ssim_scales, psnr
 from nerv_clip.model import NeRVClip
-from nerv_clip.run import Run, load_model, written
+from nerv_clip.run import Run, load_model
 from nerv_clip.video import Clip
 
-Notice = Callable[[int], None]  # told how many frames were done
+Notice = Callable[[int], object]  # told how many frames were done
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def evaluate(
             embeddings.append(embedding.float().cpu())
         if teacher is not None:
             reconstructed.append(teacher.images(frames).cpu())
-            blended.append(teacher.images(mixed if mixed is not None else frames).cpu())
+            nothing = torch.full((1, teacher.dim), float("nan"))  # a clip of one train frame
+            blended.append(nothing if mixed is None else teacher.images(mixed).cpu())
         rows.append(row)
         notice(1)
     predicted = torch.cat(embeddings) if embeddings else None
@@ -147,8 +149,9 @@ def _with_similarity(
 ) -> pd.DataFrame:
     """Add the cosines of predicted, and of reconstructions', embeddings with the true ones."""
     for column, values in (("clip_similarity", predicted), ("teacher_similarity", rebuilt)):
-        known = values is not None and true is not None
-        table[column] = cosine(values, true.cpu()).numpy() if known else float("nan")
+        table[column] = float("nan")
+        if values is not None and true is not None:
+            table[column] = cosine(values, true.cpu()).numpy()
     if "blend_psnr" not in table:
         table["blend_psnr"] = float("nan")
     order = ["frame", "t", "split", "psnr", "ms_ssim", "clip_similarity"]

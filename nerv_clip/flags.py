@@ -18,7 +18,7 @@ from nerv_clip.coordinates import parse_split
 from nerv_clip.errors import InputError
 from nerv_clip.losses import PIXEL_LOSSES
 from nerv_clip.optim import OPTIMISERS, learning_rate
-from nerv_clip.run import run_path
+from nerv_clip.run import Run, run_path
 from nerv_clip.video import ClipSpec, parse_size
 
 # What a preset changes; a flag that is given wins over it.
@@ -34,6 +34,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema": 0.0,
     },
     "nerv": {"embed": "pe_1.25_80", "lr": 1e-3, "optim": "adam", "ema": 0.0},
+}
+
+
+# The flags whose name is not that of the config's field.
+FLAG_OF = {
+    "clip": "--data_path, its crop, size or range",
+    "teacher": "--clip_model or --clip_pretrained",
+    "network": "the network (solved by another version)",
+    "processes": "--nproc_per_node",
+    "batch": "--batchSize",
+    "seed": "--manualSeed",
+    "grid": "--fc_hw",
+    "grids": "--t_grids",
 }
 
 
@@ -80,8 +93,10 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: list[str]) -> Options:
     """Flags to `Options`; raises `InputError` for an unknown flag or a value out of range."""
     parser = build_parser()
-    preset = PRESETS[parser.parse_known_args(argv)[0].preset]
-    parser.set_defaults(**preset)
+    first = parser.parse_args(argv)
+    parser.set_defaults(**PRESETS[first.preset])
+    if first.eval_only:
+        parser.set_defaults(**_flags_of_run(_run_of(first)))
     args = parser.parse_args(argv)
     model, train = _model_config(args), _train_config(args)
     train.check(model.predict_clip)
@@ -89,8 +104,7 @@ def parse(argv: list[str]) -> Options:
     learning_rate(train.lr_type)
     if args.clip_tap is not None and not args.predict_clip:
         raise InputError("--clip_tap places the CLIP head: it needs --predict_clip")
-    run = run_path("debug" if args.debug and args.outf is None else args.outf or _name(args))
-    run = run.with_name(run.name + args.suffix) if args.suffix else run
+    run = _run_of(args)
     return Options(
         data=ClipSpec(
             path=Path(args.data_path),
@@ -121,8 +135,20 @@ def parse(argv: list[str]) -> Options:
     )
 
 
-def _name(args: argparse.Namespace) -> str:
-    return Path(args.data_path).stem or "run"
+def _run_of(args: argparse.Namespace) -> Path:
+    name = "debug" if args.debug and args.outf is None else args.outf
+    run = run_path(name or Path(args.data_path).resolve().stem or "run")
+    return run.with_name(run.name + args.suffix) if args.suffix else run
+
+
+def _flags_of_run(path: Path) -> dict[str, Any]:
+    """What an evaluation need not repeat: the flags of the training that wrote the run."""
+    run = Run(path)
+    if not run.config.exists():
+        return {}
+    passing = ("weight", "overwrite", "eval_only", "device", "dump_images", "dump_videos", "outf")
+    flags: dict[str, Any] = run.read_config()["flags"]
+    return {name: value for name, value in flags.items() if name not in passing}
 
 
 def _at_least(flag: str, value: float, low: float) -> float:
@@ -336,4 +362,6 @@ def main_guard(main: Callable[[list[str]], None]) -> NoReturn:
     except InputError as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(0)

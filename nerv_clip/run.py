@@ -18,6 +18,7 @@ import torch
 
 from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
+from nerv_clip.files import cannot_write, written
 from nerv_clip.model import NeRVClip
 
 PACKAGES = ("torch", "open_clip_torch", "numpy", "av", "nerv_clip")
@@ -26,30 +27,6 @@ PACKAGES = ("torch", "open_clip_torch", "numpy", "av", "nerv_clip")
 def run_path(outf: str) -> Path:
     """``NAME`` means ``output/NAME``; a value with a path separator is used as it stands."""
     return Path(outf) if os.sep in outf else Path("output") / outf
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name once the block is through.
-
-    A full disk or a missing permission becomes one `InputError`; the old file stays.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _cannot_write(path: Path, error: Exception) -> Exception:
-    text = str(error)
-    if isinstance(error, OSError) or "PytorchStreamWriter" in text or "write" in text:
-        reason = getattr(error, "strerror", None) or "the disk took no more (is it full?)"
-        return InputError(f"cannot write {path}: {reason}; free some room or choose another --outf")
-    return error
 
 
 def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
@@ -117,22 +94,23 @@ class Run:
         self.comparison = path / "comparison.mp4"
         self.tensorboard = path / "logs" / "tensorboard"
 
-    def create(self, overwrite: bool = False) -> None:
-        """Make the directory; ``overwrite`` empties it first (it must be a run, or empty)."""
-        if overwrite and self.path.exists():
-            if any(self.path.iterdir()) and not self.config.exists():
-                raise InputError(
-                    f"--overwrite: {self.path} holds files but no run; choose another --outf"
-                )
-            for item in self.path.iterdir():
-                if item.name != ".lock":
-                    shutil.rmtree(item) if item.is_dir() else item.unlink()
+    def create(self) -> None:
+        """Make the directory; raises `InputError` where it holds files but no run."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            strangers = any(not item.name.startswith(".") for item in self.path.iterdir())
         except OSError as error:
-            raise InputError(
-                f"cannot make {self.path}: {error.strerror}; choose another --outf"
-            ) from None
+            raise cannot_write(self.path, error) from None
+        if strangers and not self.config.exists():
+            raise InputError(f"{self.path} holds files but no run: choose another --outf")
+
+    def clear(self, everything: bool) -> None:
+        """Remove an earlier run's files, or, of `everything`, all but the lock."""
+        own = {p for p in vars(self).values() if isinstance(p, Path)} - {self.path}
+        own = {self.path / p.relative_to(self.path).parts[0] for p in own}
+        for item in self.path.iterdir():
+            if item.name != ".lock" and (everything or item in own):
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -140,9 +118,7 @@ class Run:
         try:
             file: IO[str] = (self.path / ".lock").open("w")
         except OSError as error:
-            raise InputError(
-                f"cannot write into {self.path}: {error.strerror}; choose another --outf"
-            ) from None
+            raise cannot_write(self.path, error) from None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import time
+import json
+import resource
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,12 @@ import torch
 from torch import Tensor
 
 from nerv_clip.clip_encoder import ClipEncoder, check_dim, embed_clip, load_clip_encoder
-from nerv_clip.config import Architecture
+from nerv_clip.config import Architecture, ModelConfig
 from nerv_clip.coordinates import Split, split_frames
 from nerv_clip.distributed import Workers, workers
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import Evaluation, decode, evaluate, write_evaluation
-from nerv_clip.flags import Options
+from nerv_clip.flags import FLAG_OF, Options
 from nerv_clip.losses import check_loss_fits
 from nerv_clip.model import NeRVClip
 from nerv_clip.run import (
@@ -31,8 +34,20 @@ from nerv_clip.run import (
 )
 from nerv_clip.sizing import decoder_parameters, solve
 from nerv_clip.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
-from nerv_clip.training import Trainer
-from nerv_clip.video import Clip, load_clip, write_comparison, write_image, write_video
+from nerv_clip.training import EpochResult, Trainer
+from nerv_clip.video import Clip, load_clip
+from nerv_clip.video_writer import write_comparison, write_image, write_video
+
+
+def run_session(options: Options) -> bool:
+    """Train, or evaluate, as the options say; False if it was interrupted and can go on."""
+    device = resolve_device(options.device)
+    with workers(device) as group:
+        session = Session(options, group, device)
+        session.run.create()
+        group.wait()
+        with session.run.locked() if group.first else nullcontext():
+            return session.evaluate_only() if options.eval_only else session.train()
 
 
 def resolve_device(name: str) -> str:
@@ -52,51 +67,258 @@ class Session:
         self.clip: Clip = load_clip(
             options.data, cache_gb=options.cache_gb, device=device, progress=group.first
         )
-        self.split = split_frames(len(self.clip), options.split, options.shuffle)
+        self.split: list[Split] = split_frames(len(self.clip), options.split, options.shuffle)
+        if "val" not in self.split:
+            self.terminal.say(
+                f"--data_split {options.split} holds out no frame: val figures stay empty"
+            )
+        _check_best_metric(options.train.best_metric, options.model, self.split)
         check_loss_fits(options.train.loss, self.clip.height, self.clip.width)
-        self.arch: Architecture = solve(
-            options.model,
+        self.teacher, self.true = self._load_teacher()
+        self.best: tuple[bool, float] | None = None  # after the warm-up?, score of model_best.pth
+
+    def _load_teacher(self) -> tuple[ClipEncoder | None, Tensor | None]:
+        if self.options.teacher is None:
+            return None, None
+        teacher = load_clip_encoder(*self.options.teacher, device=self.device)
+        if self.options.model.predict_clip or self.options.model.clip_input:
+            check_dim(teacher, self.options.model.clip_dim)
+        return teacher, embed_clip(teacher, self.clip, progress=self.group.first)
+
+    # --- training ---------------------------------------------------------------------------
+
+    def train(self) -> bool:
+        """Train to the last epoch, or to an interruption (False), and write the run directory."""
+        arch = solve(
+            self.options.model,
             len(self.clip),
             self.split.count("train"),
             self.clip.height,
             self.clip.width,
         )
-        self.teacher: ClipEncoder | None = None
-        self.true: Tensor | None = None
+        state = self._state_to_resume(arch)
+        torch.manual_seed(self.options.train.seed)
+        model = NeRVClip(arch)
+        if self.options.weight is not None and state is None:
+            _start_from(model, self.options.weight)
+        trainer = Trainer(
+            model.to(self.device),
+            self.clip,
+            self.split,
+            self.options.train,
+            self.true,
+            self.group,
+            max_steps=10 if self.options.debug else None,
+        )
+        if state is None:
+            self._begin(arch)
+        else:
+            trainer.restore(state)
+            self.best = state["best"]
+            self.terminal.say(f"going on in epoch {trainer.epoch + 1}, step {trainer.step + 1}")
+        if trainer.epoch < self.options.train.epochs:
+            self._announce(trainer)
+            if not self._fit(trainer):
+                return False
+        if self.group.first:
+            self._finish()
+        self.group.wait()
+        return True
 
-    def load_teacher(self) -> None:
-        """Load the teacher that the flags ask for and embed the clip with it."""
-        if self.options.teacher is None:
-            return
-        name, pretrained = self.options.teacher
-        self.teacher = load_clip_encoder(name, pretrained, device=self.device)
-        if self.options.model.predict_clip or self.options.model.clip_input:
-            check_dim(self.teacher, self.options.model.clip_dim)
-        self.true = embed_clip(self.teacher, self.clip, progress=self.group.first)
+    def _state_to_resume(self, arch: Architecture) -> dict[str, Any] | None:
+        fresh = self.options.overwrite or not self.options.resume
+        if fresh or not self.run.latest.exists():
+            return None
+        self._check_identity(self.run.read_config()["identity"], self._identity(arch))
+        return load_checkpoint(self.run.latest)
 
-    def identity(self) -> dict[str, Any]:
-        """What a resume must share with the run: the clip, the network, the schedule."""
-        return {
+    def _begin(self, arch: Architecture) -> None:
+        """Empty the directory of an earlier run, and say what this one is."""
+        self.group.wait()
+        if self.group.first:
+            self.run.clear(everything=self.options.overwrite)
+            self.run.write_json(self.run.config, self._config(arch))
+        self.group.wait()
+
+    def _announce(self, trainer: Trainer) -> None:
+        """Parameters, memory and time, measured by a trial step on a copy."""
+        seconds = trainer.trial()
+        left = self.options.train.epochs - trainer.epoch
+        model = trainer.model
+        parts = [f"{decoder_parameters(model) / 1e6:.4f} M parameters"]
+        if model.clip_head is not None:
+            head = sum(p.numel() for p in model.clip_head.parameters())
+            parts.append(f"{head / 1e6:.4f} M in the CLIP head")
+        parts.append(f"{_peak_gib(self.device):.1f} GiB of memory")
+        parts.append(
+            f"about {_duration(seconds * trainer.steps * left)} for {left} epochs of "
+            f"{trainer.steps} steps"
+        )
+        a = model.arch
+        self.terminal.say(
+            f"{len(self.clip)} frames of {a.height}x{a.width} | grid {a.grid[0]}x{a.grid[1]}, "
+            f"strides {' '.join(map(str, (*a.strides, a.head_stride)))}, widths "
+            f"{' '.join(map(str, a.widths))}"
+        )
+        self.terminal.say(" | ".join(parts))
+
+    def _fit(self, trainer: Trainer) -> bool:
+        epochs = self.options.train.epochs
+        total, done = trainer.steps * epochs, trainer.steps * trainer.epoch + trainer.step
+        curves = Curves(self.run.tensorboard, trainer.epoch) if self.group.first else None
+        with interruptible() as received, self.terminal.bar(total, "training", "step", done) as bar:
+            for result in trainer.fit(
+                on_step=lambda step: show_step(bar, step),
+                save=lambda: self._save(trainer),
+                save_seconds=60 * self.options.save_minutes,
+                stop=lambda: bool(received),
+            ):
+                if curves is not None:
+                    curves.epoch(result)
+                    if result.epoch % self.options.train.eval_freq == 0 or result.epoch == epochs:
+                        self._evaluate_epoch(trainer, result, curves)
+                        self._save(trainer)
+                self.group.wait()
+        if curves is not None:
+            curves.close()
+        if trainer.epoch < epochs:
+            self.terminal.say(
+                f"stopped in epoch {trainer.epoch + 1} after step {trainer.step}: all is saved, "
+                "the same command goes on from here"
+            )
+        return trainer.epoch >= epochs
+
+    def _save(self, trainer: Trainer) -> None:
+        if self.group.first:
+            save_checkpoint({**trainer.state(), "best": self.best}, self.run.latest)
+
+    def _evaluate_epoch(self, trainer: Trainer, result: EpochResult, curves: Curves) -> None:
+        """Score the network as it would be shipped; it is shipped if it is the best so far."""
+        candidate = self.run.path / ".candidate.pth"
+        model = trainer.averaged()
+        export_model(model, candidate, {"epoch": result.epoch})
+        evaluation = self._evaluate(candidate, self.true, with_teacher=False)
+        summary = evaluation.summary
+        metric, _, group = self.options.train.best_metric.rpartition("_")
+        warm = not trainer.trained_clip and model.clip_head is not None
+        score = (not warm, float(summary[group][metric]))
+        is_best = self.best is None or score > self.best
+        if is_best:
+            self.best = score
+            candidate.replace(self.run.best)
+            write_evaluation(self.run, evaluation, self.true)
+        candidate.unlink(missing_ok=True)
+        self.run.append_history({**result._asdict(), **_flat(summary), "best": is_best})
+        similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
+        curves.evaluation(result.epoch, summary, similarity)
+        middle = len(self.clip) // 2
+        true, drawn = next(self._pairs(model, [middle]))
+        curves.pictures(result.epoch, true.cpu(), drawn.cpu())
+        self.terminal.say(evaluation_line(f"epoch {result.epoch}", summary))
+
+    # --- evaluation and the files made from it ----------------------------------------------
+
+    def evaluate_only(self) -> bool:
+        """Evaluate ``model_best.pth``, or ``--weight``, and write the files made from it."""
+        checkpoint = self.options.weight or self.run.best
+        arch = load_model(checkpoint).arch
+        size, ours = (arch.frames, arch.height, arch.width), self._size()
+        if size != ours:
+            raise InputError(
+                f"{checkpoint} draws {size[0]} frames of {size[1]}x{size[2]}, but --data_path "
+                f"gives {ours[0]} of {ours[1]}x{ours[2]}: give the clip and size it was trained on"
+            )
+        if arch.clip_dim and self.teacher is not None:
+            check_dim(self.teacher, arch.clip_dim)
+        if self.run.config.exists():
+            stored = self.run.read_config()["identity"]
+            self._check_identity(
+                {key: stored[key] for key in ("clip", "data_split")}, self._identity(arch)
+            )
+        self._finish(checkpoint)
+        return True
+
+    def _finish(self, checkpoint: Path | None = None) -> None:
+        checkpoint = checkpoint or self.run.best
+        evaluation = self._evaluate(checkpoint, self.true, with_teacher=True)
+        write_evaluation(self.run, evaluation, self.true)
+        model = load_model(checkpoint, self.device)
+        frames = range(len(self.clip))
+        with self.terminal.bar(2 * len(frames), "writing videos", "frame") as bar:
+
+            def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+                for pair in self._pairs(model, indices):
+                    bar.update()
+                    yield pair
+
+            write_comparison(self.run.comparison, pairs, len(frames), self.clip.fps)
+        if self.options.dump_images:
+            folder = self.run.path / "frames"
+            folder.mkdir(exist_ok=True)
+            for index, (_, drawn) in enumerate(self._pairs(model, frames)):
+                write_image(folder / f"{index:05d}.png", drawn)
+        if self.options.dump_videos:
+            drawn_frames = (drawn for _, drawn in self._pairs(model, frames))
+            write_video(self.run.path / "reconstruction.mp4", drawn_frames, self.clip.fps)
+        self.terminal.say(evaluation_line(checkpoint.name, evaluation.summary))
+        self.terminal.say(f"written to {self.run.path}")
+
+    def _evaluate(self, checkpoint: Path, true: Tensor | None, with_teacher: bool) -> Evaluation:
+        with self.terminal.bar(len(self.clip), "evaluating", "frame") as bar:
+            return evaluate(
+                checkpoint,
+                self.clip,
+                self.split,
+                true_embeddings=true,
+                teacher=self.teacher if with_teacher else None,
+                device=self.device,
+                notice=lambda frames: bar.update(frames),
+            )
+
+    def _pairs(self, model: NeRVClip, indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        """True and decoded frames, (3, H, W) in [0, 1] each."""
+        for chunk, drawn, _, _ in decode(model, list(indices)):
+            yield self.clip.read(chunk)[0].float() / 255, drawn[0]
+
+    # --- what the run is --------------------------------------------------------------------
+
+    def _size(self) -> tuple[int, int, int]:
+        return len(self.clip), self.clip.height, self.clip.width
+
+    def _identity(self, arch: Architecture) -> dict[str, Any]:
+        """What a resume must share with the run, under the names of the fields."""
+        identity = {
             "clip": self.clip.hash,
             "data_split": self.options.split + (" shuffled" if self.options.shuffle else ""),
             "teacher": None if self.teacher is None else self.teacher.id,
-            **{f"architecture.{k}": v for k, v in self.arch.plain().items()},
+            **dataclasses.asdict(self.options.model),
             **dataclasses.asdict(self.options.train),
+            "debug": self.options.debug,
             "processes": self.group.size,
+            "network": arch.plain(),
         }
+        return dict(json.loads(json.dumps(identity)))
 
-    def config(self) -> dict[str, Any]:
+    def _check_identity(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
+        differing = [FLAG_OF.get(key, f"--{key}") for key in stored if stored[key] != now.get(key)]
+        if differing:
+            raise InputError(
+                f"{self.run.path} was trained with other values of {', '.join(differing)}: repeat "
+                "them, choose another --outf, or start again with --not_resume"
+            )
+
+    def _config(self, arch: Architecture) -> dict[str, Any]:
         """The content of ``config.json``."""
-        model = NeRVClip(self.arch, with_encoder=False)
+        model = NeRVClip(arch, with_encoder=False)
+        head = model.clip_head.parameters() if model.clip_head is not None else []
+        teacher = self.teacher
         return {
             "flags": self.options.asked,
-            "identity": self.identity(),
-            "architecture": self.arch.plain(),
+            "identity": self._identity(arch),
+            "architecture": arch.plain(),
             "parameters": {
                 "decoder": decoder_parameters(model),
-                "clip_head": sum(p.numel() for p in model.clip_head.parameters())
-                if model.clip_head is not None
-                else 0,
+                "clip_head": sum(p.numel() for p in head),
             },
             "clip": {
                 "path": str(self.options.data.path),
@@ -107,41 +329,50 @@ class Session:
                 "fps": self.clip.fps,
                 "timestamps": list(self.clip.timestamps),
             },
-            "teacher": None
-            if self.teacher is None
-            else {"name": self.teacher.name, "id": self.teacher.id, "dim": self.teacher.dim},
+            "teacher": teacher and {"name": teacher.name, "id": teacher.id, "dim": teacher.dim},
             "seed": self.options.train.seed,
             "versions": versions(),
             "commit": git_commit(),
         }
 
-    def evaluate(self, checkpoint: Path, with_teacher: bool) -> Evaluation:
-        """Score a checkpoint file, with a bar."""
-        with self.terminal.bar(len(self.clip), "evaluating", "frame") as bar:
-            return evaluate(
-                checkpoint,
-                self.clip,
-                self.split,
-                true_embeddings=self.true,
-                teacher=self.teacher if with_teacher else None,
-                device=self.device,
-                notice=bar.update,
-            )
 
-    def finish(self, epoch: int) -> dict[str, Any]:
-        """The last evaluation, of ``model_best.pth``, and all files that are made from it."""
-        evaluation = self.evaluate(self.run.best, with_teacher=True)
-        write_evaluation(self.run, evaluation, self.true)
-        model = load_model(self.run.best, self.device)
-        write_comparison(self.run.comparison, self._pairs(model), fps=self.clip.fps)
-        if self.options.dump_images:
-            folder = self.run.path / "frames"
-            folder.mkdir(exist_ok=True)
-            for index, (_, drawn) in enumerate(self._pairs(model)):
-                write_image(folder / f"{index:05d}.png", drawn)
-        if self.options.dump_videos:
-            frames = (drawn for _, drawn in self._pairs(model))
-            write_video(self.run.path / "reconstruction.mp4", frames, fps=self.clip.fps)
-        self.terminal.say("model_best.pth, " + evaluation_line(epoch, evaluation.summary))
-        self.terminal.say(f"written to {self.run.path}")
-        return evaluation.summary
+def _check_best_metric(metric: str, model: ModelConfig, split: list[Split]) -> None:
+    if metric.endswith("_val") and "val" not in split:
+        raise InputError(f"--best_metric {metric}: this --data_split holds out no frame")
+    if metric.startswith("clip") and not model.predict_clip:
+        raise InputError(f"--best_metric {metric} needs --predict_clip")
+
+
+def _start_from(model: NeRVClip, path: Path) -> None:
+    """Load the weights of a checkpoint that has this network's shapes."""
+    content = load_checkpoint(path)
+    try:
+        missing, unexpected = model.load_state_dict(content["weights"], strict=False)
+    except RuntimeError:
+        missing, unexpected = ["shapes"], []
+    if unexpected or any(not name.startswith("encoder.") for name in missing):
+        raise InputError(
+            f"--weight {path} holds another network than these flags give: repeat its flags"
+        )
+
+
+def _flat(summary: dict[str, Any]) -> dict[str, Any]:
+    """``{"val": {"psnr": …}}`` as ``psnr_val``, for a row of ``history.csv``."""
+    return {
+        f"{figure}_{group}": value
+        for group in ("all", "train", "val")
+        for figure, value in summary[group].items()
+    }
+
+
+def _peak_gib(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -50,15 +50,14 @@ def show_step(bar: tqdm[Any], step: Step) -> None:
     bar.update()
 
 
-def evaluation_line(epoch: int, summary: dict[str, Any]) -> str:
+def evaluation_line(label: str, summary: dict[str, Any]) -> str:
     """The one line that an evaluation prints."""
-    parts = [f"epoch {epoch}:"]
+    parts = [f"{label}:"]
     for name in ("train", "val"):
         figures = summary[name]
         if figures["psnr"] is None:
             continue
-        label = "seen" if name == "train" else "held out"
-        text = f"{label} {figures['psnr']:.2f} dB"
+        text = f"{'seen' if name == 'train' else 'held out'} {figures['psnr']:.2f} dB"
         if figures["ms_ssim"] is not None:
             text += f" / MS-SSIM {figures['ms_ssim']:.4f}"
         if figures["clip_similarity"] is not None:
@@ -75,10 +74,11 @@ def evaluation_line(epoch: int, summary: dict[str, Any]) -> str:
 class Curves:
     """TensorBoard's scalars, histogram and pictures under the tags of the design."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, epoch: int = 0) -> None:
+        """``epoch`` is the last that is kept of an interrupted run's curves."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
-        self.writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(str(folder), purge_step=epoch + 1)
 
     def epoch(self, result: EpochResult) -> None:
         """The losses of an epoch."""
@@ -101,7 +101,9 @@ class Curves:
 
     def pictures(self, epoch: int, true: Tensor, reconstructed: Tensor) -> None:
         """A true frame above its reconstruction, (3, H, W) each in [0, 1]."""
-        self.writer.add_image("eval/true_above_reconstructed", torch.cat([true, reconstructed], 1), epoch)
+        self.writer.add_image(
+            "eval/true_above_reconstructed", torch.cat([true, reconstructed], 1), epoch
+        )
 
     def close(self) -> None:
         """Flush what is not written yet."""

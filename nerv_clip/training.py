@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -61,8 +62,10 @@ class Trainer:
         config: TrainConfig,
         true_embeddings: Tensor | None = None,
         workers: Workers | None = None,
+        max_steps: int | None = None,
     ) -> None:
         self.model, self.clip, self.config = model, clip, config
+        self.split, self.max_steps = split, max_steps
         self.workers = workers or Workers()
         self.device = next(model.parameters()).device
         self.train_frames = [i for i, name in enumerate(split) if name == "train"]
@@ -88,7 +91,8 @@ class Trainer:
     @property
     def steps(self) -> int:
         """Steps in an epoch; the last may hold fewer frames."""
-        return -(-len(self.train_frames) // (self.config.batch * self.workers.size))
+        steps = -(-len(self.train_frames) // (self.config.batch * self.workers.size))
+        return min(steps, self.max_steps or steps)
 
     def averaged(self) -> NeRVClip:
         """A copy of the network as it would be shipped: averaged weights, its table filled."""
@@ -211,6 +215,24 @@ class Trainer:
             semantic = clip_loss(output.embedding.float(), self.true[indices])
         total = pixel + self.config.clip_loss_weight * semantic
         return torch.stack([pixel, semantic, total, psnr(frames.detach(), target).mean()])
+
+    def trial(self) -> float:
+        """Seconds that a step takes, measured on a copy: nothing of this training changes."""
+        config = dataclasses.replace(self.config, compile=False)
+        twin = Trainer(copy.deepcopy(self.model), self.clip, self.split, config, self.true)
+        twin.order = self.train_frames
+        twin._train_step()
+        start = time.perf_counter()
+        if twin.steps > 1:
+            twin._train_step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    @property
+    def trained_clip(self) -> bool:
+        """Whether the epoch before this one had a CLIP loss."""
+        return self.epoch > self.config.pixel_loss_warmup_epochs
 
     @property
     def trains_clip(self) -> bool:

@@ -1,6 +1,6 @@
 """The one door for pixels on their way in: a video file or a folder of images becomes a `Clip`.
 
-Writing is in `nerv_clip.video_writer`.
+Decoding is in `nerv_clip.sources`, writing in `nerv_clip.video_writer`.
 """
 
 from __future__ import annotations
@@ -11,27 +11,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import torch
 import torch.nn.functional as F
-from av.stream import Disposition
-from natsort import os_sorted
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip.errors import InputError
+from nerv_clip.files import user_cache
+from nerv_clip.sources import IMAGE_FPS, Picture, pictures
 
-IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .jpeg .jpg .jp2 .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
-)
-IMAGE_FPS = 25.0  # images carry no time of their own
 GIB = 2**30
-
-Picture = tuple[Tensor, float]  # uint8 (3, H, W) as it is stored, and its time in seconds
 
 
 @dataclass(frozen=True)
@@ -107,7 +99,7 @@ class _Disk:
             raise self._refusal(problem) from None
 
     def append(self, frame: Tensor) -> None:
-        left = memoryview(frame.numpy()).cast("B")
+        left = frame.numpy().data.cast("B")
         try:
             while left:
                 left = left[self.file.write(left) :]
@@ -120,7 +112,7 @@ class _Disk:
         out = torch.empty((len(indices), *self.shape), dtype=torch.uint8)
         size = self.shape.numel()
         for row, index in zip(out, indices, strict=True):
-            left, at = memoryview(row.numpy()).cast("B"), index * size
+            left, at = row.numpy().data.cast("B"), index * size
             while left:
                 got = os.preadv(self.file.fileno(), [left], at)
                 if got == 0:
@@ -195,16 +187,18 @@ def load_clip(
     """
     if not cache_gb >= 0:
         raise InputError(f"--cache_gb {cache_gb}: give 0 or more")
-    path, digest = Path(spec.path), hashlib.sha256()
+    digest = hashlib.sha256()
     store: _Memory | _Disk = _Memory()
     times: list[float] = []
-    with tqdm(desc=f"reading {path.name}", unit="frame", delay=2, disable=not progress) as bar:
-        for frame, time in _pictures(path, spec, bar):
+    with tqdm(desc=f"reading {spec.path.name}", unit="frame", delay=2, disable=not progress) as bar:
+        for picture, frame in _kept(spec):
+            if picture.expected and not spec.start and not spec.end:
+                bar.total = -(-picture.expected // spec.step)
             if isinstance(store, _Memory) and (len(times) + 1) * frame.nbytes > cache_gb * GIB:
-                store = _spill(store, cache_dir or _user_cache(), frame.shape)
+                store = _spill(store, cache_dir or user_cache(), frame.shape)
             (store.frames if isinstance(store, _Memory) else store).append(frame)  # type: ignore[union-attr]
-            digest.update(frame.numpy())
-            times.append(time)
+            digest.update(frame.numpy().data)
+            times.append(picture.time)
             bar.update()
     shape = (len(times), frame.shape[1], frame.shape[2])
     digest.update(repr(shape).encode())
@@ -212,10 +206,6 @@ def load_clip(
     if isinstance(store, _Memory) and target.type == "cuda":
         _move(store, target)
     return Clip(store, shape, tuple(times), digest.hexdigest(), target)
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerv_clip"
 
 
 def _spill(memory: _Memory, folder: Path, shape: torch.Size) -> _Disk:
@@ -242,22 +232,40 @@ def _mean_rate(times: tuple[float, ...]) -> float:
     return (len(times) - 1) / span if span > 0 else IMAGE_FPS
 
 
-def _pictures(path: Path, spec: ClipSpec, bar: tqdm[Any]) -> Iterator[Picture]:
-    """The kept frames in order, cropped and resized, after which the range has been checked."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check --data_path")
-    images = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+def _kept(spec: ClipSpec) -> Iterator[tuple[Picture, Tensor]]:
+    """The pictures of the range, each with its frame: uint8 (3, H, W), cropped and resized."""
     first: tuple[int, ...] | None = None
-    for index, picture, time in _images(path, bar) if images else _video(path, spec, bar):
-        first = first or picture.shape
-        if picture.shape != first:
+    total = 0
+    for index, picture in enumerate(pictures(spec.path)):
+        total = index + 1
+        first = first or picture.pixels.shape
+        if picture.pixels.shape != first:
             raise InputError(
-                f"{path}: frame {index} is {picture.shape[0]}x{picture.shape[1]} (height x width), "
-                f"those before it are {first[0]}x{first[1]}: all must have one size"
+                f"{spec.path}: frame {index} is {picture.pixels.shape[0]}x"
+                f"{picture.pixels.shape[1]} (height x width), those before it are "
+                f"{first[0]}x{first[1]}: all must have one size"
             )
         if spec.keeps(index):
-            yield _fit(picture, spec), time
-    ...
+            yield picture, _fit(picture.pixels, spec)
+        if index + 1 == spec.end:
+            return
+    if spec.end is not None or spec.start >= total:
+        flag = f"--vid_end {spec.end}" if spec.end is not None else f"--vid_start {spec.start}"
+        raise InputError(f"{flag}: {spec.path} has {total} frames")
 
 
-def _fit(picture: np.ndarray, spec: ClipSpec) -> Tensor: ...
+def _fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:
+    """Centre crop, then resize; (H, W, 3) to (3, h, w)."""
+    if spec.crop is not None:
+        (height, width), (rows, columns) = spec.crop, pixels.shape[:2]
+        if height > rows or width > columns:
+            raise InputError(
+                f"--crop_list {height}_{width} is larger than the frames, {rows}x{columns}"
+            )
+        top, left = (rows - height) // 2, (columns - width) // 2
+        pixels = pixels[top : top + height, left : left + width]
+    frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+    if spec.resize is None or spec.resize == tuple(frame.shape[1:]):
+        return frame.contiguous()
+    resized = F.interpolate(frame[None].float(), spec.resize, mode="bicubic")[0]
+    return resized.clamp(0, 255).round().byte()

@@ -1,0 +1,132 @@
+"""The one door for pixels on their way out: images, and H.264 streams that a browser seeks in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from nerv_clip.files import written
+
+KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
+QUALITY_DB = 45.0  # of what a comparison shows, against what it should show
+CRFS = (20, 16, 12, 8, 4, 1)
+SAMPLE = 12  # consecutive frames, one group of pictures, on which the quality is chosen
+
+Pixels = NDArray[np.uint8]
+
+
+def to_pixels(frame: Tensor) -> Pixels:
+    """(3, H, W), uint8 or float in [0, 1], as uint8 (H, W, 3)."""
+    if frame.is_floating_point():
+        frame = frame.float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    pixels: Pixels = frame.permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(pixels)
+
+
+def write_image(path: Path, frame: Tensor) -> None:
+    """A frame (3, H, W), uint8 or float in [0, 1], in the format of the path's suffix."""
+    with written(path) as temporary:
+        Image.fromarray(to_pixels(frame)).save(temporary)
+
+
+def write_video(path: Path, frames: Iterable[Tensor], fps: float, crf: int = 12) -> None:
+    """An H.264 file of frames (3, H, W), uint8 or float in [0, 1]; odd sides grow by a pixel."""
+    with written(path) as temporary:
+        _encode(temporary, (_even(to_pixels(frame)) for frame in frames), fps, crf)
+
+
+def write_comparison(
+    path: Path,
+    pairs: Callable[[Sequence[int]], Iterator[tuple[Tensor, Tensor]]],
+    frames: int,
+    fps: float,
+) -> float:
+    """Every true frame above its reconstruction, as one H.264 stream for a seeking browser.
+
+    ``pairs`` yields (true, reconstructed), (3, H, W) each, for the frame indices it is given; it
+    is called more than once. Key frames every 12 frames, no B-frames, BT.709; each picture is
+    grown to even sides. 4:2:0 halves the resolution of colour: where `QUALITY_DB` cannot be met
+    so, the pixels are doubled, and a player shows the stream at half its size. Returns the mean
+    PSNR in dB of the decoded stream, in RGB, against what it shows.
+    """
+    middle = max((frames - SAMPLE) // 2, 0)
+    sample = [_stack(*pair) for pair in pairs(range(frames)[middle : middle + SAMPLE])]
+    settings = [(scale, crf) for scale in (1, 2) for crf in CRFS]
+    with written(path) as temporary:
+        while True:
+            settings = _good_enough(temporary, sample, fps, settings)
+            scale, crf = settings.pop(0)
+            _encode(temporary, (_grow(_stack(*p), scale) for p in pairs(range(frames))), fps, crf)
+            quality = _quality(temporary, (_stack(*p) for p in pairs(range(frames))), scale)
+            if quality >= QUALITY_DB or not settings:
+                return quality
+
+
+def _good_enough(
+    path: Path, sample: list[Pixels], fps: float, settings: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """The settings from the first on that meets `QUALITY_DB` on the sample; at least the last."""
+    for i, (scale, crf) in enumerate(settings[:-1]):
+        _encode(path, (_grow(picture, scale) for picture in sample), fps, crf)
+        if _quality(path, iter(sample), scale) >= QUALITY_DB:
+            return settings[i:]
+    return settings[-1:]
+
+
+def _stack(true: Tensor, drawn: Tensor) -> Pixels:
+    return np.concatenate([_even(to_pixels(true)), _even(to_pixels(drawn))])
+
+
+def _even(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _grow(pixels: Pixels, scale: int) -> Pixels:
+    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _encode(path: Path, pictures: Iterable[Pixels], fps: float, crf: int) -> None:
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        options = {"crf": str(crf), "preset": "medium", "tune": "psnr", "bf": "0"}
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.pix_fmt, stream.gop_size = "yuv420p", KEYFRAMES
+        codec = stream.codec_context
+        codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
+        codec.color_primaries = codec.color_trc = 1
+        for picture in pictures:
+            if not codec.is_open:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=Interpolation.AREA
+                | Interpolation.ACCURATE_RND
+                | Interpolation.FULL_CHR_H_INP,
+            )
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _quality(path: Path, pictures: Iterator[Pixels], scale: int) -> float:
+    """Mean PSNR in dB of a file's frames, shrunk again, against the pictures."""
+    figures = []
+    with av.open(str(path)) as container:
+        for frame, picture in zip(container.decode(video=0), pictures, strict=True):
+            shown = frame.to_ndarray(format="rgb24").astype(np.float32)
+            height, width = picture.shape[:2]
+            shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
+            error = float(np.square(shown - picture).mean())
+            figures.append(10 * np.log10(255**2 / max(error, 1e-6)))
+    return float(np.mean(figures))
