@@ -20,10 +20,12 @@ def embed_width(embed: str) -> int:
     try:
         if kind == "xyt":
             t, x, y = (int(part) for part in rest.split("_"))
-            return 2 * (t + x + y)
+            if min(t, x, y) > 0:
+                return 2 * (t + x + y)
         if kind == "pe":
             base, levels = rest.split("_")
-            return 2 * int(levels) if float(base) > 0 else 0
+            if float(base) > 0 and int(levels) > 0:
+                return 2 * int(levels)
         if not embed:
             return 0
     except ValueError:

@@ -244,14 +244,14 @@ class Session:
         write_evaluation(self.run, evaluation, self.true)
         model = load_model(checkpoint, self.device)
         frames = range(len(self.clip))
-        with self.terminal.bar(2 * len(frames), "writing videos", "frame") as bar:
 
-            def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+            with self.terminal.bar(len(indices), self.run.comparison.name, "frame") as bar:
                 for pair in self._pairs(model, indices):
                     bar.update()
                     yield pair
 
-            write_comparison(self.run.comparison, pairs, len(frames), self.clip.fps)
+        write_comparison(self.run.comparison, pairs, len(frames), self.clip.fps)
         if self.options.dump_images:
             folder = self.run.path / "frames"
             folder.mkdir(exist_ok=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -62,24 +64,18 @@ def write_comparison(
     sample = [_stack(*pair) for pair in pairs(range(frames)[middle : middle + SAMPLE])]
     settings = [(scale, crf) for scale in (1, 2) for crf in CRFS]
     with written(path) as temporary:
-        while True:
-            settings = _good_enough(temporary, sample, fps, settings)
-            scale, crf = settings.pop(0)
-            _encode(temporary, (_grow(_stack(*p), scale) for p in pairs(range(frames))), fps, crf)
-            quality = _quality(temporary, (_stack(*p) for p in pairs(range(frames))), scale)
-            if quality >= QUALITY_DB or not settings:
-                return quality
-
-
-def _good_enough(
-    path: Path, sample: list[Pixels], fps: float, settings: list[tuple[int, int]]
-) -> list[tuple[int, int]]:
-    """The settings from the first on that meets `QUALITY_DB` on the sample; at least the last."""
-    for i, (scale, crf) in enumerate(settings[:-1]):
-        _encode(path, (_grow(picture, scale) for picture in sample), fps, crf)
-        if _quality(path, iter(sample), scale) >= QUALITY_DB:
-            return settings[i:]
-    return settings[-1:]
+        while len(settings) > 1:
+            scale, crf = settings[0]
+            if _encode(temporary, sample, fps, crf, scale) >= QUALITY_DB:
+                quality = _encode(
+                    temporary, (_stack(*pair) for pair in pairs(range(frames))), fps, crf, scale
+                )
+                if quality >= QUALITY_DB:
+                    return quality
+            settings.pop(0)
+        scale, crf = settings[0]
+        pictures = (_stack(*pair) for pair in pairs(range(frames)))
+        return _encode(temporary, pictures, fps, crf, scale)
 
 
 def _stack(true: Tensor, drawn: Tensor) -> Pixels:
@@ -95,7 +91,13 @@ def _grow(pixels: Pixels, scale: int) -> Pixels:
     return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _encode(path: Path, pictures: Iterable[Pixels], fps: float, crf: int) -> None:
+def _encode(path: Path, pictures: Iterable[Pixels], fps: float, crf: int, scale: int = 1) -> float:
+    """Write pictures, each pixel doubled by ``scale`` 2; returns the mean PSNR of the stream.
+
+    The stream is decoded again as it is written, so that pictures are made only once.
+    """
+    pending: deque[Pixels] = deque()
+    figures: list[float] = []
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         options = {"crf": str(crf), "preset": "medium", "tune": "psnr", "bf": "0"}
         rate = Fraction(fps).limit_denominator(1001)
@@ -104,29 +106,40 @@ def _encode(path: Path, pictures: Iterable[Pixels], fps: float, crf: int) -> Non
         codec = stream.codec_context
         codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
         codec.color_primaries = codec.color_trc = 1
-        for picture in pictures:
-            if not codec.is_open:
-                stream.height, stream.width = picture.shape[:2]
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.AREA
-                | Interpolation.ACCURATE_RND
-                | Interpolation.FULL_CHR_H_INP,
-            )
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def _quality(path: Path, pictures: Iterator[Pixels], scale: int) -> float:
-    """Mean PSNR in dB of a file's frames, shrunk again, against the pictures."""
-    figures = []
-    with av.open(str(path)) as container:
-        for frame, picture in zip(container.decode(video=0), pictures, strict=True):
-            shown = frame.to_ndarray(format="rgb24").astype(np.float32)
-            height, width = picture.shape[:2]
-            shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
-            error = float(np.square(shown - picture).mean())
-            figures.append(10 * np.log10(255**2 / max(error, 1e-6)))
+        decoder = av.CodecContext.create("h264", "r")
+        for picture in chain(pictures, [None]):
+            if picture is None:
+                packets = stream.encode()
+            else:
+                if not codec.is_open:
+                    stream.height, stream.width = (scale * side for side in picture.shape[:2])
+                pending.append(picture)
+                packets = stream.encode(_yuv(_grow(picture, scale)))
+            if decoder.extradata is None and codec.extradata is not None:
+                decoder.extradata = codec.extradata
+            for packet in packets:
+                shown = decoder.decode(packet)
+                container.mux(packet)
+                figures += [_quality(frame, pending.popleft(), scale) for frame in shown]
+        figures += [_quality(frame, pending.popleft(), scale) for frame in decoder.decode(None)]
     return float(np.mean(figures))
+
+
+def _yuv(picture: Pixels) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.AREA
+        | Interpolation.ACCURATE_RND
+        | Interpolation.FULL_CHR_H_INP,
+    )
+
+
+def _quality(frame: av.VideoFrame, picture: Pixels, scale: int) -> float:
+    """PSNR in dB of a decoded frame, shrunk again, against the picture."""
+    shown = frame.to_ndarray(format="rgb24").astype(np.float32)
+    height, width = picture.shape[:2]
+    shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
+    error = float(np.square(shown - picture).mean())
+    return float(10 * np.log10(255**2 / max(error, 1e-6)))

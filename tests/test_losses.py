@@ -1,0 +1,66 @@
+"""Every pixel loss against a formula written out from HNeRV's table, with other libraries."""
+
+from __future__ import annotations
+
+import pytest
+import pytorch_msssim
+import torch
+from torch import Tensor
+
+from nerv_clip.errors import InputError
+from nerv_clip.losses import PIXEL_LOSSES, check_loss_fits, clip_loss, pixel_loss
+from tests.test_metrics import pair
+
+# name: shares of mean squared, mean absolute, 1 - SSIM, 1 - MS-SSIM
+SHARES = {
+    "L2": (1, 0, 0, 0),
+    "MSE": (1, 0, 0, 0),
+    "L1": (0, 1, 0, 0),
+    "SSIM": (0, 0, 1, 0),
+    "Fusion1": (0.3, 0, 0.7, 0),
+    "Fusion2": (0, 0.3, 0.7, 0),
+    "Fusion3": (0.5, 0, 0.5, 0),
+    "Fusion4": (0, 0.5, 0.5, 0),
+    "Fusion5": (0.7, 0, 0.3, 0),
+    "Fusion6": (0, 0.7, 0.3, 0),
+    "Fusion7": (0.7, 0.3, 0, 0),
+    "Fusion8": (0.5, 0.5, 0, 0),
+    "Fusion9": (0, 0.9, 0.1, 0),
+    "Fusion10": (0, 0.7, 0, 0.3),
+    "Fusion11": (0, 0.9, 0, 0.1),
+    "Fusion12": (0, 0.8, 0, 0.2),
+}
+
+
+def by_hand(name: str, frames: Tensor, true: Tensor) -> float:
+    squared, absolute, structure, multi = SHARES[name]
+    difference = frames - true
+    value = squared * (difference**2).mean() + absolute * difference.abs().mean()
+    value = value + structure * (1 - pytorch_msssim.ssim(frames, true, data_range=1))
+    return float(value + multi * (1 - pytorch_msssim.ms_ssim(frames, true, data_range=1)))
+
+
+def test_the_table_is_complete() -> None:
+    assert set(SHARES) == set(PIXEL_LOSSES)
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_pixel_loss(name: str) -> None:
+    frames, true = pair(164, 170)
+    assert pixel_loss(name, frames, true).item() == pytest.approx(
+        by_hand(name, frames, true), abs=2e-5
+    )
+    assert pixel_loss(name, true, true).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_clip_loss_is_one_minus_the_cosine() -> None:
+    a = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    assert clip_loss(a, 3 * a).item() == pytest.approx(0, abs=1e-6)
+    assert clip_loss(a, -a).item() == pytest.approx(2)
+    assert clip_loss(a, a.flip(0)).item() == pytest.approx(1)
+
+
+def test_structure_needs_room() -> None:
+    check_loss_fits("L2", 4, 4)
+    with pytest.raises(InputError, match="11x11"):
+        check_loss_fits("Fusion6", 10, 40)
