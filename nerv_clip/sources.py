@@ -66,6 +66,7 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 def _video(path: Path) -> Iterator[Picture]:
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
     try:
         # what a demuxer only logs, such as a file that ends early, must not pass unnoticed
         with av.logging.Capture(local=False) as log, av.open(str(path)) as container:

@@ -264,7 +264,7 @@ def _fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:
             )
         top, left = (rows - height) // 2, (columns - width) // 2
         pixels = pixels[top : top + height, left : left + width]
-    frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+    frame = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
     if spec.resize is None or spec.resize == tuple(frame.shape[1:]):
         return frame.contiguous()
     resized = F.interpolate(frame[None].float(), spec.resize, mode="bicubic")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,11 @@ from tests.samples import write_clip, write_tiny_clip
 
 
 @pytest.fixture(autouse=True)
-def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test writes its runs and caches into its own folder, on one thread."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="session")

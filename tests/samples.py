@@ -57,8 +57,20 @@ def write_tiny_clip(folder: Path, dim: int = 16, seed: int = 0, resize_mode: str
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "embed_dim": dim,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
-        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 1,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
     }
     content = {"model_cfg": config, "preprocess_cfg": {"resize_mode": resize_mode}}
     (folder / "open_clip_config.json").write_text(json.dumps(content))

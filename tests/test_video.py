@@ -1,0 +1,283 @@
+"""Reading clips: what is on the screen is what arrives; what cannot be read is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from nerv_clip.errors import InputError
+from nerv_clip.video import Clip, ClipSpec, load_clip, parse_size
+from nerv_clip.video_writer import write_comparison, write_image, write_video
+from tests.samples import moving_picture, write_clip
+
+
+def load(path: Path, **spec: object) -> Clip:
+    return load_clip(ClipSpec(path, **spec), progress=False)  # type: ignore[arg-type]
+
+
+def pixels(clip: Clip) -> np.ndarray:
+    return clip.read(range(len(clip))).permute(0, 2, 3, 1).numpy()
+
+
+def near(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal but for what the codec lost."""
+    return a.shape == b.shape and float(np.abs(a.astype(int) - b).mean()) < 3
+
+
+def write_images(folder: Path, names: list[str], size: tuple[int, int] = (20, 30)) -> None:
+    folder.mkdir()
+    for i, name in enumerate(names):
+        Image.fromarray(np.full((*size, 3), 10 * i, np.uint8)).save(folder / name)
+
+
+def test_a_video_s_frames_times_and_rate(tmp_path: Path) -> None:
+    true = write_clip(tmp_path / "v.mp4", 9, 46, 62)
+    clip = load(tmp_path / "v.mp4")
+    assert (len(clip), clip.height, clip.width) == (9, 46, 62)
+    assert near(pixels(clip), true)
+    assert clip.fps == pytest.approx(25)
+    assert clip.timestamps == pytest.approx([i / 25 for i in range(9)])
+
+
+def test_variable_frame_rate_keeps_the_frames_own_times(tmp_path: Path) -> None:
+    at = [0, 1, 5, 6, 20]
+    write_clip(tmp_path / "v.mp4", 5, times=at)
+    assert load(tmp_path / "v.mp4").timestamps == pytest.approx([i / 25 for i in at])
+
+
+@pytest.mark.parametrize(
+    ("rotation", "hflip", "shown"),
+    [
+        (90, False, lambda p: np.rot90(p, 1, axes=(1, 2))),
+        (-90, False, lambda p: np.rot90(p, -1, axes=(1, 2))),
+        (180, False, lambda p: np.rot90(p, 2, axes=(1, 2))),
+        (None, True, lambda p: p[:, :, ::-1]),
+    ],
+)
+def test_display_matrix_is_applied(
+    tmp_path: Path, rotation: int | None, hflip: bool, shown: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    true = write_clip(tmp_path / "v.mp4", 3, rotation=rotation, hflip=hflip)
+    assert near(pixels(load(tmp_path / "v.mp4")), shown(true))
+
+
+def test_range_crop_and_resize(tmp_path: Path, video: Path) -> None:
+    whole = pixels(load(video))
+    part = load(video, start=2, end=9, step=3)
+    assert np.array_equal(pixels(part), whole[2:9:3])
+    cropped = pixels(load(video, crop=(20, 30)))
+    assert np.array_equal(cropped, whole[:, 14:34, 25:55])
+    resized = load(video, crop=(40, 80), resize=(20, 40))
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(whole[:, 4:44]).permute(0, 3, 1, 2).float(), (20, 40), mode="bicubic"
+    )
+    torch.testing.assert_close(
+        resized.read(range(12)).float(), expected.clamp(0, 255).round(), atol=1, rtol=0
+    )
+
+
+def test_images_in_natural_order_and_one_image(tmp_path: Path) -> None:
+    write_images(tmp_path / "f", ["10.png", "9.png", "100.png"])
+    (tmp_path / "f" / "labels.json").write_text("{}")
+    assert pixels(load(tmp_path / "f"))[:, 0, 0, 0].tolist() == [10, 0, 20]
+    single = load(tmp_path / "f" / "100.png")
+    assert len(single) == 1
+    assert single.timestamps == (0,)
+
+
+def test_images_of_other_modes_are_rgb(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    grey = np.linspace(0, 65535, 200, dtype=np.uint16).reshape(10, 20)
+    Image.fromarray(grey).save(folder / "0.png")
+    Image.new("LA", (20, 10), (90, 20)).save(folder / "1.png")
+    turned = Image.new("RGB", (10, 20), (1, 2, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(folder / "2.png", exif=exif)
+    frames = pixels(load(folder))
+    assert frames.shape == (3, 10, 20, 3)
+    assert np.abs(frames[0, ..., 0].astype(float) - grey / 257).max() <= 0.5
+    assert (frames[1] == 90).all()
+    assert (frames[2] == [1, 2, 3]).all()
+
+
+def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video: Path) -> None:
+    memory = load(video)
+    disk = load_clip(ClipSpec(video), cache_gb=0.00005, cache_dir=tmp_path / "c", progress=False)
+    assert disk.streamed
+    assert not memory.streamed
+    order = [3, 11, 0, 3]
+    assert torch.equal(disk.read(order), memory.read(order))
+    assert disk.hash == memory.hash
+    assert list((tmp_path / "c").iterdir()) == []  # nothing stays behind, even after a kill
+
+
+def test_the_hash_is_the_pixels(video: Path) -> None:
+    hashes = {load(video).hash, load(video, end=5).hash, load(video, crop=(20, 20)).hash}
+    assert len(hashes) == 3
+    assert load(video).hash in hashes
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+def refused(path: Path, match: str, **spec: object) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        load(path, **spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    refused(tmp_path / "nowhere.mp4", "does not exist")
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    refused(tmp_path / "f", "no image")
+
+
+def test_images_of_mixed_size(tmp_path: Path) -> None:
+    write_images(tmp_path / "f", ["0.png", "1.png"])
+    Image.new("RGB", (40, 40)).save(tmp_path / "f" / "2.png")
+    refused(tmp_path / "f", "one size")
+
+
+def test_broken_image(tmp_path: Path) -> None:
+    write_images(tmp_path / "f", ["0.png"])
+    whole = (tmp_path / "f" / "0.png").read_bytes()
+    (tmp_path / "f" / "1.png").write_bytes(whole[: len(whole) // 2])
+    refused(tmp_path / "f", "cannot be read")
+
+
+def test_text_named_mp4(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_text("not a video\n" * 100)
+    refused(tmp_path / "v.mp4", "no video")
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").write_bytes(b"")
+    refused(tmp_path / "v.mp4", "no video")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_truncated_video(tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / f"v{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), dtype=np.uint8)
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    with av.open(str(source), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height = stream.width = 64
+        stream.pix_fmt = "yuv420p"
+        for picture in noise:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    assert len(load(source)) == 20
+    whole = source.read_bytes()
+    source.write_bytes(whole[: 2 * len(whole) // 3])
+    refused(source, "damaged")
+
+
+def test_garbage_in_the_middle(tmp_path: Path) -> None:
+    write_clip(tmp_path / "v.mp4", 30, 96, 96)
+    content = bytearray((tmp_path / "v.mp4").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = np.random.default_rng(1).bytes(2000)
+    (tmp_path / "v.mp4").write_bytes(content)
+    refused(tmp_path / "v.mp4", "damaged")
+
+
+def test_zero_frames(tmp_path: Path) -> None:
+    (tmp_path / "v.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420\n")
+    refused(tmp_path / "v.y4m", "no frame|no video")
+
+
+def test_no_video_stream(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 800), np.int16), format="s16", layout="mono"
+        )
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    refused(tmp_path / "a.wav", "no video stream")
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ({"crop": (60, 60)}, "--crop_list"),
+        ({"start": 12}, "--vid_start"),
+        ({"end": 13}, "--vid_end"),
+        ({"start": 4, "end": 4}, "--vid_end"),
+        ({"start": -1}, "--vid_start"),
+        ({"step": 0}, "--vid_step"),
+        ({"resize": (0, 4)}, "--resize_list"),
+    ],
+)
+def test_ranges_and_sizes_out_of_the_clip(video: Path, spec: dict[str, object], match: str) -> None:
+    refused(video, match, **spec)
+
+
+def test_sizes_as_text() -> None:
+    assert parse_size("--crop_list", "640_1280") == (640, 1280)
+    assert parse_size("--crop_list", "-1") is None
+    for wrong in ("640", "640x1280", "0_10", "a_b"):
+        with pytest.raises(InputError, match="--crop_list"):
+            parse_size("--crop_list", wrong)
+
+
+def test_no_space_for_the_streamed_frames(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr("nerv_clip.video.tempfile.TemporaryFile", lambda **_: full)
+        with pytest.raises(InputError, match="free some space"):
+            load_clip(ClipSpec(video), cache_gb=0, cache_dir=tmp_path, progress=False)
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(48, 80), (33, 47)])
+def test_comparison_is_true_above_drawn_and_seeks(tmp_path: Path, size: tuple[int, int]) -> None:
+    true = torch.from_numpy(moving_picture(30, *size)).permute(0, 3, 1, 2)
+    drawn = torch.nn.functional.avg_pool2d(true.float() / 255, 3, 1, 1)
+    path = tmp_path / "c.mp4"
+
+    def pairs(indices: range) -> list[tuple[Tensor, Tensor]]:
+        return [(true[i], drawn[i]) for i in indices]
+
+    quality = write_comparison(path, lambda i: iter(pairs(i)), 30, fps=25)  # type: ignore[arg-type]
+    assert quality >= 45
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packets = [p for p in container.demux(stream) if p.size]
+        assert all(p.pts == p.dts for p in packets)  # no B-frames
+        keys = [i for i, p in enumerate(packets) if p.is_keyframe]
+        assert max(np.diff([*keys, len(packets)])) <= 12
+        assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
+    shown = pixels(load(path)).astype(float)
+    height, width = size[0] + size[0] % 2, size[1] + size[1] % 2
+    scale = shown.shape[1] // (2 * height)
+    shown = shown.reshape(30, 2, height, scale, width, scale, 3).mean((3, 5))
+    for half, expected in ((0, true.float()), (1, 255 * drawn)):
+        part = shown[:, half, : size[0], : size[1]] - expected.permute(0, 2, 3, 1).numpy()
+        assert 10 * np.log10(255**2 / np.square(part).mean()) > 43
+
+
+def test_images_and_videos_written(tmp_path: Path) -> None:
+    frames = torch.from_numpy(moving_picture(5, 33, 47)).permute(0, 3, 1, 2)
+    write_image(tmp_path / "i.png", frames[2])
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "i.png")), moving_picture(5, 33, 47)[2])
+    write_video(tmp_path / "v.mp4", iter(frames), fps=12)
+    clip = load(tmp_path / "v.mp4")
+    assert (len(clip), clip.height, clip.width) == (5, 34, 48)
+    assert clip.fps == pytest.approx(12)
