@@ -30,8 +30,8 @@ GIB = 2**30
 class ClipSpec:
     """What to read: sizes are ``(height, width)``, the range counts frames of the source.
 
-    The centre ``crop`` comes first, then ``resize`` (bicubic without antialiasing, as HNeRV's
-    data loader). ``end`` is exclusive. Raises `InputError` for values that no clip could meet.
+    The centre ``crop`` comes first, then ``resize`` (bicubic, antialiased, as PIL's). ``end`` is
+    exclusive. Raises `InputError` for values that no clip could meet.
     """
 
     path: Path
@@ -267,5 +267,5 @@ def _fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:
     frame = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
     if spec.resize is None or spec.resize == tuple(frame.shape[1:]):
         return frame.contiguous()
-    resized = F.interpolate(frame[None].float(), spec.resize, mode="bicubic")[0]
+    resized = F.interpolate(frame[None].float(), spec.resize, mode="bicubic", antialias=True)[0]
     return resized.clamp(0, 255).round().byte()

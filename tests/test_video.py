@@ -75,12 +75,10 @@ def test_range_crop_and_resize(tmp_path: Path, video: Path) -> None:
     cropped = pixels(load(video, crop=(20, 30)))
     assert np.array_equal(cropped, whole[:, 14:34, 25:55])
     resized = load(video, crop=(40, 80), resize=(20, 40))
-    expected = torch.nn.functional.interpolate(
-        torch.from_numpy(whole[:, 4:44]).permute(0, 3, 1, 2).float(), (20, 40), mode="bicubic"
-    )
-    torch.testing.assert_close(
-        resized.read(range(12)).float(), expected.clamp(0, 255).round(), atol=1, rtol=0
-    )
+    for frame, full in zip(pixels(resized), whole, strict=True):
+        expected = Image.fromarray(full[4:44]).resize((40, 20), Image.Resampling.BICUBIC)
+        # PIL also cuts overshoots to 0 … 255 between its two passes
+        assert (np.abs(frame.astype(int) - np.asarray(expected)) > 1).mean() < 0.05
 
 
 def test_images_in_natural_order_and_one_image(tmp_path: Path) -> None:
