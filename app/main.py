@@ -8,6 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from nerv_clip import find_runs
+
 
 def main(argv: list[str]) -> None:
     """List the runs below the folders named by ``--runs``."""
@@ -16,11 +18,11 @@ def main(argv: list[str]) -> None:
     folders = parser.parse_args(argv).runs or [Path("output")]
     st.set_page_config(page_title="NeRV-CLIP")
     st.title("NeRV-CLIP")
-    runs = sorted({best.parent for folder in folders for best in folder.rglob("model_best.pth")})
+    runs = find_runs(folders)
     if not runs:
-        st.info("No runs yet. Train one: python train/train_nerv_clip.py --data_path VIDEO")
+        st.info("No runs yet. Train one: `python train/train_nerv_clip.py --data_path VIDEO`")
     for run in runs:
-        st.subheader(str(run))
+        st.subheader(str(run.path))
 
 
 main(sys.argv[1:])

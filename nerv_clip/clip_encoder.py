@@ -64,7 +64,8 @@ class ClipEncoder:
         """open_clip's own steps on a batch of tensors: (B, 3, H, W) to (B, 3, h, w), normalised.
 
         Floats are rounded to 8 bits first: what is judged is what can be shown. A resized pixel
-        may differ from PIL's by rounding, a test says by how much.
+        may differ from PIL's by one level of 255, and by more in a few places where an overshoot
+        is cut; a test says in how many.
         """
         if frames.is_floating_point():
             frames = frames.clamp(0, 1).mul(255).round().byte()
@@ -76,17 +77,24 @@ class ClipEncoder:
 
 
 def _on_tensor(step: Callable[[Any], Any], frames: Tensor) -> Tensor:
-    from torchvision.transforms import functional  # comes with open_clip, and is slow to import
+    from torchvision.transforms import Resize, functional  # with open_clip, and slow to import
 
-    if type(step).__name__ != "ResizeKeepRatio":
+    any_step: Any = step
+    if isinstance(step, Resize):
+        size = step(frames[:1, :1]).shape[-2:]
+    elif type(step).__name__ == "ResizeKeepRatio":
+        # open_clip's class asks a PIL image for its size: a stand-in answers for the batch
+        stand_in = SimpleNamespace(size=(frames.shape[-1], frames.shape[-2]))
+        size = any_step.get_params(stand_in, any_step.size, any_step.longest)
+    else:
         result: Tensor = step(frames)
         return result
-    # open_clip's class asks a PIL image for its size: a stand-in answers for the batch
-    any_step: Any = step
-    stand_in = SimpleNamespace(size=(frames.shape[-1], frames.shape[-2]))
-    size = any_step.get_params(stand_in, any_step.size, any_step.longest)
-    resized: Tensor = functional.resize(frames, size, any_step.interpolation, antialias=True)
-    return resized
+    # PIL's two passes, 8 bits after each; since Pillow 13 rows go first where they shrink more
+    rows, columns = (before / after for before, after in zip(frames.shape[-2:], size, strict=True))
+    between = (size[0], frames.shape[-1]) if rows > max(columns, 1) else (frames.shape[-2], size[1])
+    for target in (between, size):
+        frames = functional.resize(frames, list(target), any_step.interpolation, antialias=True)
+    return frames
 
 
 def _fingerprint(model: nn.Module, steps: list[Callable[[Any], Any]]) -> str:

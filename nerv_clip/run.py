@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -126,6 +126,8 @@ class Run:
                 raise InputError(
                     f"another training is writing {self.path}: wait for it or choose another --outf"
                 ) from None
+            for leftover in self.path.glob(".*.*"):  # half-written files of a killed process
+                leftover.unlink()
             yield
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -150,6 +152,12 @@ class Run:
             rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
         with written(self.history) as temporary:
             rows.to_csv(temporary, index=False)
+
+
+def find_runs(folders: Iterable[Path]) -> list[Run]:
+    """The runs below some folders, in the order of their paths."""
+    found = {config.parent for folder in folders for config in folder.rglob("config.json")}
+    return [Run(path) for path in sorted(found)]
 
 
 def versions() -> dict[str, str]:

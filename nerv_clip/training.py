@@ -199,7 +199,7 @@ class Trainer:
         self._update_average()
         self.sums += losses.detach().double()
         self.step += 1
-        return float(losses[3])
+        return losses[3].item()
 
     def _losses(self, indices: list[int]) -> Tensor:
         """Pixel, CLIP and total loss and PSNR of some frames, as one tensor (4,)."""

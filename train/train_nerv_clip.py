@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nerv_clip.flags import main_guard, parse
-from nerv_clip.session import run_session
+from nerv_clip import main_guard, parse, run_session
 
 
 def main(argv: list[str]) -> None:

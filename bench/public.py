@@ -1,0 +1,142 @@
+"""The public HNeRV code (github.com/haochen-rye/HNeRV), run from a checkout beside ours.
+
+Nothing of it is copied: its classes and its loss are imported from the checkout. Of the packages
+it asks for, those that only its data loader uses are replaced by empty ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import torch
+from torch import Tensor
+
+UNUSED = (
+    "decord",
+    "pytorchvideo",
+    "pytorchvideo.data",
+    "pytorchvideo.data.encoded_video",
+    "matplotlib",
+    "matplotlib.path",
+    "timm.models.layers",
+)
+
+
+def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
+    """The modules ``model_all`` and ``hnerv_utils`` of a checkout."""
+    for name in UNUSED:
+        sys.modules[name] = MagicMock()
+    sys.modules["timm.models.layers"].trunc_normal_ = torch.nn.init.trunc_normal_  # type: ignore[attr-defined]
+    sys.path.insert(0, str(checkout))
+    return importlib.import_module("model_all"), importlib.import_module("hnerv_utils")
+
+
+def settings(kind: str, modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
+    """The flags of its README for ``hnerv`` or ``nerv``, at strides 5 2 2 2, and its width."""
+    height, width = size
+    args = Namespace(
+        embed="",
+        enc_strds=[5, 2, 2, 2],
+        dec_strds=[5, 2, 2, 2],
+        enc_dim="64_16",
+        ks="0_1_5",
+        reduce=1.2,
+        lower_width=12,
+        num_blks="1_1",
+        conv_type=["convnext", "pshuffel"],
+        norm="none",
+        act="gelu",
+        out_bias="tanh",
+        fc_hw=f"{height // 40}_{width // 40}",
+        lr_type="cosine_0.1_1_0.1",
+    )
+    table = 16 * (height // 40) * (width // 40) * frames
+    if kind == "nerv":
+        args.embed, args.enc_strds, args.ks, args.reduce, table = "pe_1.25_80", [], "0_3_3", 2.0, 0
+    args.fc_dim = _first_width(args, modelsize * 1e6 - table)
+    return args
+
+
+def _first_width(args: Namespace, size: float) -> int:
+    """Its rule: the quadratic whose root is the first width."""
+    _, first, largest = (int(k) for k in args.ks.split("_"))
+    inside = 160 if args.embed else 16
+    rows, columns = (int(n) for n in args.fc_hw.split("_"))
+    cells = rows * columns if args.embed else 9
+    shrink = 1 / args.reduce
+    square = shrink * sum(
+        shrink ** (2 * i) * s**2 * min(2 * i + first, largest) ** 2
+        for i, s in enumerate(args.dec_strds)
+    )
+    return int(np.roots([square, inside * cells, -size]).max())
+
+
+class PublicTraining:
+    """Its training loop around its own network, loss and schedule: one epoch a step."""
+
+    def __init__(
+        self,
+        modules: tuple[ModuleType, ModuleType],
+        kind: str,
+        frames: Tensor,
+        modelsize: float,
+        loss: str,
+        lr: float,
+        epochs: int,
+        batch: int,
+        seed: int,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.utils, self.loss, self.epochs, self.batch = modules[1], loss, epochs, batch
+        self.kind, self.frames = kind, frames
+        self.args = settings(kind, modelsize, len(frames), (frames.shape[-2], frames.shape[-1]))
+        self.args.lr = lr
+        self.model: Any = modules[0].HNeRV(self.args)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), weight_decay=0.0)
+        decoder = sum(p.numel() for p in self.model.decoder.parameters())
+        table = 0 if kind == "nerv" else self.model(self._input([0]))[1][0].numel() * len(frames)
+        head = sum(p.numel() for p in self.model.head_layer.parameters())
+        self.parameters = decoder + head + table
+
+    def _input(self, indices: list[int]) -> Tensor:
+        if self.kind == "nerv":
+            return torch.tensor(indices).double() / len(self.frames)
+        return self.frames[indices].float() / 255
+
+    def fit(self) -> Iterator[float]:
+        """Yield the seconds of each epoch."""
+        for epoch in range(self.epochs):
+            start = time.perf_counter()
+            self.model.train()
+            order = torch.randperm(len(self.frames)).tolist()
+            steps = len(order) // self.batch
+            for step in range(steps):
+                indices = order[step * self.batch : (step + 1) * self.batch]
+                target = self.frames[indices].float() / 255
+                self.utils.adjust_lr(self.optimiser, (epoch + step / steps) / self.epochs, self.args)
+                out, _, _ = self.model(self._input(indices))
+                loss = self.utils.loss_fn(out, target, self.loss)
+                self.optimiser.zero_grad()
+                loss.backward()
+                self.optimiser.step()
+            yield time.perf_counter() - start
+
+    @torch.no_grad()
+    def decode(self) -> tuple[Tensor, float]:
+        """Every frame (T, 3, H, W) in [0, 1], and frames a second of its decoder alone."""
+        self.model.eval()
+        frames, seconds = [], 0.0
+        for index in range(len(self.frames)):
+            out, _, spent = self.model(self._input([index]))
+            seconds += spent
+            frames.append(out.clamp(0, 1))
+        return torch.cat(frames), len(frames) / seconds

@@ -1,0 +1,43 @@
+"""What every result file states: the command, the commit, the machine; and a table."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerv_clip.run import git_commit
+
+
+def heading(doc: str | None) -> str:
+    """The first line of a script's docstring, and where the figures come from."""
+    argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    device = f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+    if torch.cuda.is_available():
+        device += f", {torch.cuda.get_device_name()}"
+    return (
+        f"{(doc or '').strip().splitlines()[0]}\n\n"
+        f"    python bench/{shlex.join(argv)}\n\n"
+        f"Commit {git_commit()}, {datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, "
+        f"{device}.\n\n"
+    )
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as a Markdown table; the columns are those of the first."""
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[str(row[column]) for column in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def write(path: Path | None, text: str) -> None:
+    """Print, and write where a file was asked for."""
+    print(text)
+    if path is not None:
+        path.write_text(text)

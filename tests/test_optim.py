@@ -1,0 +1,79 @@
+"""Schedules against HNeRV's formula, the optimiser against linear algebra."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from nerv_clip.config import ModelConfig
+from nerv_clip.errors import InputError
+from nerv_clip.model import NeRVClip
+from nerv_clip.optim import OPTIMISERS, build_optimiser, learning_rate, orthogonal
+from nerv_clip.sizing import solve
+
+
+def test_cosine_is_hnerv_s() -> None:
+    factor = learning_rate("cosine_0.1_1_0.1")
+    assert factor(0) == pytest.approx(0.1)
+    assert factor(0.05) == pytest.approx(0.1 + 0.9 * 0.5)
+    assert factor(0.1) == pytest.approx(1)
+    assert factor(0.55) == pytest.approx(0.5)
+    assert factor(0.775) == pytest.approx(0.5 * (1 + math.cos(0.75 * math.pi)))
+
+
+def test_the_other_schedules() -> None:
+    step, const = learning_rate("step_0.5_0.1"), learning_rate("const")
+    assert [step(x) for x in (0, 0.49, 0.5, 0.9)] == [1, 1, 0.1, 0.1]
+    assert [const(x) for x in (0, 0.5, 0.99)] == [1, 1, 1]
+    hybrid = learning_rate("hybrid_0.2_1_1_0.1_0.3")
+    assert [hybrid(x) for x in (0, 0.2, 0.6)] == pytest.approx([0.1, 1, 1 - 0.7 / 2])
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "cosine_a_b_c", "cosine_1_1_0", "step_1"])
+def test_unknown_schedules_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="--lr_type"):
+        learning_rate(name)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (6, 40), (40, 6)])
+def test_the_update_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    result = orthogonal(matrix)
+    values = torch.linalg.svdvals(result)
+    assert values.min() > 0.4
+    assert values.max() < 1.3
+    nearest = u @ vh
+    cosine = nn.functional.cosine_similarity(result.flatten(), nearest.flatten(), dim=0)
+    assert cosine > 0.95
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_each_optimiser_fits_a_line(name: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, 4))
+    optimiser = build_optimiser(name, model, lr=0.01, matrix_lr=0.01)
+    x = torch.randn(64, 4)
+    losses = []
+    for _ in range(150):
+        loss = (model(x) - x.flip(1)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.35 * losses[0]
+
+
+def test_muon_takes_kernels_and_leaves_tables_and_biases() -> None:
+    model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 8, 45, 61))
+    matrices, rest = build_optimiser("muon", model, 0.1, 0.2).param_groups
+    assert (matrices["lr"], rest["lr"]) == (0.2, 0.1)
+    assert sum(len(g["params"]) for g in (matrices, rest)) == len(list(model.parameters()))
+    grids = {id(grid.values) for grid in model.grids}
+    assert not grids & {id(p) for p in matrices["params"]}
+    assert all(p.dim() >= 2 for p in matrices["params"])
+    with pytest.raises(InputError, match="--optim"):
+        build_optimiser("lion", model, 0.1, 0.1)
