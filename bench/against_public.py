@@ -31,11 +31,9 @@ class OurTraining:
     """A preset of ours with the interface of `PublicTraining`."""
 
     def __init__(self, preset: str, args: argparse.Namespace) -> None:
-        options = parse(
-            [*clip_flags(args), "--preset", preset, "--loss", args.loss]
-            + ["--modelsize", str(args.modelsize), "-b", str(args.batch)]
-            + ["-e", str(args.epochs), "--manualSeed", str(args.seed)]
-        )
+        chosen = ["--preset", preset, "--loss", args.loss, "--modelsize", str(args.modelsize)]
+        length = ["-b", str(args.batch), "-e", str(args.epochs), "--manualSeed", str(args.seed)]
+        options = parse([*clip_flags(args), *chosen, *length])
         self.clip = load_clip(options.data)
         split = split_frames(len(self.clip), "1_1_1")
         torch.manual_seed(options.train.seed)
@@ -62,9 +60,8 @@ class OurTraining:
 
 
 def clip_flags(args: argparse.Namespace) -> list[str]:
-    return ["--data_path", str(args.data_path)] + [
-        "--crop_list", args.crop_list, "--resize_list", args.resize_list,
-    ]  # fmt: skip
+    size = ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
+    return ["--data_path", str(args.data_path), *size]
 
 
 def main() -> None:

@@ -122,7 +122,9 @@ class PublicTraining:
             for step in range(steps):
                 indices = order[step * self.batch : (step + 1) * self.batch]
                 target = self.frames[indices].float() / 255
-                self.utils.adjust_lr(self.optimiser, (epoch + step / steps) / self.epochs, self.args)
+                self.utils.adjust_lr(
+                    self.optimiser, (epoch + step / steps) / self.epochs, self.args
+                )
                 out, _, _ = self.model(self._input(indices))
                 loss = self.utils.loss_fn(out, target, self.loss)
                 self.optimiser.zero_grad()

@@ -28,15 +28,11 @@ def written(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
-    except RuntimeError as error:  # torch's own writer reports a full disk so
-        if "write" not in str(error).lower():
-            raise
-        raise cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def cannot_write(path: Path, error: Exception) -> InputError:
+def cannot_write(path: Path, error: OSError) -> InputError:
     """One line for a file or folder that could not be written."""
-    reason = getattr(error, "strerror", None) or "the disk took no more (is it full?)"
+    reason = error.strerror or str(error) or "the disk took no more"
     return InputError(f"cannot write {path}: {reason}; free some room or choose another place")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -31,8 +32,10 @@ def run_path(outf: str) -> Path:
 
 def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
     """Write tensors and plain values under a temporary name, then rename."""
+    buffer = io.BytesIO()  # torch reports a full disk as an error of its own, so it writes here
+    torch.save(dict(content), buffer)
     with written(path) as temporary, temporary.open("wb") as file:
-        torch.save(dict(content), file)
+        file.write(buffer.getbuffer())
         file.flush()
         os.fsync(file.fileno())
 

@@ -22,7 +22,7 @@ from tests.samples import moving_picture, write_tiny_clip
 def test_preprocessing_is_open_clip_s_without_pil(
     tmp_path: Path, mode: str, size: tuple[int, int]
 ) -> None:
-    """Within one of 255 levels but for 3 % of pixels at hard edges; a tenth of one on average."""
+    """Within one of 255 levels but for 5 % of pixels at hard edges; a fifth of one on average."""
     name = write_tiny_clip(tmp_path / mode, resize_mode=mode)
     _, _, transform = open_clip.create_model_and_transforms(name)
     encoder = load_clip_encoder(name)
@@ -31,8 +31,8 @@ def test_preprocessing_is_open_clip_s_without_pil(
     ours = encoder.preprocess(torch.from_numpy(pictures).permute(0, 3, 1, 2))
     assert ours.shape == theirs.shape == (3, 3, 32, 32)
     levels = (ours - theirs).abs() * 255 * torch.tensor(transform.transforms[-1].std)[:, None, None]
-    assert (levels > 1.01).float().mean() < 0.03
-    assert levels.mean() < 0.1
+    assert (levels > 1.01).float().mean() < 0.05
+    assert levels.mean() < 0.2
 
 
 def test_embeddings_are_open_clip_s(teacher: str) -> None:
@@ -52,7 +52,9 @@ def test_embeddings_are_open_clip_s(teacher: str) -> None:
 
 
 def test_the_cache_knows_clip_crop_and_model(video: Path, tmp_path: Path, teacher: str) -> None:
-    first, second = (load_clip_encoder(name) for name in (teacher, write_tiny_clip(tmp_path, seed=1)))
+    first, second = (
+        load_clip_encoder(name) for name in (teacher, write_tiny_clip(tmp_path, seed=1))
+    )
     assert first.id != second.id
     clip = load_clip(ClipSpec(video), progress=False)
     cropped = load_clip(ClipSpec(video, crop=(40, 40)), progress=False)

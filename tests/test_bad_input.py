@@ -1,0 +1,186 @@
+"""What a user gets wrong: one line, exit code 2, and nothing touched."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from nerv_clip import main_guard
+from tests.test_session import flags
+from train.train_nerv_clip import main
+
+
+@pytest.fixture
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Refused:
+    return Refused(monkeypatch, capsys, tmp_path)
+
+
+class Refused:
+    """Run the script as its ``__main__`` does; returns the one line it leaves with."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+    ) -> None:
+        self.monkeypatch, self.capsys, self.folder = monkeypatch, capsys, folder
+
+    def __call__(self, *argv: str, touched: bool = False) -> str:
+        self.capsys.readouterr()
+        self.monkeypatch.setattr(sys, "argv", ["train/train_nerv_clip.py", *argv])
+        with pytest.raises(SystemExit) as left:
+            main_guard(main)
+        assert left.value.code == 2
+        lines = [x for x in self.capsys.readouterr().err.splitlines() if "train_nerv_clip.py:" in x]
+        assert len(lines) == 1
+        assert "Traceback" not in lines[0]
+        if not touched:
+            assert not list(self.folder.rglob("*.pth"))
+            assert not list(self.folder.rglob("config.json"))
+        return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (["-e", "0"], "--epochs"),
+        (["-b", "0"], "--batchSize"),
+        (["--lr", "-1"], "--lr"),
+        (["--lr", "nan"], "--lr"),
+        (["--ema", "1"], "--ema"),
+        (["--eval_freq", "0"], "--eval_freq"),
+        (["--save_freq", "-1"], "--save_freq"),
+        (["--cache_gb", "nan"], "--cache_gb"),
+        (["--manualSeed", "-1"], "--manualSeed"),
+        (["--loss", "L3"], "--loss"),
+        (["--optim", "lion"], "--optim"),
+        (["--lr_type", "sawtooth"], "--lr_type"),
+        (["--data_split", "0_1_2"], "no train frame"),
+        (["--data_split", "3_2_4"], "--data_split"),
+        (["--crop_list", "640"], "--crop_list"),
+        (["--crop_list", "640_1280"], "larger than the frames"),
+        (["--resize_list", "0_4"], "--resize_list"),
+        (["--vid_start", "12"], "--vid_start"),
+        (["--vid_step", "0"], "--vid_step"),
+        (["--modelsize", "0.0001"], "too small for any width"),
+        (["--modelsize", "-1"], "--modelsize"),
+        (["--embed", "xyz"], "--embed"),
+        (["--embed", ""], "--enc_strds"),
+        (["--ks", "1_2"], "--ks"),
+        (["--t_grids", "x"], "--t_grids"),
+        (["--conv_type", "conv"], "--conv_type"),
+        (["--fc_hw", "1_1", "--dec_strds", "2"], "less than the frame"),
+        (["--clip_tap", "1"], "--predict_clip"),
+        (["--predict_clip"], "--pixel_loss_warmup_epochs"),
+        (["--best_metric", "clip_similarity_train"], "--predict_clip"),
+        (["--best_metric", "psnr_val", "--data_split", "1_1_1"], "holds out no frame"),
+        (["--loss", "Fusion6", "--resize_list", "8_8"], "11x11"),
+        (["--nonsense"], "--nonsense"),
+        (["--eval_only"], "no checkpoint"),
+        (["--weight", "absent.pth"], "no checkpoint"),
+    ],
+)
+def test_flags_out_of_range(refused: Refused, video: Path, wrong: list[str], named: str) -> None:
+    assert named in refused(*flags(video, *wrong))
+
+
+def test_missing_data(refused: Refused, tmp_path: Path) -> None:
+    assert "does not exist" in refused("--data_path", str(tmp_path / "no.mp4"))
+    assert "--data_path" in refused()
+    (tmp_path / "empty").mkdir()
+    assert "no image" in refused("--data_path", str(tmp_path / "empty"))
+
+
+def test_data_that_is_no_video(refused: Refused, tmp_path: Path, video: Path) -> None:
+    (tmp_path / "text.mp4").write_text("hello")
+    assert "no video" in refused("--data_path", str(tmp_path / "text.mp4"))
+    (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:3000])
+    assert "damaged" in refused("--data_path", str(tmp_path / "cut.mp4"))
+    (tmp_path / "zero.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420\n")
+    assert "zero.y4m" in refused("--data_path", str(tmp_path / "zero.y4m"))
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for i, size in enumerate([(20, 20), (30, 20)]):
+        Image.new("RGB", size).save(folder / f"{i}.png")
+    assert "one size" in refused("--data_path", str(folder))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_asked_for_but_absent(refused: Refused, video: Path) -> None:
+    assert "no CUDA device" in refused(*flags(video, "--device", "cuda"))
+
+
+def test_clip_dim_that_is_not_the_teachers(refused: Refused, video: Path, teacher: str) -> None:
+    wrong = ["--predict_clip", "--pixel_loss_warmup_epochs", "1", "--clip_model", teacher]
+    assert "use --clip_dim 16" in refused(*flags(video, *wrong))
+
+
+def test_no_network_for_the_teacher(refused: Refused, video: Path) -> None:
+    line = refused(*flags(video, "--predict_clip", "--pixel_loss_warmup_epochs", "1"))
+    assert "--clip_model demo" in line
+
+
+def test_a_directory_that_is_no_run(refused: Refused, video: Path) -> None:
+    Path("output/run").mkdir(parents=True)
+    Path("output/run/thesis.txt").write_text("mine")
+    assert "holds files but no run" in refused(*flags(video))
+    assert Path("output/run/thesis.txt").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written(refused: Refused, video: Path) -> None:
+    Path("file").write_text("in the way")
+    assert "cannot write" in refused(*flags(video, "--outf", "file/run"))
+    if os.geteuid():
+        Path("closed").mkdir(mode=0o500)
+        assert "Permission" in refused(*flags(video, "--outf", "closed/run"))
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file may grow over ``size`` bytes: the system refuses, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_space_left_keeps_what_was_saved(refused: Refused, video: Path) -> None:
+    main(flags(video))
+    saved = Path("output/run/model_latest.pth")
+    before = saved.read_bytes()
+    with disk_of(50_000):
+        line = refused(*flags(video, "--not_resume", "--outf", "other"), touched=True)
+        assert "cannot write" in line
+        assert "output/other" in line
+    with disk_of(200):
+        assert "cannot write" in refused(*flags(video, "--outf", "run"), touched=True)
+    assert saved.read_bytes() == before
+    assert not list(Path("output").rglob(".*.pth"))
+
+
+def test_a_corrupt_checkpoint_is_named_and_left_alone(refused: Refused, video: Path) -> None:
+    main(flags(video))
+    latest = Path("output/run/model_latest.pth")
+    latest.write_bytes(latest.read_bytes()[:5000])
+    line = refused(*flags(video), touched=True)
+    assert "model_latest.pth" in line
+    assert "damaged" in line
+    assert latest.stat().st_size == 5000
+
+
+def test_evaluation_against_another_clip(refused: Refused, video: Path) -> None:
+    main(flags(video))
+    line = refused(
+        "--data_path", str(video), "--outf", "run", "--eval_only", "--vid_end", "9", touched=True
+    )
+    assert "draws 12 frames" in line

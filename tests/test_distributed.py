@@ -1,0 +1,60 @@
+"""Data-parallel training with two gloo processes on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nerv_clip.distributed import Workers
+from tests import two_processes
+from tests.test_session import flags
+from tests.test_training import same
+
+ROOT = Path(__file__).parents[1]
+
+
+def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
+    two = ["--standalone", "--nproc_per_node=2"]
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *two, *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_two_processes_are_one_with_twice_the_batch(video: Path, tmp_path: Path) -> None:
+    done = torchrun(str(Path(two_processes.__file__)), str(video), str(tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    two_processes.main(str(video), str(tmp_path))
+    first, second, alone = (
+        torch.load(tmp_path / f"{name}.pth", weights_only=True) for name in ("2_0", "2_1", "1_0")
+    )
+    assert same(first["weights"], second["weights"])
+    assert first["losses"] == pytest.approx(alone["losses"], rel=1e-4)
+    for name, value in alone["weights"].items():
+        torch.testing.assert_close(first["weights"][name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_the_script_runs_under_torchrun(video: Path) -> None:
+    done = torchrun(str(ROOT / "train" / "train_nerv_clip.py"), *flags(video, "-b", "1"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("written to output/run") == 1  # one of them speaks and writes
+    config = json.loads(Path("output/run/config.json").read_text())
+    assert config["identity"]["processes"] == 2
+
+
+@pytest.mark.parametrize("frames", [2, 3, 5])
+def test_every_frame_has_a_worker(frames: int) -> None:
+    indices = list(range(frames))
+    shares = [Workers(rank, 2).share(indices) for rank in (0, 1)]
+    assert set(shares[0]) | set(shares[1]) == set(indices)
+    assert len(shares[0]) == len(shares[1])

@@ -1,0 +1,89 @@
+"""A training that is killed and interrupted ends with the bits of one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from nerv_clip.run import load_checkpoint
+from tests.test_session import flags
+from tests.test_training import same
+from train.train_nerv_clip import main
+
+SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
+
+
+def start(video: Path, *more: str) -> subprocess.Popen[str]:
+    """The command as a process of its own, saving after every step."""
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *flags(video, "-e", "90", "--save_freq", "0", *more)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def saved(run: Path) -> dict[str, Any] | None:
+    return (
+        load_checkpoint(run / "model_latest.pth") if (run / "model_latest.pth").exists() else None
+    )
+
+
+def wait_until(process: subprocess.Popen[str], run: Path, epoch: int) -> None:
+    while process.poll() is None:
+        state = saved(run)  # always readable: it is renamed into place
+        if state is not None and (state["epoch"], state["step"]) >= (epoch, 1):
+            return
+        time.sleep(0.02)
+
+
+def test_killed_then_interrupted_then_finished(video: Path) -> None:
+    run = Path("output/run")
+    first = start(video)
+    wait_until(first, run, 3)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    killed = saved(run)
+    assert killed is not None
+    assert 3 <= killed["epoch"] < 90
+
+    second = start(video)
+    wait_until(second, run, killed["epoch"] + 3)
+    second.send_signal(signal.SIGINT)
+    out, _ = second.communicate(timeout=120)
+    assert second.returncode == 130
+    assert f"going on in epoch {killed['epoch'] + 1}" in out
+    assert "the same command goes on" in out
+    stopped = saved(run)
+    assert stopped is not None
+    assert killed["epoch"] + 3 <= stopped["epoch"] < 90
+
+    main(flags(video, "-e", "90", "--save_freq", "0"))
+    main(flags(video, "-e", "90", "--outf", "alone"))
+    runs = [Path("output/run"), Path("output/alone")]
+    for name in ("model_latest.pth", "model_best.pth"):
+        assert same(*(load_checkpoint(run / name) for run in runs))
+    histories = [pd.read_csv(run / "history.csv") for run in runs]
+    timed = ["seconds"]
+    pd.testing.assert_frame_equal(*(history.drop(columns=timed) for history in histories))
+
+
+def test_a_save_in_an_epoch_holds_step_and_order(video: Path) -> None:
+    process = start(video)
+    wait_until(process, Path("output/run"), 1)
+    process.kill()
+    process.wait()
+    state = saved(Path("output/run"))
+    assert state is not None
+    assert state["step"] >= 1
+    assert sorted(state["order"]) == [i for i in range(12) if i % 3 < 2]
+    assert isinstance(state["generator"], torch.Tensor)

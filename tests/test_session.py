@@ -1,0 +1,302 @@
+"""Whole commands, run in process: what they write, what they say, what they refuse."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from nerv_clip import InputError, load_clip, load_model, parse
+from nerv_clip.evaluation import blend_weights
+from nerv_clip.run import load_checkpoint
+from tests.samples import write_clip
+from train.train_nerv_clip import main
+
+CLIP_FLAGS = ["--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2"]
+
+
+def flags(video: Path, *more: str) -> list[str]:
+    tiny = ["--modelsize", "0.05", "--lower_width", "4", "-e", "4", "-b", "2", "--eval_freq", "2"]
+    return ["--data_path", str(video), "--data_split", "2_2_3", "--outf", "run", *tiny, *more]
+
+
+def train(video: Path, *more: str) -> Path:
+    main(flags(video, *more))
+    return Path("output/run")
+
+
+def test_a_run_directory_holds_everything(video: Path, teacher: str) -> None:
+    run = train(video, *CLIP_FLAGS, "--clip_model", teacher)
+    assert {p.name for p in run.iterdir()} == {
+        ".lock",
+        "config.json",
+        "model_latest.pth",
+        "model_best.pth",
+        "history.csv",
+        "clip_similarity_per_frame.csv",
+        "metrics.json",
+        "true.npy",
+        "predicted.npy",
+        "baselines.npz",
+        "comparison.mp4",
+        "logs",
+    }
+    config = json.loads((run / "config.json").read_text())
+    assert config["flags"]["epochs"] == 4
+    assert config["seed"] == 1
+    assert torch.__version__.startswith(config["versions"]["torch"])
+    assert config["teacher"]["dim"] == 16
+    assert config["clip"]["hash"] == load_clip(parse(flags(video)).data).hash
+    assert len(config["clip"]["timestamps"]) == 12
+
+    frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
+    assert list(frames)[:6] == ["frame", "t", "split", "psnr", "ms_ssim", "clip_similarity"]
+    assert frames["t"].tolist() == pytest.approx([i / 11 for i in range(12)])
+    assert frames["split"].tolist() == ["train", "train", "val"] * 4
+    metrics = json.loads((run / "metrics.json").read_text())
+    for name, rows in (("all", frames), ("train", frames[frames["split"] == "train"])):
+        for column in ("psnr", "ms_ssim", "clip_similarity", "teacher_similarity"):
+            assert metrics[name][column] == pytest.approx(rows[column].mean())
+    size = (run / "model_best.pth").stat().st_size
+    assert metrics["bytes"] == size
+    assert metrics["bpp"] == pytest.approx(8 * size / (12 * 48 * 80))
+    assert metrics["decoded_fps"] > 0
+
+    true, predicted = (
+        np.load(run / f"{name}.npy", mmap_mode="r") for name in ("true", "predicted")
+    )
+    assert true.shape == predicted.shape == (12, 16)
+    assert true.dtype == np.float16
+    cosine = (true.astype(float) * predicted).sum(1) / np.linalg.norm(
+        predicted.astype(float), axis=1
+    )
+    assert cosine == pytest.approx(frames["clip_similarity"].to_numpy(), abs=5e-3)
+    baselines = np.load(run / "baselines.npz")
+    assert baselines["reconstruction"].shape == baselines["blend"].shape == (12, 16)
+    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
+
+
+def test_tensorboard_has_the_designs_tags(video: Path, teacher: str) -> None:
+    run = train(video, *CLIP_FLAGS, "--clip_model", teacher)
+    (folder,) = run.glob("*/tensorboard")
+    events = EventAccumulator(str(folder)).Reload()
+    tags = events.Tags()
+    assert {
+        "train/pixel_loss",
+        "train/clip_loss",
+        "train/total_loss",
+        "eval/clip_similarity_all",
+        "eval/clip_similarity_train",
+        "eval/clip_similarity_val",
+    } <= set(tags["scalars"])
+    assert "eval/clip_similarity_distribution" in tags["histograms"]
+    assert tags["images"]
+    assert [e.step for e in events.Scalars("train/pixel_loss")] == [1, 2, 3, 4]
+    assert [e.step for e in events.Scalars("train/clip_loss")] == [3, 4]  # after the warm-up
+
+
+def test_model_best_is_the_best_after_the_warm_up(video: Path, teacher: str) -> None:
+    run = train(video, *CLIP_FLAGS, "--clip_model", teacher, "--eval_freq", "1")
+    history = pd.read_csv(run / "history.csv")
+    warm = history[history["epoch"] > 2]
+    chosen = load_checkpoint(run / "model_best.pth")["epoch"]
+    assert chosen == warm.loc[warm["psnr_train"].idxmax(), "epoch"]
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        ["--preset", "fast"],
+        ["--embed", "pe_1.25_80", "--loss", "MSE", "--optim", "adam", "--lr", "1e-3"],
+        ["--embed", "", "--enc_strds", "4", "2", "2", "--enc_dim", "8_4"],
+        ["--enc_strds", "4", "2", "2", "--enc_dim", "8_4"],
+        ["--clip_input", "--clip_dim", "16", "--t_grids", "none"],
+        [
+            "--predict_clip",
+            "--clip_dim",
+            "16",
+            "--clip_tap",
+            "1",
+            "--pixel_loss_warmup_epochs",
+            "0",
+        ],
+        ["--ema", "0.9", "--amp", "bf16", "--norm", "in", "--shuffle_data"],
+        ["--debug", "--dump_images", "--dump_videos"],
+    ],
+)
+def test_every_mode_trains_and_evaluates(video: Path, teacher: str, mode: list[str]) -> None:
+    with_teacher = ["--clip_model", teacher] if any("clip" in flag for flag in mode) else []
+    run = train(video, *mode, *with_teacher)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["all"]["psnr"] > 8
+    assert math.isfinite(metrics["val"]["blend_psnr"])
+    assert (metrics["all"]["clip_similarity"] is not None) == ("--predict_clip" in mode)
+    assert load_model(run / "model_best.pth").arch.frames == 12
+    if "--dump_images" in mode:
+        assert len(list((run / "frames").glob("*.png"))) == 12
+        assert (run / "reconstruction.mp4").exists()
+
+
+def test_compiled_training_writes_a_plain_checkpoint(video: Path) -> None:
+    run = train(video, "--compile", "-e", "1")
+    names = load_checkpoint(run / "model_best.pth")["weights"]
+    assert not any("_orig_mod" in name for name in names)
+    load_model(run / "model_best.pth")
+
+
+def test_without_val_frames_their_figures_stay_empty(
+    video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(video, "--data_split", "1_1_1")
+    assert "holds out no frame" in capsys.readouterr().out
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics["val"].values()) == {None}
+    assert "psnr_val" in pd.read_csv(run / "history.csv")
+    assert pd.read_csv(run / "history.csv")["psnr_val"].isna().all()
+
+
+def test_a_single_frame_is_a_clip(tmp_path: Path) -> None:
+    write_clip(tmp_path / "one.mp4", 1)
+    run = train(tmp_path / "one.mp4", "--data_split", "1_1_1")
+    frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
+    assert frames["t"].tolist() == [0]
+
+
+def test_odd_and_small_frames(tmp_path: Path) -> None:
+    write_clip(tmp_path / "odd.mp4", 4, 46, 34)
+    run = train(tmp_path / "odd.mp4", "--crop_list", "33_23", "--dump_images")
+    (first, *_) = sorted((run / "frames").glob("*.png"))
+    assert Image.open(first).size == (23, 33)
+
+
+def test_blend_is_the_neighbours_mixture(video: Path) -> None:
+    run = train(video)
+    rows = pd.read_csv(run / "clip_similarity_per_frame.csv").set_index("frame")
+    clip = load_clip(parse(flags(video)).data)
+    frames = clip.read(range(12)).double() / 255
+    for i in (2, 5):
+        mixed = (frames[i - 1] + frames[i + 1]) / 2
+        expected = -10 * torch.log10((mixed - frames[i]).square().mean())
+        assert rows["blend_psnr"][i] == pytest.approx(expected.item(), abs=1e-3)
+    last = -10 * torch.log10((frames[10] - frames[11]).square().mean())
+    assert rows["blend_psnr"][11] == pytest.approx(last.item(), abs=1e-3)
+    assert blend_weights(5, [0, 9]) == [(0, pytest.approx(4 / 9)), (9, pytest.approx(5 / 9))]
+    assert blend_weights(0, [0]) == []
+
+
+def test_evaluation_decodes_the_file_and_nothing_else(video: Path) -> None:
+    """A damaged weight in the file shows in the figures; the training's other files do not."""
+    run = train(video)
+    before = json.loads((run / "metrics.json").read_text())
+    (run / "model_latest.pth").unlink()
+    main(["--data_path", str(video), "--outf", "run", "--eval_only"])
+    again = json.loads((run / "metrics.json").read_text())
+    assert again["all"] == before["all"]
+    content = load_checkpoint(run / "model_best.pth")
+    content["weights"]["rgb_head.conv.bias"] += 1
+    torch.save(content, run / "model_best.pth")
+    main(["--data_path", str(video), "--outf", "run", "--eval_only"])
+    assert json.loads((run / "metrics.json").read_text())["all"]["psnr"] < before["all"]["psnr"] - 3
+
+
+def test_a_head_less_run_gets_the_teachers_view_at_evaluation(video: Path, teacher: str) -> None:
+    run = train(video)
+    assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] is None
+    main(["--data_path", str(video), "--outf", "run", "--eval_only", "--clip_model", teacher])
+    assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] > 0
+
+
+def test_a_finished_run_is_not_trained_again(video: Path) -> None:
+    run = train(video)
+    weights = (run / "model_best.pth").read_bytes()
+    train(video)
+    assert (run / "model_best.pth").read_bytes() == weights
+    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--lr", "0.1"], "--lr"),
+        (["-b", "3"], "--batchSize"),
+        (["--data_split", "1_1_2"], "--data_split"),
+        (["--modelsize", "0.06"], "--modelsize"),
+        (["--vid_end", "9"], "--data_path"),
+        (["--manualSeed", "5", "--loss", "L1"], "--loss, --manualSeed"),
+    ],
+)
+def test_a_resume_with_other_flags_is_refused(video: Path, change: list[str], named: str) -> None:
+    run = train(video)
+    before = (run / "model_latest.pth").read_bytes()
+    with pytest.raises(InputError, match="trained with other values") as caught:
+        train(video, *change)
+    for flag in named.split(", "):
+        assert flag in str(caught.value)
+    assert (run / "model_latest.pth").read_bytes() == before
+    train(video, *change, "--not_resume")
+
+
+def test_overwrite_empties_the_run(video: Path) -> None:
+    run = train(video)
+    (run / "note.txt").write_text("mine")
+    train(video, "--not_resume")
+    assert (run / "note.txt").exists()
+    train(video, "--overwrite")
+    assert not (run / "note.txt").exists()
+
+
+def test_a_second_training_in_one_directory_is_refused(video: Path) -> None:
+    run = train(video)
+    before = {p: p.stat().st_mtime_ns for p in run.iterdir()}
+    with (run / ".lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another training"):
+            train(video)
+    assert before == {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} | {
+        run / ".lock": before[run / ".lock"]
+    }
+    train(video)  # the lock went with its holder
+
+
+def test_leftovers_of_a_killed_process_are_swept(video: Path) -> None:
+    run = train(video)
+    (run / ".123.model_latest.pth").write_bytes(b"half")
+    train(video)
+    assert not (run / ".123.model_latest.pth").exists()
+
+
+def test_weights_of_another_run_as_a_start(video: Path) -> None:
+    run = train(video)
+    first = json.loads((run / "metrics.json").read_text())["train"]["psnr"]
+    main(flags(video, "--outf", "next", "--weight", str(run / "model_best.pth"), "-e", "1", "--lr",
+               "1e-6", "--matrix_lr", "1e-6"))  # fmt: skip
+    second = json.loads(Path("output/next/metrics.json").read_text())["train"]["psnr"]
+    assert second == pytest.approx(first, abs=0.05)
+    with pytest.raises(InputError, match="another network"):
+        main(flags(video, "--outf", "x", "--weight", str(run / "model_best.pth"), "--act", "sin",
+                   "--modelsize", "0.08"))  # fmt: skip
+
+
+def test_outf_and_suffix_name_the_directory(video: Path) -> None:
+    def run_of(*more: str) -> Path:
+        return parse(["--data_path", str(video), *more]).run
+
+    assert run_of() == Path("output/moving")
+    assert run_of("--outf", "a", "--suffix", "_b") == Path("output/a_b")
+    assert run_of("--outf", "else/where") == Path("else/where")
+    assert run_of("--debug") == Path("output/debug")
+
+
+def test_the_config_repeats_every_flag(video: Path) -> None:
+    run = train(video)
+    stored: dict[str, Any] = json.loads((run / "config.json").read_text())["flags"]
+    assert set(stored) == set(parse(flags(video)).asked)

@@ -1,0 +1,232 @@
+"""Training: what a step learns from, what a stop keeps, what a held-out frame may not do."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nerv_clip.config import ModelConfig, TrainConfig
+from nerv_clip.coordinates import split_frames
+from nerv_clip.errors import InputError
+from nerv_clip.metrics import psnr
+from nerv_clip.model import NeRVClip
+from nerv_clip.sizing import solve
+from nerv_clip.training import Trainer
+from nerv_clip.video import Clip, ClipSpec, load_clip
+from tests.samples import write_clip
+
+BUNNY = Path(__file__).parents[2] / "shared" / "video" / "bunny.mp4"
+TINY = ModelConfig(modelsize=0.03, lower_width=4)
+SHORT = TrainConfig(epochs=3, pixel_loss_warmup_epochs=1, loss="L2")
+
+
+@pytest.fixture(scope="module")
+def clip(video: Path) -> Clip:
+    return load_clip(ClipSpec(video), progress=False)
+
+
+def trainer(
+    clip: Clip,
+    config: TrainConfig = SHORT,
+    model: ModelConfig = TINY,
+    split: str = "2_2_3",
+    true: Tensor | None = None,
+) -> Trainer:
+    names = split_frames(len(clip), split)
+    torch.manual_seed(config.seed)
+    arch = solve(model, len(clip), names.count("train"), clip.height, clip.width)
+    return Trainer(NeRVClip(arch), clip, names, config, true)
+
+
+def same(a: Any, b: Any) -> bool:  # noqa: ANN401
+    """Equal bit for bit, through dicts and lists; seconds apart."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a if k != "seconds")
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return torch.equal(a, b) if isinstance(a, Tensor) else bool(a == b)
+
+
+def test_every_epoch_is_yielded_and_the_loss_falls(clip: Clip) -> None:
+    results = list(trainer(clip, dataclasses.replace(SHORT, epochs=60)).fit())
+    assert [r.epoch for r in results] == list(range(1, 61))
+    assert results[-1].pixel_loss < 0.5 * results[0].pixel_loss
+    assert results[-1].psnr > results[0].psnr + 3
+    assert all(r.clip_loss is None for r in results)
+
+
+def test_no_clip_gradient_before_the_warm_up_and_some_after(clip: Clip) -> None:
+    true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
+    model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
+    training = trainer(clip, model=model, true=true)
+    head = training.model.clip_head
+    assert head is not None
+    gradients: list[bool] = []
+    weights = [p.clone() for p in head.parameters()]
+    fit = training.fit(on_step=lambda _: gradients.append(head[2].weight.grad is not None))
+    first = next(fit)
+    assert first.clip_loss is None
+    assert first.total_loss == pytest.approx(first.pixel_loss)
+    assert not any(gradients)
+    assert same(weights, list(head.parameters()))
+    second = next(fit)
+    assert second.clip_loss is not None
+    assert second.total_loss == pytest.approx(second.pixel_loss + 0.1 * second.clip_loss, rel=1e-4)
+    assert all(gradients[training.steps :])
+    assert not same(weights, list(head.parameters()))
+    third = next(fit)
+    assert third.clip_loss is not None
+    assert third.clip_loss < second.clip_loss
+
+
+@pytest.mark.parametrize("optim", ["muon", "adam", "sgd"])
+def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, optim: str) -> None:
+    config = dataclasses.replace(SHORT, optim=optim, ema=0.9)
+    whole = trainer(clip, config)
+    list(whole.fit())
+    taken = 0
+
+    def stop() -> bool:
+        return taken == 6  # in the middle of the second epoch
+
+    def count(_: object) -> None:
+        nonlocal taken
+        taken += 1
+
+    first = trainer(clip, config)
+    saved = tmp_path / "state.pth"
+    list(first.fit(on_step=count, save=lambda: torch.save(first.state(), saved), stop=stop))
+    assert (first.epoch, first.step) == (1, 2)
+    torch.manual_seed(99)
+    second = trainer(clip, dataclasses.replace(config, seed=7))  # all of it is replaced
+    second.restore(torch.load(saved, weights_only=True))
+    second.config = config
+    results = list(second.fit())
+    assert [r.epoch for r in results] == [2, 3]
+    assert same(whole.state(), second.state())
+
+
+def test_a_trial_step_changes_nothing(clip: Clip) -> None:
+    tried, plain = trainer(clip), trainer(clip)
+    assert tried.trial() > 0
+    list(tried.fit())
+    list(plain.fit())
+    assert same(tried.state(), plain.state())
+
+
+def test_streamed_frames_train_the_same_weights(clip: Clip, video: Path) -> None:
+    streamed = load_clip(ClipSpec(video), cache_gb=0, progress=False)
+    assert streamed.streamed
+    a, b = trainer(clip), trainer(streamed)
+    list(a.fit())
+    list(b.fit())
+    assert same(a.state(), b.state())
+
+
+def test_averaged_weights_follow_the_trained(clip: Clip) -> None:
+    training = trainer(clip, dataclasses.replace(SHORT, ema=0.9, epochs=1))
+    history: list[Tensor] = []
+    name, parameter = next(iter(training.model.named_parameters()))
+    next(training.fit(on_step=lambda _: history.append(parameter.detach().clone())))
+    expected = history[0] * 0
+    for i, value in enumerate(history, start=1):
+        weight = max(0.1, 1 / (i + 1))
+        expected = (1 - weight) * (
+            expected if i > 1 else first_weights(clip, name)
+        ) + weight * value
+    torch.testing.assert_close(dict(training.averaged().named_parameters())[name], expected)
+
+
+def first_weights(clip: Clip, name: str) -> Tensor:
+    return dict(trainer(clip).model.named_parameters())[name].detach()
+
+
+def test_a_loss_that_is_no_number_stops_and_saves_nothing(clip: Clip) -> None:
+    training = trainer(clip, dataclasses.replace(SHORT, lr=1.0, optim="sgd", epochs=9))
+    saves = []
+    with torch.no_grad():
+        training.model.rgb_head.conv.bias.fill_(float("inf"))
+    with pytest.raises(InputError, match=r"epoch 1.*--lr"):
+        list(training.fit(save=lambda: saves.append(1), save_seconds=0))
+    assert not saves
+
+
+@pytest.mark.parametrize("embed", ["", "xyt_40_20_20"])
+def test_an_encoder_run_decodes_held_out_frames_without_seeing_them(clip: Clip, embed: str) -> None:
+    """Other pictures in the held-out places change no weight, no latent and no decoded frame."""
+    model = ModelConfig(
+        modelsize=0.05, lower_width=4, embed=embed, enc_strds=(4, 2, 2), enc_dim=(8, 4)
+    )
+    val = [i for i, name in enumerate(split_frames(12, "2_2_3")) if name == "val"]
+
+    class Changed:
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+            return getattr(clip, name)
+
+        def __len__(self) -> int:
+            return len(clip)
+
+        def read(self, indices: list[int]) -> Tensor:
+            frames = clip.read(indices).clone()
+            for row, index in enumerate(indices):
+                if index in val:
+                    frames[row] = 255 - frames[row]
+            return frames
+
+    a, b = trainer(clip, model=model), trainer(Changed(), model=model)  # type: ignore[arg-type]
+    t = a.times[val]
+    before = a.averaged()(t).frames
+    list(a.fit())
+    list(b.fit())
+    shipped = a.averaged()
+    assert same(shipped.state_dict(), b.averaged().state_dict())
+    assert torch.equal(shipped(t).frames, b.averaged()(t).frames)
+    assert not torch.equal(before, shipped(t).frames)
+    # a train frame reads its own latent: what the encoder makes of it
+    table = shipped.table
+    assert table is not None
+    own = shipped.encode(clip.read([0]).float() / 255)
+    torch.testing.assert_close(table(a.times[[0]]), own)
+    mixed = (shipped.encode(clip.read([1, 3]).float() / 255) * 0.5).sum(0, keepdim=True)
+    torch.testing.assert_close(table(a.times[[2]]), mixed, atol=1e-5, rtol=1e-4)
+
+
+def test_the_predecessor_reads_only_train_embeddings(clip: Clip) -> None:
+    true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
+    model = dataclasses.replace(TINY, modelsize=0.05, clip_input=True, clip_dim=16)
+    other = true.clone()
+    other[2::3] = 0  # the held-out ones
+    a, b = trainer(clip, model=model, true=true), trainer(clip, model=model, true=other)
+    list(a.fit())
+    list(b.fit())
+    assert same(a.averaged().state_dict(), b.averaged().state_dict())
+
+
+@pytest.mark.parametrize("source", ["synthetic", "real"])
+def test_a_training_beats_any_still_and_any_blur(tmp_path: Path, source: str) -> None:
+    """No still picture, and no frame without its detail, is as near as what is learned."""
+    if source == "real":
+        if not BUNNY.exists():
+            pytest.skip("the real clip is not beside this checkout")
+        spec = ClipSpec(BUNNY, crop=(640, 1280), resize=(80, 160), step=6)
+    else:
+        spec = ClipSpec(tmp_path / "v.mp4")
+        write_clip(spec.path, 16, 64, 96)
+    clip = load_clip(spec, progress=False)
+    true = clip.read(range(len(clip))).float() / 255
+    still = psnr(true.mean(0, keepdim=True).expand_as(true), true).mean()
+    small = torch.nn.functional.interpolate(true, scale_factor=0.25, mode="area")
+    blurred = torch.nn.functional.interpolate(small, size=true.shape[2:], mode="bilinear")
+    blur = psnr(blurred, true).mean()
+    config = TrainConfig(epochs=80, batch=2)
+    training = trainer(clip, config, ModelConfig(modelsize=0.2), split="3_3_4")
+    list(training.fit())
+    with torch.no_grad():
+        drawn = training.averaged()(training.times).frames.clamp(0, 1)
+    seen = psnr(drawn, true)[training.train_frames].mean()
+    assert seen > max(still, blur) + 3

@@ -1,0 +1,31 @@
+"""What each of two gloo processes runs in `test_distributed`: a training, its end state saved."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from nerv_clip import ClipSpec, ModelConfig, NeRVClip, TrainConfig, Trainer, load_clip, solve
+from nerv_clip.coordinates import split_frames
+from nerv_clip.distributed import workers
+
+
+def main(video: str, out: str) -> None:
+    """Two epochs with one frame a step in each process."""
+    torch.set_num_threads(1)
+    clip = load_clip(ClipSpec(Path(video)), progress=False)
+    with workers("cpu") as group:
+        torch.manual_seed(1)
+        arch = solve(ModelConfig(modelsize=0.03, lower_width=4), 12, 8, clip.height, clip.width)
+        config = TrainConfig(epochs=2, batch=2 // group.size, loss="L2", optim="adam")
+        split = split_frames(12, "2_2_3")
+        training = Trainer(NeRVClip(arch), clip, split, config, workers=group)
+        losses = [result.pixel_loss for result in training.fit()]
+        path = Path(out) / f"{group.size}_{group.rank}.pth"
+        torch.save({"weights": training.model.state_dict(), "losses": losses}, path)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
