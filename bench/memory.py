@@ -1,0 +1,94 @@
+"""Peak memory of training large frames, streamed from disk: 20 steps of batch 1, and a decode.
+
+Each size is trained in a process of its own, whose peak resident memory the system reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from report import heading, table, write
+
+from nerv_clip import NeRVClip, Trainer, load_clip, parse, solve, split_frames
+from nerv_clip.evaluation import decode
+from nerv_clip.metrics import ms_ssim, psnr
+from nerv_clip.run import export_model, load_model
+from nerv_clip.sizing import decoder_parameters
+from nerv_clip.video_writer import write_video
+
+STEPS = 20
+SIZES = {"1080p": (1080, 1920, 8), "4K": (2160, 3840, 16)}  # height, width, GiB allowed
+
+
+def synthetic(frames: int, height: int, width: int) -> NDArray[np.uint8]:
+    """One wide picture of waves, through which the frames pan: (height, width + 2 frames, 3)."""
+    y, x = np.mgrid[0:height, 0 : width + 2 * frames].astype(np.float32) / height
+    waves = [np.sin(9 * x + 5 * y), np.sin(23 * x * y), np.cos(31 * y - 7 * x)]
+    return (127.5 + 127.5 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def train(path: Path, modelsize: float, results: Any) -> None:  # noqa: ANN401 - a queue
+    """Train and decode in this process, and report what it took."""
+    flags = ["--data_path", str(path), "--cache_gb", "1", "--modelsize", str(modelsize)]
+    options = parse([*flags, "-b", "1", "-e", "1"])
+    clip = load_clip(options.data, cache_gb=options.cache_gb)
+    split = split_frames(len(clip), options.split)
+    arch = solve(options.model, len(clip), len(clip), clip.height, clip.width)
+    trainer = Trainer(NeRVClip(arch), clip, split, options.train, max_steps=STEPS)
+    start = time.perf_counter()
+    list(trainer.fit())
+    seconds = (time.perf_counter() - start) / STEPS
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(trainer.averaged(), Path(folder) / "m.pth", {})
+        _, frame, _, _ = next(iter(decode(load_model(Path(folder) / "m.pth"), [0])))
+    true = clip.read([0]).float() / 255
+    results.put(
+        {
+            "frames": len(clip),
+            "streamed": clip.streamed,
+            "parameters": decoder_parameters(trainer.model),
+            "PSNR of a frame after 20 steps": f"{psnr(frame, true).item():.2f}",
+            "its MS-SSIM": f"{ms_ssim(frame, true).item():.3f}",
+            "s a step": f"{seconds:.2f}",
+            "peak GiB": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
+        }
+    )
+
+
+def main() -> None:
+    """Measure each size and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=list(SIZES))
+    parser.add_argument("--modelsize", type=float, default=1.5)
+    parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
+    args = parser.parse_args()
+    rows = []
+    for name in args.sizes:
+        height, width, allowed = SIZES[name]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "synthetic.mp4"
+            wide = torch.from_numpy(synthetic(args.frames, height, width)).permute(2, 0, 1)
+            pans = (wide[:, :, 2 * i : 2 * i + width] for i in range(args.frames))
+            write_video(path, pans, fps=25, crf=30)
+            context = multiprocessing.get_context("spawn")
+            results = context.Queue()
+            child = context.Process(target=train, args=(path, args.modelsize, results))
+            child.start()
+            row = results.get()
+            child.join()
+        rows.append({"size": name, **row, "allowed GiB": allowed})
+    write(args.out, heading(__doc__) + table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Every command block of the README, run word by word."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.samples import write_clip
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def run(command: str) -> subprocess.CompletedProcess[str]:
+    """A README command, typed in a folder that has the project's scripts and a video."""
+    tools = Path(sys.executable).parent
+    return subprocess.run(
+        command.split(),
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def test_the_commands() -> None:
+    write_clip(Path("video.mp4"))
+    Path("train").symlink_to(ROOT / "train")
+    commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
+    trained = [c for c in commands if "train_nerv_clip.py" in c]
+    assert len(trained) == 4
+    for command in trained:
+        done = run(command)
+        if "--predict_clip" in command:  # the default teacher is downloaded, which no test may do
+            assert done.returncode == 2
+            assert "--clip_model demo" in done.stderr
+        else:
+            assert done.returncode == 0, done.stderr[-1500:]
+    assert Path("output/first/reconstruction.mp4").exists()
+    assert Path("output/parallel/model_best.pth").exists()
+    (board,) = [c for c in commands if c.startswith("tensorboard")]
+    inspected = run(board + " --inspect")
+    assert "train/pixel_loss" in inspected.stdout
+    (python,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(python, names)  # noqa: S102 - our own README
+    frames = names["frames"]
+    assert isinstance(frames, torch.Tensor)
+    assert frames.shape == (3, 3, 48, 80)
+
+
+def test_the_other_commands_are_make_s() -> None:
+    commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
+    others = [c for c in commands if not c.startswith(("python", "torchrun", "tensorboard"))]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for command in others:
+        words = command.split()
+        assert words[0] in ("make", "."), command
+        assert words[0] == "." or words[1] in targets
+
+
+@pytest.mark.parametrize("folder", ["bench"])
+def test_every_script_has_a_help_page(folder: str) -> None:
+    for script in (ROOT / folder).glob("*.py"):
+        if "__main__" in script.read_text():
+            done = run(f"python {script} --help")
+            assert done.returncode == 0, done.stderr
