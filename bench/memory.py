@@ -10,6 +10,7 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,8 @@ def synthetic(frames: int, height: int, width: int) -> NDArray[np.uint8]:
     return (127.5 + 127.5 * np.stack(waves, axis=-1)).astype(np.uint8)
 
 
-def train(path: Path, modelsize: float, results: Any) -> None:  # noqa: ANN401 - a queue
-    """Train and decode in this process, and report what it took."""
+def train(path: Path, modelsize: float) -> dict[str, Any]:
+    """Train and decode in this process; returns what it took."""
     flags = ["--data_path", str(path), "--cache_gb", "1", "--modelsize", str(modelsize)]
     options = parse([*flags, "-b", "1", "-e", "1"])
     clip = load_clip(options.data, cache_gb=options.cache_gb)
@@ -51,17 +52,15 @@ def train(path: Path, modelsize: float, results: Any) -> None:  # noqa: ANN401 -
         export_model(trainer.averaged(), Path(folder) / "m.pth", {})
         _, frame, _, _ = next(iter(decode(load_model(Path(folder) / "m.pth"), [0])))
     true = clip.read([0]).float() / 255
-    results.put(
-        {
-            "frames": len(clip),
-            "streamed": clip.streamed,
-            "parameters": decoder_parameters(trainer.model),
-            "PSNR of a frame after 20 steps": f"{psnr(frame, true).item():.2f}",
-            "its MS-SSIM": f"{ms_ssim(frame, true).item():.3f}",
-            "s a step": f"{seconds:.2f}",
-            "peak GiB": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
-        }
-    )
+    return {
+        "frames": len(clip),
+        "streamed": clip.streamed,
+        "parameters": decoder_parameters(trainer.model),
+        "PSNR of a frame after 20 steps": f"{psnr(frame, true).item():.2f}",
+        "its MS-SSIM": f"{ms_ssim(frame, true).item():.3f}",
+        "s a step": f"{seconds:.2f}",
+        "peak GiB": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
+    }
 
 
 def main() -> None:
@@ -80,12 +79,9 @@ def main() -> None:
             wide = torch.from_numpy(synthetic(args.frames, height, width)).permute(2, 0, 1)
             pans = (wide[:, :, 2 * i : 2 * i + width] for i in range(args.frames))
             write_video(path, pans, fps=25, crf=30)
-            context = multiprocessing.get_context("spawn")
-            results = context.Queue()
-            child = context.Process(target=train, args=(path, args.modelsize, results))
-            child.start()
-            row = results.get()
-            child.join()
+            fresh = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+                row = pool.submit(train, path, args.modelsize).result()
         rows.append({"size": name, **row, "allowed GiB": allowed})
     write(args.out, heading(__doc__) + table(rows))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import resource
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,18 +18,11 @@ from nerv_clip.coordinates import Split, split_frames
 from nerv_clip.distributed import Workers, workers
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import Evaluation, decode, evaluate, write_evaluation
-from nerv_clip.flags import FLAG_OF, Options
+from nerv_clip.flags import Options
 from nerv_clip.losses import check_loss_fits
 from nerv_clip.model import NeRVClip
-from nerv_clip.run import (
-    Run,
-    export_model,
-    git_commit,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-    versions,
-)
+from nerv_clip.record import check_same, record
+from nerv_clip.run import Run, export_model, load_checkpoint, load_model, save_checkpoint
 from nerv_clip.sizing import decoder_parameters, solve
 from nerv_clip.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
 from nerv_clip.training import EpochResult, Trainer
@@ -42,6 +33,8 @@ from nerv_clip.video_writer import write_comparison, write_image, write_video
 def run_session(options: Options) -> bool:
     """Train, or evaluate, as the options say; False if it was interrupted and can go on."""
     device = resolve_device(options.device)
+    if options.eval_only:
+        load_checkpoint(options.weight or Run(options.run).best)  # refused before all the rest
     with workers(device) as group:
         session = Session(options, group, device)
         session.run.create()
@@ -129,7 +122,7 @@ class Session:
         fresh = self.options.overwrite or not self.options.resume
         if fresh or not self.run.latest.exists():
             return None
-        self._check_identity(self.run.read_config()["identity"], self._identity(arch))
+        check_same(self.run, self._record(arch)["identity"])
         return load_checkpoint(self.run.latest)
 
     def _begin(self, arch: Architecture) -> None:
@@ -137,7 +130,7 @@ class Session:
         self.group.wait()
         if self.group.first:
             self.run.clear(everything=self.options.overwrite)
-            self.run.write_json(self.run.config, self._config(arch))
+            self.run.write_json(self.run.config, self._record(arch))
         self.group.wait()
 
     def _announce(self, trainer: Trainer) -> None:
@@ -212,7 +205,7 @@ class Session:
         similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
         curves.evaluation(result.epoch, summary, similarity)
         middle = len(self.clip) // 2
-        true, drawn = next(self._pairs(model, [middle]))
+        true, drawn = next(self._pairs(model, [middle], "picture"))
         curves.pictures(result.epoch, true.cpu(), drawn.cpu())
         self.terminal.say(evaluation_line(f"epoch {result.epoch}", summary))
 
@@ -222,7 +215,8 @@ class Session:
         """Evaluate ``model_best.pth``, or ``--weight``, and write the files made from it."""
         checkpoint = self.options.weight or self.run.best
         arch = load_model(checkpoint).arch
-        size, ours = (arch.frames, arch.height, arch.width), self._size()
+        size = (arch.frames, arch.height, arch.width)
+        ours = (len(self.clip), self.clip.height, self.clip.width)
         if size != ours:
             raise InputError(
                 f"{checkpoint} draws {size[0]} frames of {size[1]}x{size[2]}, but --data_path "
@@ -231,10 +225,7 @@ class Session:
         if arch.clip_dim and self.teacher is not None:
             check_dim(self.teacher, arch.clip_dim)
         if self.run.config.exists():
-            stored = self.run.read_config()["identity"]
-            self._check_identity(
-                {key: stored[key] for key in ("clip", "data_split")}, self._identity(arch)
-            )
+            check_same(self.run, self._record(arch)["identity"], ("clip", "data_split"))
         self._finish(checkpoint)
         return True
 
@@ -244,22 +235,22 @@ class Session:
         write_evaluation(self.run, evaluation, self.true)
         model = load_model(checkpoint, self.device)
         frames = range(len(self.clip))
-
-        def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
-            with self.terminal.bar(len(indices), self.run.comparison.name, "frame") as bar:
-                for pair in self._pairs(model, indices):
-                    bar.update()
-                    yield pair
-
-        write_comparison(self.run.comparison, pairs, len(frames), self.clip.fps)
+        write_comparison(
+            self.run.comparison,
+            lambda indices: self._pairs(model, indices, self.run.comparison.name),
+            len(frames),
+            self.clip.fps,
+        )
         if self.options.dump_images:
             folder = self.run.path / "frames"
             folder.mkdir(exist_ok=True)
-            for index, (_, drawn) in enumerate(self._pairs(model, frames)):
+            for index, (_, drawn) in enumerate(self._pairs(model, frames, "frames")):
                 write_image(folder / f"{index:05d}.png", drawn)
         if self.options.dump_videos:
-            drawn_frames = (drawn for _, drawn in self._pairs(model, frames))
-            write_video(self.run.path / "reconstruction.mp4", drawn_frames, self.clip.fps)
+            path = self.run.path / "reconstruction.mp4"
+            write_video(
+                path, (drawn for _, drawn in self._pairs(model, frames, path.name)), self.clip.fps
+            )
         self.terminal.say(evaluation_line(checkpoint.name, evaluation.summary))
         self.terminal.say(f"written to {self.run.path}")
 
@@ -275,65 +266,17 @@ class Session:
                 notice=lambda frames: bar.update(frames),
             )
 
-    def _pairs(self, model: NeRVClip, indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
-        """True and decoded frames, (3, H, W) in [0, 1] each."""
-        for chunk, drawn, _, _ in decode(model, list(indices)):
-            yield self.clip.read(chunk)[0].float() / 255, drawn[0]
+    def _pairs(
+        self, model: NeRVClip, indices: Sequence[int], label: str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """True and decoded frames, (3, H, W) in [0, 1] each, under a bar."""
+        with self.terminal.bar(len(indices), label, "frame") as bar:
+            for chunk, drawn, _, _ in decode(model, list(indices)):
+                bar.update()
+                yield self.clip.read(chunk)[0].float() / 255, drawn[0]
 
-    # --- what the run is --------------------------------------------------------------------
-
-    def _size(self) -> tuple[int, int, int]:
-        return len(self.clip), self.clip.height, self.clip.width
-
-    def _identity(self, arch: Architecture) -> dict[str, Any]:
-        """What a resume must share with the run, under the names of the fields."""
-        identity = {
-            "clip": self.clip.hash,
-            "data_split": self.options.split + (" shuffled" if self.options.shuffle else ""),
-            "teacher": None if self.teacher is None else self.teacher.id,
-            **dataclasses.asdict(self.options.model),
-            **dataclasses.asdict(self.options.train),
-            "debug": self.options.debug,
-            "processes": self.group.size,
-            "network": arch.plain(),
-        }
-        return dict(json.loads(json.dumps(identity)))
-
-    def _check_identity(self, stored: dict[str, Any], now: dict[str, Any]) -> None:
-        differing = [FLAG_OF.get(key, f"--{key}") for key in stored if stored[key] != now.get(key)]
-        if differing:
-            raise InputError(
-                f"{self.run.path} was trained with other values of {', '.join(differing)}: repeat "
-                "them, choose another --outf, or start again with --not_resume"
-            )
-
-    def _config(self, arch: Architecture) -> dict[str, Any]:
-        """The content of ``config.json``."""
-        model = NeRVClip(arch, with_encoder=False)
-        head = model.clip_head.parameters() if model.clip_head is not None else []
-        teacher = self.teacher
-        return {
-            "flags": self.options.asked,
-            "identity": self._identity(arch),
-            "architecture": arch.plain(),
-            "parameters": {
-                "decoder": decoder_parameters(model),
-                "clip_head": sum(p.numel() for p in head),
-            },
-            "clip": {
-                "path": str(self.options.data.path),
-                "hash": self.clip.hash,
-                "frames": len(self.clip),
-                "height": self.clip.height,
-                "width": self.clip.width,
-                "fps": self.clip.fps,
-                "timestamps": list(self.clip.timestamps),
-            },
-            "teacher": teacher and {"name": teacher.name, "id": teacher.id, "dim": teacher.dim},
-            "seed": self.options.train.seed,
-            "versions": versions(),
-            "commit": git_commit(),
-        }
+    def _record(self, arch: Architecture) -> dict[str, Any]:
+        return record(self.options, self.clip, self.teacher, self.group.size, arch)
 
 
 def _check_best_metric(metric: str, model: ModelConfig, split: list[Split]) -> None:

@@ -62,20 +62,17 @@ def write_comparison(
     """
     middle = max((frames - SAMPLE) // 2, 0)
     sample = [_stack(*pair) for pair in pairs(range(frames)[middle : middle + SAMPLE])]
-    settings = [(scale, crf) for scale in (1, 2) for crf in CRFS]
     with written(path) as temporary:
-        while len(settings) > 1:
-            scale, crf = settings[0]
+        # what the finest setting cannot reach at a scale, no other can
+        scale = 1 if _encode(temporary, sample, fps, CRFS[-1]) >= QUALITY_DB else 2
+        for crf in CRFS[:-1]:
             if _encode(temporary, sample, fps, crf, scale) >= QUALITY_DB:
-                quality = _encode(
-                    temporary, (_stack(*pair) for pair in pairs(range(frames))), fps, crf, scale
-                )
+                pictures = (_stack(*pair) for pair in pairs(range(frames)))
+                quality = _encode(temporary, pictures, fps, crf, scale)
                 if quality >= QUALITY_DB:
                     return quality
-            settings.pop(0)
-        scale, crf = settings[0]
         pictures = (_stack(*pair) for pair in pairs(range(frames)))
-        return _encode(temporary, pictures, fps, crf, scale)
+        return _encode(temporary, pictures, fps, CRFS[-1], scale)
 
 
 def _stack(true: Tensor, drawn: Tensor) -> Pixels:
