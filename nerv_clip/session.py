@@ -27,7 +27,7 @@ from nerv_clip.sizing import decoder_parameters, solve
 from nerv_clip.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
 from nerv_clip.training import EpochResult, Trainer
 from nerv_clip.video import Clip, load_clip
-from nerv_clip.video_writer import write_comparison, write_image, write_video
+from nerv_clip.video_writer import QUALITY_DB, write_comparison, write_image, write_video
 
 
 def run_session(options: Options) -> bool:
@@ -235,12 +235,14 @@ class Session:
         write_evaluation(self.run, evaluation, self.true)
         model = load_model(checkpoint, self.device)
         frames = range(len(self.clip))
-        write_comparison(
+        quality = write_comparison(
             self.run.comparison,
             lambda indices: self._pairs(model, indices, self.run.comparison.name),
             len(frames),
             self.clip.fps,
         )
+        if quality < QUALITY_DB:
+            self.terminal.say(f"comparison.mp4 shows its pictures at {quality:.1f} dB only")
         if self.options.dump_images:
             folder = self.run.path / "frames"
             folder.mkdir(exist_ok=True)
