@@ -27,7 +27,7 @@ class ModelConfig:
     head_strd: int | None = None  # up-sampling inside the RGB head
     enc_strds: tuple[int, ...] = ()
     enc_dim: tuple[int, float] = (64, 16)
-    ks: tuple[int, int, int] = (0, 1, 5)  # encoder, first up-block, largest up-block
+    ks: tuple[int, int, int] = (0, 1, 3)  # encoder, first up-block, largest up-block
     reduce: float = 1.2
     lower_width: int = 12
     stem_width: int = 64

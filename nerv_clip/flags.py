@@ -24,16 +24,23 @@ from nerv_clip.video import ClipSpec, parse_size
 # What a preset changes; a flag that is given wins over it.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "fast": {},
+    "fast": {"head_strd": 4},
     "hnerv": {
         "embed": "",
         "enc_strds": [5, 2, 2, 2],
         "enc_dim": "64_16",
+        "ks": "0_1_5",
         "lr": 1e-3,
         "optim": "adam",
-        "ema": 0.0,
     },
-    "nerv": {"embed": "pe_1.25_80", "lr": 1e-3, "optim": "adam", "ema": 0.0},
+    "nerv": {
+        "embed": "pe_1.25_80",
+        "head_strd": 1,
+        "ks": "0_3_3",
+        "reduce": 2.0,
+        "lr": 1e-3,
+        "optim": "adam",
+    },
 }
 
 
