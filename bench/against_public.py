@@ -8,60 +8,26 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import torch
+from ours import OurTraining, alternate, spread
 from public import PublicTraining, load_public
 from report import heading, table, write
-from torch import Tensor
-from tqdm import tqdm
 
-from nerv_clip import InputError, NeRVClip, Trainer, load_clip, parse, split_frames
-from nerv_clip.evaluation import decode
+from nerv_clip import InputError, load_clip, parse
 from nerv_clip.metrics import ms_ssim, psnr
-from nerv_clip.run import export_model, load_model
-from nerv_clip.sizing import decoder_parameters, solve
 
 PUBLIC_LR = {"L2": 1e-3, "Fusion6": 3e-3}  # its default; what it does best with, measured
-
-
-class OurTraining:
-    """A preset of ours with the interface of `PublicTraining`."""
-
-    def __init__(self, preset: str, args: argparse.Namespace) -> None:
-        chosen = ["--preset", preset, "--loss", args.loss, "--modelsize", str(args.modelsize)]
-        length = ["-b", str(args.batch), "-e", str(args.epochs), "--manualSeed", str(args.seed)]
-        options = parse([*clip_flags(args), *chosen, *length])
-        self.clip = load_clip(options.data)
-        split = split_frames(len(self.clip), "1_1_1")
-        torch.manual_seed(options.train.seed)
-        arch = solve(
-            options.model, len(self.clip), len(self.clip), self.clip.height, self.clip.width
-        )
-        self.trainer = Trainer(NeRVClip(arch), self.clip, split, options.train)
-        self.parameters = decoder_parameters(self.trainer.model)
-
-    def fit(self) -> Iterator[float]:
-        """Yield the seconds of each epoch."""
-        for result in self.trainer.fit():
-            yield result.seconds
-
-    def decode(self) -> tuple[Tensor, float]:
-        """Every frame as its file decodes, and frames a second."""
-        with tempfile.TemporaryDirectory() as folder:
-            export_model(self.trainer.averaged(), Path(folder) / "m.pth", {})
-            model = load_model(Path(folder) / "m.pth")
-        next(iter(decode(model, [0])))
-        parts = list(decode(model, list(range(len(self.clip)))))
-        seconds = sum(part[3] for part in parts)
-        return torch.cat([part[1] for part in parts]), len(self.clip) / seconds
 
 
 def clip_flags(args: argparse.Namespace) -> list[str]:
     size = ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
     return ["--data_path", str(args.data_path), *size]
+
+
+def our_flags(args: argparse.Namespace) -> list[str]:
+    size = ["--loss", args.loss, "--modelsize", str(args.modelsize), "-b", str(args.batch)]
+    return [*size, "-e", str(args.epochs), "--manualSeed", str(args.seed)]
 
 
 def main() -> None:
@@ -87,13 +53,11 @@ def main() -> None:
     trainings: dict[str, PublicTraining | OurTraining] = {
         f"public {kind}": PublicTraining(modules, kind, frames, *common)
         for kind in ("hnerv", "nerv")
-    } | {f"ours, {preset}": OurTraining(preset, args) for preset in args.presets}
-
-    seconds: dict[str, list[float]] = {name: [] for name in trainings}
-    running = {name: training.fit() for name, training in trainings.items()}
-    for _ in tqdm(range(args.epochs), unit="epoch of each"):
-        for name, epochs in running.items():
-            seconds[name].append(next(epochs))
+    } | {
+        f"ours, {preset}": OurTraining([*clip_flags(args), *our_flags(args), "--preset", preset])
+        for preset in args.presets
+    }
+    seconds = alternate({name: training.fit() for name, training in trainings.items()}, args.epochs)
     true = frames.float() / 255
     rows = []
     for name, training in trainings.items():
@@ -106,18 +70,11 @@ def main() -> None:
                 "PSNR seen": f"{psnr(drawn, true).mean():.2f}",
                 "MS-SSIM": f"{ms_ssim(drawn, true).mean():.4f}",
                 "s an epoch": f"{statistics.median(seconds[name]):.2f}",
-                "ratio to HNeRV (quartiles)": _spread(ratios),
+                "ratio to HNeRV (quartiles)": spread(ratios),
                 "frames/s decoded": f"{fps:.0f}",
             }
         )
     write(args.out, heading(__doc__) + table(rows))
-
-
-def _spread(ratios: list[float]) -> str:
-    if len(ratios) < 2:
-        return f"{ratios[0]:.2f}"
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return f"{middle:.2f} ({low:.2f} – {high:.2f})"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+"""Trainings of ours that take turns with others, an epoch each, so that noise falls on all."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nerv_clip import NeRVClip, Trainer, load_clip, load_model, parse, solve, split_frames
+from nerv_clip.evaluation import decode
+from nerv_clip.run import export_model
+from nerv_clip.sizing import decoder_parameters
+
+
+class OurTraining:
+    """A training as its flags say; random unit vectors stand for embeddings, at the same cost."""
+
+    def __init__(self, flags: list[str]) -> None:
+        options = parse(flags)
+        self.clip = load_clip(options.data)
+        split = split_frames(len(self.clip), options.split)
+        size = (self.clip.height, self.clip.width)
+        arch = solve(options.model, len(self.clip), split.count("train"), *size)
+        true = torch.randn(len(self.clip), options.model.clip_dim)
+        torch.manual_seed(options.train.seed)
+        self.trainer = Trainer(
+            NeRVClip(arch),
+            self.clip,
+            split,
+            options.train,
+            torch.nn.functional.normalize(true, dim=1),
+        )
+        self.parameters = decoder_parameters(self.trainer.model)
+
+    def fit(self) -> Iterator[float]:
+        """Yield the seconds of each epoch."""
+        for result in self.trainer.fit():
+            yield result.seconds
+
+    def decode(self) -> tuple[Tensor, float]:
+        """Every frame (T, 3, H, W) in [0, 1] as its file decodes, and frames a second."""
+        with tempfile.TemporaryDirectory() as folder:
+            export_model(self.trainer.averaged(), Path(folder) / "m.pth", {})
+            model = load_model(Path(folder) / "m.pth")
+        next(iter(decode(model, [0])))
+        parts = list(decode(model, list(range(len(self.clip)))))
+        seconds = sum(part[3] for part in parts)
+        return torch.cat([part[1] for part in parts]), len(self.clip) / seconds
+
+
+def alternate(running: Mapping[str, Iterator[float]], epochs: int) -> dict[str, list[float]]:
+    """Seconds of every epoch of every training, an epoch of each in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in running}
+    for _ in tqdm(range(epochs), unit="epoch of each"):
+        for name, training in running.items():
+            seconds[name].append(next(training))
+    return seconds
+
+
+def spread(ratios: list[float]) -> str:
+    """Median and quartiles."""
+    if len(ratios) < 2:
+        return f"{ratios[0]:.2f}"
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.2f} ({low:.2f} – {high:.2f})"
