@@ -10,7 +10,7 @@ app: $(READY)
 	$(BIN)/streamlit run app/main.py -- --runs checkpoints --runs output
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from ours import OurTraining, alternate, spread
 from public import PublicTraining, load_public
 from report import heading, table, write
 
-from nerv_clip import InputError, load_clip, parse
+from nerv_clip import load_clip, main_guard, parse
 from nerv_clip.metrics import ms_ssim, psnr
 
 PUBLIC_LR = {"L2": 1e-3, "Fusion6": 3e-3}  # its default; what it does best with, measured
@@ -30,7 +30,7 @@ def our_flags(args: argparse.Namespace) -> list[str]:
     return [*size, "-e", str(args.epochs), "--manualSeed", str(args.seed)]
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     """Print the table, and write it with ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--public", type=Path, required=True, help="a checkout of HNeRV")
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--presets", nargs="*", default=["default", "fast"])
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     modules = load_public(args.public)
     clip = load_clip(parse(clip_flags(args)).data)
     frames = clip.read(range(len(clip)))
@@ -78,7 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(str(error)) from None
+    main_guard(main)

@@ -13,17 +13,17 @@ from pathlib import Path
 from ours import OurTraining, alternate, spread
 from report import heading, table, write
 
-from nerv_clip import InputError
+from nerv_clip import main_guard
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", default="")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     parser.add_argument("--way", dest="ways", action="append", required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     common = [*shlex.split(args.shared), "-e", str(args.epochs)]
     trainings = {way: OurTraining([*common, *shlex.split(way)]) for way in args.ways}
     seconds = alternate({way: t.fit() for way, t in trainings.items()}, args.epochs)
@@ -41,7 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(str(error)) from None
+    main_guard(main)

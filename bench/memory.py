@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Trainer, load_clip, parse, solve, split_frames
+from nerv_clip import NeRVClip, Trainer, load_clip, main_guard, parse, solve, split_frames
 from nerv_clip.evaluation import decode
 from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.run import export_model, load_model
@@ -63,14 +63,14 @@ def train(path: Path, modelsize: float) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     """Measure each size and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--modelsize", type=float, default=1.5)
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = []
     for name in args.sizes:
         height, width, allowed = SIZES[name]
@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main_guard(main)

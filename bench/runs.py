@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 from report import heading, table, write
 
-from nerv_clip import InputError, Run
-from nerv_clip.flags import build_parser
+from nerv_clip import Run, main_guard
+from nerv_clip.arguments import build_parser
 
 PLACES = {"outf", "overwrite", "device", "data_path", "save_freq", "eval_freq", "suffix"}
 
@@ -65,14 +65,14 @@ def _number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     """Print the table of the runs named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="run directories")
     parser.add_argument("--title", default="", help="a line above the table")
     parser.add_argument("--same", nargs="*", default=[], help="flags that need no mention")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     runs = [Run(path) for path in args.runs]
     rows = [row(run, PLACES | set(args.same)) for run in runs]
     columns = [c for c in rows[0] if any(r[c].strip("– /") for r in rows)]
@@ -81,7 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        raise SystemExit(str(error)) from None
+    main_guard(main)

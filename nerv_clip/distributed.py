@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -77,7 +78,8 @@ def workers(device: str) -> Iterator[Workers]:
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    patience = timedelta(days=1)  # the others wait while the first evaluates; torchrun ends them
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=patience)
     try:
         yield Workers(dist.get_rank(), size)
     finally:
