@@ -65,11 +65,9 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _video(path: Path) -> Iterator[Picture]:
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
     try:
-        # what a demuxer only logs, such as a file that ends early, must not pass unnoticed
-        with av.logging.Capture(local=False) as log, av.open(str(path)) as container:
+        expected = _packets(path)
+        with av.open(str(path)) as container:
             stream = _stream(container, path)
             stream.thread_type = "AUTO"
             stream.codec_context.options = {"err_detect": "explode"}
@@ -80,14 +78,31 @@ def _video(path: Path) -> Iterator[Picture]:
                 time = frame.time
                 if time is None:
                     time = (count - 1) / float(stream.average_rate or IMAGE_FPS)
-                yield Picture(_upright(frame), time, stream.frames or None)
-            complaints = [text for _, name, text in log if name != stream.codec_context.name]
-            if complaints:
-                raise _damaged(path, complaints[0])
+                yield Picture(_upright(frame), time, expected)
             if not count:
                 raise InputError(f"{path} holds no frame")
     except av.error.FFmpegError as error:
         raise _damaged(path, error.strerror or str(error)) from None
+
+
+def _packets(path: Path) -> int:
+    """Packets of the video stream, about one a frame, once the file is known to be whole.
+
+    A demuxer only logs that a file ends early. Its log is read in a pass without decoding: PyAV's
+    log callback deadlocks with a decoder's threads (github.com/PyAV-Org/PyAV/issues/751).
+    """
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture(local=False) as log, av.open(str(path)) as container:
+            stream = _stream(container, path)
+            count = sum(1 for packet in container.demux(stream) if packet.size)
+            complaints = [text for _, name, text in log if name != stream.codec_context.name]
+    finally:
+        av.logging.set_level(None)
+    if complaints:
+        raise _damaged(path, complaints[0])
+    return count
 
 
 def _stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
