@@ -1,6 +1,7 @@
-"""Peak memory of training large frames, streamed from disk: 20 steps of batch 1, and a decode.
+"""Peak memory of large frames streamed from disk: 20 steps of batch 1, evaluation, comparison.
 
-Each size is trained in a process of its own, whose peak resident memory the system reports.
+Each size has a process of its own, whose peak resident memory the system reports. All frames are
+read and kept; the checkpoint is evaluated and written as ``comparison.mp4`` on the first 12.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,15 @@ from numpy.typing import NDArray
 from report import heading, table, write
 
 from nerv_clip import NeRVClip, Trainer, load_clip, main_guard, parse, solve, split_frames
-from nerv_clip.evaluation import decode
-from nerv_clip.metrics import ms_ssim, psnr
+from nerv_clip.inputs import Inputs
+from nerv_clip.products import pairs, score
 from nerv_clip.run import export_model, load_model
 from nerv_clip.sizing import decoder_parameters
-from nerv_clip.video_writer import write_video
+from nerv_clip.terminal import Terminal
+from nerv_clip.video_writer import write_comparison, write_video
 
 STEPS = 20
+SHOWN = 12
 SIZES = {"1080p": (1080, 1920, 8), "4K": (2160, 3840, 16)}  # height, width, GiB allowed
 
 
@@ -49,15 +53,23 @@ def train(path: Path, modelsize: float) -> dict[str, Any]:
     list(trainer.fit())
     seconds = (time.perf_counter() - start) / STEPS
     with tempfile.TemporaryDirectory() as folder:
-        export_model(trainer.averaged(), Path(folder) / "m.pth", {})
-        _, frame, _, _ = next(iter(decode(load_model(Path(folder) / "m.pth"), [0])))
-    true = clip.read([0]).float() / 255
+        best = Path(folder) / "m.pth"
+        export_model(trainer.averaged(), best, {})
+        first = load_clip(replace(options.data, end=SHOWN), cache_gb=options.cache_gb)
+        inputs = Inputs(first, split[:SHOWN], None, None, "cpu", Terminal())
+        summary = score(inputs, best, with_teacher=False).summary
+        model = load_model(best)
+        write_comparison(
+            Path(folder) / "c.mp4",
+            lambda indices: pairs(inputs, model, indices, "comparison"),
+            SHOWN,
+            first.fps,
+        )
     return {
         "frames": len(clip),
         "streamed": clip.streamed,
         "parameters": decoder_parameters(trainer.model),
-        "PSNR of a frame after 20 steps": f"{psnr(frame, true).item():.2f}",
-        "its MS-SSIM": f"{ms_ssim(frame, true).item():.3f}",
+        "PSNR after 20 steps": f"{summary['all']['psnr']:.2f}",
         "s a step": f"{seconds:.2f}",
         "peak GiB": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
     }

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nerv_clip.errors import InputError
-from nerv_clip.files import user_cache, written
+from nerv_clip.files import make_folder, user_cache, written
 from nerv_clip.video import Clip
 
 DEMO = Path(__file__).resolve().parents[1] / "checkpoints" / "demo_clip"
@@ -210,7 +210,7 @@ def embed_clip(
             parts.append(encoder.images(frames).cpu())
             bar.update(len(frames))
     embeddings = torch.cat(parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with written(path) as temporary, temporary.open("wb") as file:
         np.save(file, embeddings.numpy())
     return embeddings
@@ -223,5 +223,6 @@ def _read_cache(path: Path, shape: tuple[int, int]) -> Tensor | None:
         return None
     if values.shape != shape or not np.isfinite(values).all():
         return None
-    os.utime(path)  # so that a cleaner by age keeps what is used
+    with suppress(OSError):  # another user's file
+        os.utime(path)  # so that a cleaner by age keeps what is used
     return torch.from_numpy(values)

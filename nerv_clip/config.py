@@ -142,9 +142,9 @@ class TrainConfig:
         for flag, value, low, high in limits:
             if not low <= value <= high:
                 raise InputError(f"{flag} {value} is out of range: {low:g} to {high:g}")
-        if predict_clip and self.epochs < self.pixel_loss_warmup_epochs:
+        if predict_clip and self.epochs <= self.pixel_loss_warmup_epochs:
             raise InputError(
-                f"--epochs {self.epochs} end before --pixel_loss_warmup_epochs "
-                f"{self.pixel_loss_warmup_epochs}: the CLIP head would never learn; raise the "
-                "first or lower the second"
+                f"--epochs {self.epochs} end with --pixel_loss_warmup_epochs "
+                f"{self.pixel_loss_warmup_epochs} or before: the CLIP head would never learn; "
+                "raise the first or lower the second"
             )

@@ -25,10 +25,14 @@ class Workers:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def share(self, indices: list[int]) -> list[int]:
-        """This process's part of a step; the first are repeated where they don't divide."""
-        missing = -len(indices) % self.size
-        return (indices + (indices * missing)[:missing])[self.rank :: self.size]
+    def share(self, indices: list[int]) -> tuple[list[int], float]:
+        """This process's frames of a step, and the weight of their mean in the step's.
+
+        Where the frames don't divide, the weights make up for it; a process that is left without
+        one takes the first, at weight 0.
+        """
+        own = indices[self.rank :: self.size]
+        return own or indices[:1], len(own) * self.size / len(indices)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the processes, in one message.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,24 @@ from nerv_clip.errors import InputError
 def user_cache() -> Path:
     """The user's cache folder for this program; ``XDG_CACHE_HOME`` moves it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerv_clip"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex; raises `InputError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it; a failure becomes one `InputError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    return path
 
 
 @contextmanager

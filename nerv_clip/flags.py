@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -24,6 +25,7 @@ FLAG_OF = {
     "teacher": "--clip_model or --clip_pretrained",
     "network": "the network (solved by another version)",
     "processes": "--nproc_per_node",
+    "weight": "--weight",
     "batch": "--batchSize",
     "seed": "--manualSeed",
     "grid": "--fc_hw",
@@ -113,6 +115,8 @@ def parse(argv: list[str]) -> Options:
 
 def _run_of(args: argparse.Namespace) -> Path:
     name = "debug" if args.debug and args.outf is None else args.outf
+    if os.sep in args.suffix:
+        raise InputError(f"--suffix {args.suffix}: it is part of a name, and holds no {os.sep}")
     run = run_path(name or Path(args.data_path).resolve().stem or "run")
     return run.with_name(run.name + args.suffix) if args.suffix else run
 
@@ -122,7 +126,16 @@ def _flags_of_run(path: Path) -> dict[str, Any]:
     run = Run(path)
     if not run.config.exists():
         return {}
-    passing = ("weight", "overwrite", "eval_only", "device", "dump_images", "dump_videos", "outf")
+    passing = (
+        "weight",
+        "overwrite",
+        "eval_only",
+        "device",
+        "dump_images",
+        "dump_videos",
+        "outf",
+        "suffix",
+    )
     flags: dict[str, Any] = run.read_config()["flags"]
     return {name: value for name, value in flags.items() if name not in passing}
 
@@ -195,5 +208,6 @@ def main_guard(main: Callable[[list[str]], None]) -> NoReturn:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        print("interrupted: the same command goes on from what was saved", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)

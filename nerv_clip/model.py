@@ -74,12 +74,11 @@ class NeRVClip(nn.Module):
         elif a.clip_input:
             self.table = FrameTable(a.table_steps, (a.clip_input, 1, 1))
             inside += a.clip_input
-        time_only = a.embed.startswith("pe")
-        self.stem = (
-            DenseStem(inside, a.widths[0], a.grid, a.act)
-            if time_only
-            else CellStem(inside, a.stem_width, a.widths[0], a.act)
-        )
+        self.stem: DenseStem | CellStem
+        if a.embed.startswith("pe") and not a.enc_strides:  # all cells would be given the same
+            self.stem = DenseStem(inside, a.widths[0], a.grid, a.act)
+        else:
+            self.stem = CellStem(inside, a.stem_width, a.widths[0], a.act)
         self.blocks = nn.ModuleList(
             UpBlock(a.conv_type, before, after, stride, kernel, a.blocks, a.norm, a.act)
             for (before, after), stride, kernel in zip(
@@ -128,9 +127,9 @@ class NeRVClip(nn.Module):
         parts = [] if self.encoding is None else [self.encoding(t)]
         parts += [grid(t) for grid in self.grids]
         if self.table is not None:
-            side = self.table(t) if side is None else side
-            parts.append(side.expand(-1, -1, *(self.arch.grid if parts else side.shape[2:])))
-        return torch.cat(parts, dim=1)
+            parts.append(self.table(t) if side is None else side)
+        cells = (1, 1) if isinstance(self.stem, DenseStem) else self.arch.grid
+        return torch.cat([part.expand(-1, -1, *cells) for part in parts], dim=1)
 
     def _embed(self, x: Tensor, place: int) -> Tensor | None:
         return self.clip_head(x) if self.clip_head is not None and place == self.tap else None

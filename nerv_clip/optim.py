@@ -131,6 +131,8 @@ def learning_rate(lr_type: str) -> Callable[[float], float]:
     kind, *rest = lr_type.split("_")
     try:
         numbers = [float(x) for x in rest]
+        if not all(0 <= x < math.inf for x in numbers):
+            raise ValueError
         if kind == "const" and not numbers:
             return lambda _: 1.0
         if kind == "step" and len(numbers) == 2:

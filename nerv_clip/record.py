@@ -10,6 +10,7 @@ from typing import Any
 from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
+from nerv_clip.files import file_hash
 from nerv_clip.flags import FLAG_OF, Options
 from nerv_clip.model import NeRVClip
 from nerv_clip.run import Run, git_commit, versions
@@ -31,6 +32,7 @@ def record(
         **dataclasses.asdict(options.model),
         **dataclasses.asdict(options.train),
         "debug": options.debug,
+        "weight": None if options.weight is None else file_hash(options.weight),
         "processes": processes,
         "network": arch.plain(),
     }
@@ -67,7 +69,7 @@ def check_same(run: Run, identity: dict[str, Any], keys: Iterable[str] | None = 
     Only ``keys`` are compared, if given.
     """
     stored = run.read_config()["identity"]
-    differing = [key for key in keys or stored if stored[key] != identity.get(key)]
+    differing = [key for key in keys or identity if stored.get(key) != identity[key]]
     if differing:
         flags = ", ".join(FLAG_OF.get(key, f"--{key}") for key in differing)
         raise InputError(

@@ -19,7 +19,7 @@ import torch
 
 from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
-from nerv_clip.files import cannot_write, written
+from nerv_clip.files import cannot_write, make_folder, written
 from nerv_clip.model import NeRVClip
 
 PACKAGES = ("torch", "open_clip_torch", "numpy", "av", "nerv_clip")
@@ -95,25 +95,39 @@ class Run:
         self.predicted = path / "predicted.npy"
         self.baselines = path / "baselines.npz"
         self.comparison = path / "comparison.mp4"
+        self.candidate = path / ".candidate.pth"
         self.tensorboard = path / "logs" / "tensorboard"
 
     def create(self) -> None:
         """Make the directory; raises `InputError` where it holds files but no run."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            strangers = any(not item.name.startswith(".") for item in self.path.iterdir())
-        except OSError as error:
-            raise cannot_write(self.path, error) from None
-        if strangers and not self.config.exists():
+        make_folder(self.path)
+        strangers = any(not item.name.startswith(".") for item in self.path.iterdir())
+        if strangers and not self.is_run:
             raise InputError(f"{self.path} holds files but no run: choose another --outf")
 
+    @property
+    def is_run(self) -> bool:
+        """Whether training wrote this directory."""
+        try:
+            self.read_config()
+        except InputError:
+            return False
+        return True
+
     def clear(self, everything: bool) -> None:
-        """Remove an earlier run's files, or, of `everything`, all but the lock."""
+        """Remove an earlier run's files, or, of `everything`, all but the lock.
+
+        What a resume reads goes first and ``config.json`` last, so that a directory whose
+        clearing was cut off is still known as a run, and not taken for a whole one.
+        """
         own = {p for p in vars(self).values() if isinstance(p, Path)} - {self.path}
         own = {self.path / p.relative_to(self.path).parts[0] for p in own}
-        for item in self.path.iterdir():
-            if item.name != ".lock" and (everything or item in own):
+        items = [i for i in self.path.iterdir() if i.name != ".lock" and (everything or i in own)]
+        try:
+            for item in sorted(items, key=lambda i: (i == self.config, i != self.latest)):
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -129,8 +143,8 @@ class Run:
                 raise InputError(
                     f"another training is writing {self.path}: wait for it or choose another --outf"
                 ) from None
-            for leftover in self.path.glob(".*.*"):  # half-written files of a killed process
-                leftover.unlink()
+            for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate):
+                leftover.unlink(missing_ok=True)  # half-written by a killed process
             yield
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -141,11 +155,14 @@ class Run:
     def read_config(self) -> dict[str, Any]:
         """The content of ``config.json``; raises `InputError` where there is none to read."""
         try:
-            return dict(json.loads(self.config.read_text()))
+            content = json.loads(self.config.read_text())
         except FileNotFoundError:
             raise InputError(f"{self.path} is no run: it has no config.json") from None
-        except ValueError:
-            raise InputError(f"{self.config} is damaged: it is not JSON") from None
+        except (OSError, ValueError):
+            raise InputError(f"{self.config} cannot be read, or is damaged") from None
+        if not isinstance(content, dict) or not {"flags", "identity"} <= content.keys():
+            raise InputError(f"{self.config} was not written by this program")
+        return content
 
     def append_history(self, row: Mapping[str, Any]) -> None:
         """Add an evaluation; rows of the same or a later epoch (of a lost future) are dropped."""
@@ -160,7 +177,7 @@ class Run:
 def find_runs(folders: Iterable[Path]) -> list[Run]:
     """The runs below some folders, in the order of their paths."""
     found = {config.parent for folder in folders for config in folder.rglob("config.json")}
-    return [Run(path) for path in sorted(found)]
+    return [run for run in map(Run, sorted(found)) if run.is_run]
 
 
 def versions() -> dict[str, str]:

@@ -107,6 +107,11 @@ def _widen(base: Architecture, config: ModelConfig, target: float) -> Architectu
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count(at(middle)) <= target else (low, middle - 1)
+    if low == 8 * MAX_WIDTH:
+        raise InputError(
+            f"--modelsize {config.modelsize}: too large; the widest network for this clip and "
+            f"these flags has {count(at(low)) / 1e6:.0f} M parameters"
+        )
     return at(low)
 
 
@@ -230,8 +235,9 @@ def _check(config: ModelConfig) -> None:
             ) from None
     positive = {
         "--modelsize": config.modelsize,
-        "--reduce": config.reduce,
         "--lower_width": config.lower_width,
+        "--stem_width": config.stem_width,
+        "--enc_dim": min(config.enc_dim),
         "--num_blks": min(config.num_blks),
         "--ks": min(config.ks[1:]),
         "--dec_strds": min(config.dec_strds or (1,)),
@@ -241,6 +247,12 @@ def _check(config: ModelConfig) -> None:
     for flag, number in positive.items():
         if not number > 0 or not math.isfinite(number):
             raise InputError(f"{flag}: {number} is out of range, give more than 0")
+    if not 0.5 <= config.reduce <= 10:
+        raise InputError(f"--reduce {config.reduce} is out of range: 0.5 to 10")
+    if not math.isfinite(config.enc_dim[1]):
+        raise InputError(f"--enc_dim {config.enc_dim[1]} is out of range: give a finite number")
+    if config.enc_strds and config.head_strd and not config.dec_strds:
+        raise InputError("--head_strd beside --enc_strds needs --dec_strds, with the same product")
     if not config.embed and not config.enc_strds:
         raise InputError("--embed '' needs --enc_strds: without coordinates, latents are the input")
     if config.clip_input and config.predict_clip:

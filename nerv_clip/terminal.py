@@ -105,8 +105,15 @@ class Curves:
             "eval/true_above_reconstructed", torch.cat([true, reconstructed], 1), epoch
         )
 
-    def close(self) -> None:
-        """Flush what is not written yet."""
+    def flush(self) -> None:
+        """Write what a killed process would lose."""
+        self.writer.flush()
+
+    def __enter__(self) -> Curves:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Flush, and write no more."""
         self.writer.close()
 
 

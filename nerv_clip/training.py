@@ -83,7 +83,7 @@ class Trainer:
         self.epoch, self.step, self.updates = 0, 0, 0
         self.order: list[int] = []
         self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)
-        self.seconds = 0.0
+        self.seconds = 0.0  # spent in this epoch so far
         self.forward: Callable[..., Any] = torch.compile(model) if config.compile else model
         if model.arch.clip_input:
             self.fill_table(model)
@@ -180,7 +180,8 @@ class Trainer:
                 if stopping:
                     return
             self._check_finite()
-            yield self._finish_epoch(time.perf_counter() - start)
+            self.seconds += time.perf_counter() - start
+            yield self._finish_epoch()
 
     def _train_step(self) -> float:
         config, model = self.config, self.model
@@ -189,8 +190,8 @@ class Trainer:
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * self.factor(progress)
         size = config.batch * self.workers.size
-        indices = self.workers.share(self.order[self.step * size : (self.step + 1) * size])
-        losses = self._losses(indices)
+        indices, weight = self.workers.share(self.order[self.step * size : (self.step + 1) * size])
+        losses = weight * self._losses(indices)
         self.optimiser.zero_grad(set_to_none=True)
         losses[2].backward()  # type: ignore[no-untyped-call]
         self.workers.average_gradients(model.parameters())
@@ -259,13 +260,13 @@ class Trainer:
                 "checkpoint is kept; train again with a lower --lr (and --matrix_lr)"
             )
 
-    def _finish_epoch(self, seconds: float) -> EpochResult:
+    def _finish_epoch(self) -> EpochResult:
         means = self.sums / self.steps
         self.workers.average(means)
         pixel, semantic, total, quality = means.tolist()
         clip = semantic if self.trains_clip else None
+        seconds, self.seconds = self.seconds, 0.0
         self.epoch, self.step, self.order = self.epoch + 1, 0, []
         self.sums.zero_()
-        self.seconds += seconds
         lr = self.optimiser.param_groups[-1]["lr"]
         return EpochResult(self.epoch, pixel, clip, total, quality, lr, seconds)

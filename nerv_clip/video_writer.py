@@ -15,12 +15,14 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from nerv_clip.files import written
 
 KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
 QUALITY_DB = 45.0  # of what a comparison shows, against what it should show
 CRFS = (20, 16, 12, 8, 4, 1)
+MAX_SIDE = 4096  # of a stream: what browsers' decoders take
 SAMPLE = 12  # consecutive frames, one group of pictures, on which the quality is chosen
 
 Pixels = NDArray[np.uint8]
@@ -56,15 +58,17 @@ def write_comparison(
 
     ``pairs`` yields (true, reconstructed), (3, H, W) each, for the frame indices it is given; it
     is called more than once. Key frames every 12 frames, no B-frames, BT.709; each picture is
-    grown to even sides. 4:2:0 halves the resolution of colour: where `QUALITY_DB` cannot be met
-    so, the pixels are doubled, and a player shows the stream at half its size. Returns the mean
-    PSNR in dB of the decoded stream, in RGB, against what it shows.
+    grown to even sides, and shrunk by a whole number where the stream would pass `MAX_SIDE`.
+    4:2:0 halves the resolution of colour: where `QUALITY_DB` cannot be met so, and the size
+    allows, the pixels are doubled, and a player shows the stream at half its size. Returns the
+    mean PSNR in dB of the decoded stream, in RGB, against what it shows.
     """
     middle = max((frames - SAMPLE) // 2, 0)
     sample = [_stack(*pair) for pair in pairs(range(frames)[middle : middle + SAMPLE])]
     with written(path) as temporary:
         # what the finest setting cannot reach at a scale, no other can
-        scale = 1 if _encode(temporary, sample, fps, CRFS[-1]) >= QUALITY_DB else 2
+        enough = _encode(temporary, sample, fps, CRFS[-1]) >= QUALITY_DB
+        scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
         for crf in CRFS[:-1]:
             if _encode(temporary, sample, fps, crf, scale) >= QUALITY_DB:
                 pictures = (_stack(*pair) for pair in pairs(range(frames)))
@@ -76,7 +80,15 @@ def write_comparison(
 
 
 def _stack(true: Tensor, drawn: Tensor) -> Pixels:
+    height, width = true.shape[1:]
+    shrink = -(-max(2 * height, width) // MAX_SIDE)
+    if shrink > 1:
+        true, drawn = (avg_pool2d(_floats(frame), shrink) for frame in (true, drawn))
     return np.concatenate([_even(to_pixels(true)), _even(to_pixels(drawn))])
+
+
+def _floats(frame: Tensor) -> Tensor:
+    return frame if frame.is_floating_point() else frame.float() / 255
 
 
 def _even(pixels: Pixels) -> Pixels:

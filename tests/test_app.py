@@ -14,7 +14,7 @@ MAIN = Path(__file__).parents[1] / "app" / "main.py"
 def test_it_names_the_runs_it_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b", "a"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "config.json").write_text('{"flags": {}, "identity": {}}')
     monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(tmp_path)])
     app = AppTest.from_file(str(MAIN)).run()
     assert not app.exception

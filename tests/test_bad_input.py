@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from nerv_clip import main_guard
+from tests.samples import write_tiny_clip
 from tests.test_session import flags
 from train.train_nerv_clip import main
 
@@ -35,6 +36,7 @@ class Refused:
 
     def __call__(self, *argv: str, touched: bool = False) -> str:
         self.capsys.readouterr()
+        before = self.files()
         self.monkeypatch.setattr(sys, "argv", ["train/train_nerv_clip.py", *argv])
         with pytest.raises(SystemExit) as left:
             main_guard(main)
@@ -42,10 +44,13 @@ class Refused:
         lines = [x for x in self.capsys.readouterr().err.splitlines() if "train_nerv_clip.py:" in x]
         assert len(lines) == 1
         assert "Traceback" not in lines[0]
-        if not touched:
-            assert not list(self.folder.rglob("*.pth"))
-            assert not list(self.folder.rglob("config.json"))
+        assert touched or self.files() == before
         return lines[0]
+
+    def files(self) -> dict[Path, int]:
+        """What lies in the folder and its sub-folders, caches apart."""
+        found = [p for p in self.folder.rglob("*") if "cache" not in p.parts]
+        return {p: p.stat().st_mtime_ns for p in found if p.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +77,20 @@ class Refused:
         (["--vid_step", "0"], "--vid_step"),
         (["--modelsize", "0.0001"], "too small for any width"),
         (["--modelsize", "-1"], "--modelsize"),
+        (["--modelsize", "1e9"], "too large"),
+        (["--stem_width", "0"], "--stem_width"),
+        (["--reduce", "1e-200"], "--reduce"),
+        (["--enc_strds", "4", "2", "2", "--enc_dim", "8_nan"], "--enc_dim"),
+        (["--enc_strds", "4", "2", "2", "--enc_dim", "0_4"], "--enc_dim"),
+        (["--enc_strds", "4", "2", "2", "--enc_dim", "8_inf"], "--enc_dim"),
+        (["--enc_strds", "4", "2", "2", "--head_strd", "2"], "--dec_strds"),
+        (["--lr_type", "cosine_0.1_-1_0.1"], "--lr_type"),
+        (["--lr_type", "step_0.5_nan"], "--lr_type"),
+        (["--suffix", "/b"], "--suffix"),
+        (["--conv_type", "convnext", "convnext"], "--conv_type"),
+        (["--t_grids", "1_10000000000"], "too small"),
+        (["--dec_strds", "0"], "--dec_strds"),
+        (["--vid_end", "-3"], "--vid_end"),
         (["--embed", "xyz"], "--embed"),
         (["--embed", ""], "--enc_strds"),
         (["--ks", "1_2"], "--ks"),
@@ -84,6 +103,7 @@ class Refused:
         (["--best_metric", "psnr_val", "--data_split", "1_1_1"], "holds out no frame"),
         (["--loss", "Fusion6", "--resize_list", "8_8"], "11x11"),
         (["--nonsense"], "--nonsense"),
+        (["--predict_clip", "-e", "4", "--pixel_loss_warmup_epochs", "4"], "never learn"),
         (["--eval_only"], "no checkpoint"),
         (["--weight", "absent.pth"], "no checkpoint"),
     ],
@@ -184,3 +204,45 @@ def test_evaluation_against_another_clip(refused: Refused, video: Path) -> None:
         "--data_path", str(video), "--outf", "run", "--eval_only", "--vid_end", "9", touched=True
     )
     assert "draws 12 frames" in line
+
+
+def test_a_cache_that_cannot_be_written(
+    refused: Refused, video: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("in_the_way").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", "in_the_way")
+    assert "cannot write" in refused(*flags(video, "--clip_model", teacher))
+    assert "cannot keep the decoded frames" in refused(*flags(video, "--cache_gb", "0"))
+
+
+def test_a_run_without_its_state_is_not_wiped(refused: Refused, video: Path) -> None:
+    main(flags(video))
+    Path("output/run/model_latest.pth").unlink()
+    assert "--not_resume" in refused(*flags(video), touched=True)
+    assert "--loss" in refused(*flags(video, "--loss", "L1"), touched=True)
+    assert Path("output/run/model_best.pth").exists()
+
+
+def test_another_programs_folder_is_left_alone(refused: Refused, video: Path) -> None:
+    folder = Path("output/run")
+    (folder / "logs").mkdir(parents=True)
+    for name in ("config.json", "logs/a", ".gitlab-ci.yml"):
+        (folder / name).write_text('{"hf": 1}')
+    for more in ([], ["--overwrite"], ["--not_resume"]):
+        assert "holds files but no run" in refused(*flags(video, *more))
+
+
+def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
+    refused: Refused, video: Path, teacher: str, tmp_path: Path
+) -> None:
+    semantic = ["--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "1"]
+    main(flags(video, *semantic, "--clip_model", teacher))
+    other = write_tiny_clip(tmp_path / "cache" / "other", seed=5)
+    again = ["--data_path", str(video), "--outf", "run", "--eval_only"]
+    assert "--clip_model" in refused(*again, "--clip_model", other, touched=True)
+    main(flags(video, "--outf", "second"))
+    weight = ["--weight", "output/second/model_best.pth"]
+    assert "--weight" in refused(*again, *weight, touched=True)
+    for _ in range(2):  # into a directory of its own, as often as one likes
+        main([*again, "--outf", "third", *weight])
+    assert "--weight" in refused(*flags(video, *weight, "--outf", "second"), touched=True)

@@ -108,6 +108,8 @@ def test_the_predecessor_takes_672_features() -> None:
         {"embed": "pe_1.25_80"},
         {"embed": "", "enc_strds": (5, 2, 2), "enc_dim": (8, 4)},
         {"enc_strds": (5, 2, 2), "enc_dim": (8, 4)},
+        {"embed": "pe_1.25_80", "enc_strds": (5, 2, 2), "enc_dim": (8, 4)},
+        {"embed": "pe_1.25_80", "clip_input": True, "clip_dim": 16},
         {
             "enc_strds": (5, 2, 2),
             "enc_dim": (8, 0.1),

@@ -300,3 +300,31 @@ def test_the_config_repeats_every_flag(video: Path) -> None:
     run = train(video)
     stored: dict[str, Any] = json.loads((run / "config.json").read_text())["flags"]
     assert set(stored) == set(parse(flags(video)).asked)
+
+
+def test_a_suffix_is_not_added_twice(video: Path) -> None:
+    train(video, "--suffix", "_b")
+    main(["--data_path", str(video), "--outf", "run_b", "--eval_only"])
+    assert not Path("output/run_b_b").exists()
+
+
+def test_an_evaluation_that_was_cut_off_is_made_up_for(video: Path) -> None:
+    """Killed after the save that precedes an evaluation: its row is there after the resume."""
+    alone = train(video, "--outf", "alone").with_name("alone")
+    run = train(video)
+    state = load_checkpoint(run / "model_latest.pth")
+    rows = pd.read_csv(run / "history.csv")
+    last = rows.iloc[-1]
+    figures = [float(last[name]) for name in ("total_loss", "psnr", "lr", "seconds")]
+    state["pending"] = [int(last["epoch"]), float(last["pixel_loss"]), None, *figures]
+    torch.save(state, run / "model_latest.pth")
+    rows.iloc[:-1].to_csv(run / "history.csv", index=False)
+    train(video)
+    ends = [pd.read_csv(r / "history.csv").drop(columns=["seconds", "best"]) for r in (run, alone)]
+    pd.testing.assert_frame_equal(*ends)
+
+
+def test_the_seconds_of_an_epoch_are_those_of_all_its_steps(video: Path) -> None:
+    run = train(video, "--save_freq", "0", "--outf", "saving").with_name("saving")
+    saving, plain = (pd.read_csv(r / "history.csv")["seconds"] for r in (run, train(video)))
+    assert (saving > 0.3 * plain.min()).all()

@@ -18,9 +18,9 @@ def main(video: str, out: str) -> None:
     clip = load_clip(ClipSpec(Path(video)), progress=False)
     with workers("cpu") as group:
         torch.manual_seed(1)
-        arch = solve(ModelConfig(modelsize=0.03, lower_width=4), 12, 8, clip.height, clip.width)
+        arch = solve(ModelConfig(modelsize=0.03, lower_width=4), 12, 9, clip.height, clip.width)
         config = TrainConfig(epochs=2, batch=2 // group.size, loss="L2", optim="adam")
-        split = split_frames(12, "2_2_3")
+        split = split_frames(12, "3_3_4")
         training = Trainer(NeRVClip(arch), clip, split, config, workers=group)
         losses = [result.pixel_loss for result in training.fit()]
         path = Path(out) / f"{group.size}_{group.rank}.pth"
