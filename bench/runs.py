@@ -71,11 +71,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="run directories")
     parser.add_argument("--title", default="", help="a line above the table")
     parser.add_argument("--same", nargs="*", default=[], help="flags that need no mention")
+    parser.add_argument("--untimed", action="store_true", help="the runs shared their machine")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
     runs = [Run(path) for path in args.runs]
     rows = [row(run, PLACES | set(args.same)) for run in runs]
     columns = [c for c in rows[0] if any(r[c].strip("– /") for r in rows)]
+    columns = [c for c in columns if not (args.untimed and c in ("s an epoch", "frames/s"))]
     rows = [{c: r[c] for c in columns} for r in rows]
     write(args.out, f"# {args.title}\n\n" + heading(__doc__) + table(rows))
 
