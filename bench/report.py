@@ -17,6 +17,9 @@ from nerv_clip.run import git_commit
 def heading(doc: str | None) -> str:
     """The first line of a script's docstring, and where the figures come from."""
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    if "--out" in argv:  # where the text went is no part of how it came about
+        at = argv.index("--out")
+        del argv[at : at + 2]
     device = f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
     if torch.cuda.is_available():
         device += f", {torch.cuda.get_device_name()}"

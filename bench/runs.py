@@ -15,7 +15,7 @@ import pandas as pd
 from report import heading, table, write
 
 from nerv_clip import Run, main_guard
-from nerv_clip.arguments import build_parser
+from nerv_clip.arguments import PRESETS, build_parser
 
 PLACES = {"outf", "overwrite", "device", "data_path", "save_freq", "eval_freq", "suffix"}
 
@@ -25,7 +25,8 @@ def asked(flags: dict[str, Any], left_out: set[str]) -> str:
     parts = []
     for action in build_parser()._actions:
         value = flags.get(action.dest)
-        if action.dest in left_out | {"help"} or value == action.default:
+        usual = PRESETS[flags["preset"]].get(action.dest, action.default)
+        if action.dest in left_out | {"help"} or value == usual:
             continue
         name = action.option_strings[0]
         values = value if isinstance(value, list) else [] if value is True else [value]
@@ -71,6 +72,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="run directories")
     parser.add_argument("--title", default="", help="a line above the table")
     parser.add_argument("--same", nargs="*", default=[], help="flags that need no mention")
+    parser.add_argument("--all", default="", help="the command and flags that all share, to be printed")
     parser.add_argument("--untimed", action="store_true", help="the runs shared their machine")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
@@ -79,7 +81,8 @@ def main(argv: list[str]) -> None:
     columns = [c for c in rows[0] if any(r[c].strip("– /") for r in rows)]
     columns = [c for c in columns if not (args.untimed and c in ("s an epoch", "frames/s"))]
     rows = [{c: r[c] for c in columns} for r in rows]
-    write(args.out, f"# {args.title}\n\n" + heading(__doc__) + table(rows))
+    common = f"Each row: `{args.all} FLAGS`\n\n" if args.all else ""
+    write(args.out, f"# {args.title}\n\n" + heading(__doc__) + common + table(rows))
 
 
 if __name__ == "__main__":
