@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="run directories")
     parser.add_argument("--title", default="", help="a line above the table")
     parser.add_argument("--same", nargs="*", default=[], help="flags that need no mention")
-    parser.add_argument("--all", default="", help="the command and flags that all share, to be printed")
+    parser.add_argument("--all", default="", help="the command that all share, printed")
     parser.add_argument("--untimed", action="store_true", help="the runs shared their machine")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)

@@ -16,7 +16,7 @@ from nerv_clip.optim import OPTIMISERS
 # What a preset changes; a flag that is given wins over it.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "fast": {"head_strd": 4},
+    "fast": {"head_cells": 15_000},
     "hnerv": {
         "embed": "",
         "enc_strds": [5, 2, 2, 2],
@@ -97,7 +97,13 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--dec_strds", type=int, nargs="+", help="up-block strides; solved by default"
     )
     group.add_argument(
-        "--head_strd", type=int, choices=[1, 2, 4], help="up-sampling in the RGB head"
+        "--head_strd",
+        type=int,
+        choices=[1, 2, 4],
+        help="up-sampling in the RGB head; solved",
+    )
+    group.add_argument(
+        "--head_cells", type=int, default=d.head_cells, help="cells before the RGB head, at most"
     )
     group.add_argument("--enc_strds", type=int, nargs="*", default=[], help="use HNeRV's encoder")
     group.add_argument(

@@ -161,6 +161,7 @@ def _model_config(args: argparse.Namespace) -> ModelConfig:
         grid=_numbers("--fc_hw", args.fc_hw, (int, int)) if args.fc_hw else None,
         dec_strds=tuple(args.dec_strds) if args.dec_strds else None,
         head_strd=args.head_strd,
+        head_cells=args.head_cells,
         enc_strds=tuple(args.enc_strds),
         enc_dim=_numbers("--enc_dim", args.enc_dim, (int, float)),
         ks=_numbers("--ks", args.ks, (int, int, int)),

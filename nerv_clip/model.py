@@ -88,6 +88,7 @@ class NeRVClip(nn.Module):
         self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
         self.tap = len(a.strides) if a.clip_tap is None else a.clip_tap
         self.clip_head = ClipHead(a.widths[self.tap], a.clip_dim) if a.clip_dim else None
+        self.to(memory_format=torch.channels_last)  # a quarter of a step's time on a CPU
 
     def forward(self, t: Tensor, side: Tensor | None = None) -> Output:
         """Frames and embeddings at times ``t`` (B,) in [0, 1], float64.

@@ -168,7 +168,7 @@ def _shape(
     elif config.dec_strds is not None:
         options = iter([(config.dec_strds, config.head_strd or 1)])
     else:
-        options = _stride_options(config.head_strd)
+        options = _stride_options(config.head_strd or _head(height * width, config.head_cells))
     best = min(
         (
             (_cost(height, width, strides, head, config.grid), strides, head)
@@ -193,12 +193,16 @@ def _shape(
     return grid, strides, head
 
 
-def _stride_options(head: int | None) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Falling strides of 5, 4, 3, 2, as HNeRV's, before a head that doubles or quadruples."""
-    for last in (head,) if head else (2, 4):
-        for length in range(1, 6):
-            for strides in itertools.combinations_with_replacement((5, 4, 3, 2), length):
-                yield strides, last
+def _head(pixels: int, cells: int) -> int:
+    """The least up-sampling in the RGB head, 1, 2 or 4, that leaves it so few cells, or 4."""
+    return next((head for head in (1, 2) if pixels <= cells * head**2), 4)
+
+
+def _stride_options(head: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Falling strides of 5, 4, 3, 2, as HNeRV's, before the head's."""
+    for length in range(1, 7):
+        for strides in itertools.combinations_with_replacement((5, 4, 3, 2), length):
+            yield strides, head
 
 
 def _cost(
@@ -211,8 +215,7 @@ def _cost(
         return grid[0] * grid[1] * scale**2 / (height * width) if covers else math.inf
     waste = rows * columns * scale**2 / (height * width) - 1
     late = sum(math.ldexp(math.log2(s), -i) for i, s in enumerate(reversed(strides)))  # slow
-    quarter = 0.1 if (head == 4) != (height * width > 500_000) else 0.0
-    return 2 * waste + 0.2 * abs(math.log2(rows * columns / CELLS)) + 0.02 * late + quarter
+    return 2 * waste + 0.2 * abs(math.log2(rows * columns / CELLS)) + 0.02 * late
 
 
 def _check(config: ModelConfig) -> None:
@@ -237,6 +240,7 @@ def _check(config: ModelConfig) -> None:
         "--modelsize": config.modelsize,
         "--lower_width": config.lower_width,
         "--stem_width": config.stem_width,
+        "--head_cells": config.head_cells,
         "--enc_dim": min(config.enc_dim),
         "--num_blks": min(config.num_blks),
         "--ks": min(config.ks[1:]),

@@ -83,6 +83,17 @@ def test_given_strides_and_grid_are_kept() -> None:
     assert arch.padded == (60, 100)
 
 
+@pytest.mark.parametrize(
+    ("size", "head", "fast"),
+    [((160, 320), 1, 2), ((360, 640), 2, 4), ((720, 1280), 4, 4), ((2160, 3840), 4, 4)],
+)
+def test_the_head_up_samples_where_frames_are_large(
+    size: tuple[int, int], head: int, fast: int
+) -> None:
+    for cells, expected in ((60_000, head), (15_000, fast)):
+        assert solve(ModelConfig(head_cells=cells), 9, 9, *size).head_stride == expected
+
+
 def test_it_survives_a_checkpoint() -> None:
     arch = solve(ModelConfig(modelsize=0.3), 9, 9, 57, 95)
     assert Architecture.from_plain(arch.plain()) == arch
