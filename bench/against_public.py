@@ -17,7 +17,7 @@ from report import heading, table, write
 from nerv_clip import load_clip, main_guard, parse
 from nerv_clip.metrics import ms_ssim, psnr
 
-PUBLIC_LR = {"L2": 1e-3, "Fusion6": 3e-3}  # its default; what it does best with, measured
+PUBLIC_LR = {"L2": 1e-3, "Fusion6": 3e-3}  # its default; ours
 
 
 def clip_flags(args: argparse.Namespace) -> list[str]:
