@@ -26,7 +26,7 @@ def asked(flags: dict[str, Any], left_out: set[str]) -> str:
     for action in build_parser()._actions:
         value = flags.get(action.dest)
         usual = PRESETS[flags["preset"]].get(action.dest, action.default)
-        if action.dest in left_out | {"help"} or value == usual:
+        if action.dest in left_out or action.dest not in flags or value == usual:
             continue
         name = action.option_strings[0]
         values = value if isinstance(value, list) else [] if value is True else [value]
