@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import torch
+
 from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
@@ -14,7 +16,7 @@ from nerv_clip.files import file_hash
 from nerv_clip.flags import FLAG_OF, Options
 from nerv_clip.model import NeRVClip
 from nerv_clip.run import Run, git_commit, versions
-from nerv_clip.sizing import decoder_parameters
+from nerv_clip.sizing import decoder_parameters, head_parameters
 from nerv_clip.video import Clip
 
 
@@ -36,15 +38,15 @@ def record(
         "processes": processes,
         "network": arch.plain(),
     }
-    model = NeRVClip(arch, with_encoder=False)
-    head = model.clip_head.parameters() if model.clip_head is not None else []
+    with torch.device("meta"):  # only counted
+        model = NeRVClip(arch, with_encoder=False)
     content = {
         "flags": options.asked,
         "identity": identity,
         "architecture": arch.plain(),
         "parameters": {
             "decoder": decoder_parameters(model),
-            "clip_head": sum(p.numel() for p in head),
+            "clip_head": head_parameters(model),
         },
         "clip": {
             "path": str(options.data.path),

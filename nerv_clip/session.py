@@ -21,7 +21,7 @@ from nerv_clip.model import NeRVClip
 from nerv_clip.products import pairs, score, write_products
 from nerv_clip.record import check_same, record
 from nerv_clip.run import Run, export_model, load_checkpoint, load_model, save_checkpoint
-from nerv_clip.sizing import decoder_parameters, solve
+from nerv_clip.sizing import decoder_parameters, head_parameters, solve
 from nerv_clip.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
 from nerv_clip.training import EpochResult, Trainer
 
@@ -165,8 +165,7 @@ class Training:
         )
         parts = [f"{decoder_parameters(model) / 1e6:.4f} M parameters"]
         if model.clip_head is not None:
-            head = sum(p.numel() for p in model.clip_head.parameters())
-            parts.append(f"{head / 1e6:.4f} M in the CLIP head")
+            parts.append(f"{head_parameters(model) / 1e6:.4f} M in the CLIP head")
         parts.append(f"{_peak_gib(self.inputs.device):.1f} GiB of memory")
         parts.append(
             f"about {_duration(seconds * trainer.steps * left)} for {left} epochs of "

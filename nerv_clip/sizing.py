@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Iterator
 
 import torch
+from torch import nn
 
 from nerv_clip.config import Architecture, ModelConfig
 from nerv_clip.encodings import embed_width
@@ -25,10 +26,17 @@ def decoder_parameters(model: NeRVClip) -> int:
 
     The table of latents or of true embeddings is counted with them.
     """
-    total = sum(p.numel() for p in model.parameters())
-    for part in (model.encoder, model.clip_head):
-        total -= sum(p.numel() for p in part.parameters()) if part is not None else 0
+    total = _size(model) - _size(model.encoder) - head_parameters(model)
     return total + (model.table.values.numel() if model.table is not None else 0)
+
+
+def head_parameters(model: NeRVClip) -> int:
+    """Parameters of the CLIP head, 0 without one."""
+    return _size(model.clip_head)
+
+
+def _size(part: nn.Module | None) -> int:
+    return 0 if part is None else sum(p.numel() for p in part.parameters())
 
 
 def count(arch: Architecture) -> int:
