@@ -3,6 +3,7 @@
 These are the public names; scripts and the app need no others.
 """
 
+from nerv_clip.arguments import Parser
 from nerv_clip.clip_encoder import ClipEncoder, embed_clip, load_clip_encoder
 from nerv_clip.config import Architecture, ModelConfig, TrainConfig
 from nerv_clip.coordinates import frame_time, split_frames
@@ -13,6 +14,7 @@ from nerv_clip.model import NeRVClip, Output
 from nerv_clip.run import Run, find_runs, load_model
 from nerv_clip.session import run_session
 from nerv_clip.sizing import solve
+from nerv_clip.terminal import Terminal
 from nerv_clip.training import EpochResult, Trainer
 from nerv_clip.video import Clip, ClipSpec, load_clip
 
@@ -28,7 +30,9 @@ __all__ = [
     "NeRVClip",
     "Options",
     "Output",
+    "Parser",
     "Run",
+    "Terminal",
     "TrainConfig",
     "Trainer",
     "embed_clip",

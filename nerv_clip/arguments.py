@@ -36,14 +36,16 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is an `InputError`: one line, as for all bad input."""
+
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; --help lists the flags")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """All flags of ``train/train_nerv_clip.py``."""
-    parser = _Parser(
+    parser = Parser(
         prog="train_nerv_clip.py",
         description="Train one network that draws a video and knows what is in it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -22,6 +23,8 @@ from nerv_clip.files import make_folder, user_cache, written
 from nerv_clip.video import Clip
 
 DEMO = Path(__file__).resolve().parents[1] / "checkpoints" / "demo_clip"
+LOCAL = "local-dir:"  # open_clip's schema for a folder with config and weights
+WORDS = "words.txt"  # in such a folder: all the words that its text tower was trained with
 RANDOM = "random:"  # --clip_pretrained random:SEED, to try the plumbing: it has no semantics
 
 
@@ -29,7 +32,8 @@ class ClipEncoder:
     """A CLIP model with its own preprocessing: pictures and texts into one space.
 
     ``name`` is open_clip's; ``id`` also names the weights and the preprocessing; ``dim`` is the
-    width of an embedding. Made by `load_clip_encoder`.
+    width of an embedding. ``words`` are all that the encoder knows, or None where it has no such
+    list. Made by `load_clip_encoder`.
     """
 
     def __init__(
@@ -38,8 +42,9 @@ class ClipEncoder:
         model: nn.Module,
         steps: list[Callable[[Any], Any]],
         tokenizer: Callable[[], Callable[[list[str]], Tensor]],
+        words: frozenset[str] | None = None,
     ) -> None:
-        self.name, self.model, self.steps = name, model, steps
+        self.name, self.model, self.steps, self.words = name, model, steps, words
         self.id = f"{name}@{_fingerprint(model, steps)}"
         self._tokenizer = tokenizer
         self.device = next(model.parameters()).device
@@ -54,11 +59,32 @@ class ClipEncoder:
 
     @torch.no_grad()
     def texts(self, queries: list[str]) -> Tensor:
-        """Embeddings of texts, unit (len(queries), dim)."""
+        """Embeddings of texts, unit (len(queries), dim).
+
+        Raises `InputError` for a word that the encoder does not know: it would be answered as if
+        it meant something.
+        """
+        unknown = sorted({word for query in queries for word in self.unknown(query)})
+        if unknown:
+            named = ", ".join(f'"{word}"' for word in unknown)
+            raise InputError(f"{self._who} doesn't know {named}: see the words in its words.txt")
+        if not all(query.strip() for query in queries):
+            raise InputError("an empty text says nothing: give some words")
         tokens = self._tokenizer()(queries).to(self.device)
         features = self.model.encode_text(tokens)  # type: ignore[operator]
         unit: Tensor = nn.functional.normalize(features.float(), dim=-1)
         return unit
+
+    def unknown(self, query: str) -> list[str]:
+        """The words of a query that are not among those the encoder was trained with."""
+        if self.words is None:
+            return []
+        said = re.findall(r"[^\W\d_]+|\d", query.lower())  # as open_clip's tokenizer parts them
+        return [word for word in dict.fromkeys(said) if word not in self.words]
+
+    @property
+    def _who(self) -> str:
+        return "the demo encoder" if self.name == "demo" else f"the encoder {self.name}"
 
     def preprocess(self, frames: Tensor) -> Tensor:
         """open_clip's own steps on a batch of tensors: (B, 3, H, W) to (B, 3, h, w), normalised.
@@ -115,13 +141,13 @@ def load_clip_encoder(
     """
     import open_clip  # takes seconds
 
-    name = f"local-dir:{DEMO}" if model == "demo" else model
+    name = f"{LOCAL}{DEMO}" if model == "demo" else model
     if model == "demo" and not (DEMO / "open_clip_config.json").exists():
         raise InputError("--clip_model demo: checkpoints/demo_clip is missing from this checkout")
     seed = _random_seed(pretrained)
     if seed is None and not pretrained and ":" not in name:
         raise InputError(f"--clip_model {model} needs --clip_pretrained: a tag, or a weights file")
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed or 0)
         try:
             network, _, transform = open_clip.create_model_and_transforms(
@@ -135,7 +161,38 @@ def load_clip_encoder(
     kept = ("MaybeConvertMode", "MaybeToTensor")  # steps that only concern PIL images
     steps = [step for step in transform.transforms if type(step).__name__ not in kept]
     label = model if seed is None else f"{model} (random weights, no semantics)"
-    return ClipEncoder(label, network.eval(), steps, lambda: open_clip.get_tokenizer(name))
+    return ClipEncoder(
+        label, network.eval(), steps, lambda: load_tokenizer(name), _known_words(name)
+    )
+
+
+def _local_folder(name: str) -> Path | None:
+    return Path(name.removeprefix(LOCAL)) if name.startswith(LOCAL) else None
+
+
+def load_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
+    """open_clip's tokenizer of a model.
+
+    A relative ``bpe_path`` in the config of a local folder is a file in that folder; open_clip
+    itself would take it from the directory that the program was started in.
+    """
+    import open_clip
+
+    folder, options = _local_folder(name), {}
+    if folder is not None:
+        config = json.loads((folder / "open_clip_config.json").read_text())
+        own = config["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {})
+        if "bpe_path" in own:
+            options["bpe_path"] = str(folder / own["bpe_path"])
+    tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(name, **options)
+    return tokenizer
+
+
+def _known_words(name: str) -> frozenset[str] | None:
+    folder = _local_folder(name)
+    if folder is None or not (folder / WORDS).exists():
+        return None
+    return frozenset((folder / WORDS).read_text().split())
 
 
 def _random_seed(pretrained: str | None) -> int | None:
@@ -155,7 +212,7 @@ def _refusal(model: str, pretrained: str | None, error: Exception, known: list[s
             f"--clip_model {model} is unknown to open_clip: it has names such as ViT-B-32, and "
             "takes hf-hub:ORG/NAME, local-dir:FOLDER and demo"
         )
-    if local or model.startswith("local-dir:") or model == "demo":
+    if local or model.startswith(LOCAL) or model == "demo":
         what = pretrained if local else model
         return InputError(f"the CLIP weights in {what} cannot be loaded for {model} ({reason})")
     return InputError(
@@ -165,7 +222,7 @@ def _refusal(model: str, pretrained: str | None, error: Exception, known: list[s
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without open_clip's log lines: what matters of them is in the `InputError`."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -1,0 +1,127 @@
+"""The demo encoder on clips of kitchens that it has never seen: what text finds which frames."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from report import heading, table, write
+from torch import Tensor
+from tqdm import tqdm
+
+from nerv_clip import ClipEncoder, load_clip_encoder, main_guard
+from nerv_clip.demo import scores
+from nerv_clip.demo.clip import SIZE, render_frame
+from nerv_clip.demo.facts import facts
+from nerv_clip.demo.story import FRAMES
+
+SAMPLES = 9
+
+
+def frames(seeds: list[int], step: int) -> Iterator[tuple[NDArray[np.uint8], frozenset[str]]]:
+    """Every ``step``-th frame of the seeds' kitchens, and what is true of it."""
+    jobs = list(product(seeds, range(0, FRAMES, step)))
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as workers:
+        drawn = workers.map(_frame, jobs, chunksize=4)
+        yield from tqdm(drawn, total=len(jobs), unit="frame")
+
+
+def _frame(job: tuple[int, int]) -> tuple[NDArray[np.uint8], frozenset[str]]:
+    seed, index = job
+    pixels, labels = render_frame(seed, FRAMES, index, SIZE, SAMPLES)
+    return pixels, facts(labels)
+
+
+def embedded(encoder: ClipEncoder, seeds: list[int], step: int) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Embeddings (N, D) of the frames, and the truth (N, F) about them."""
+    parts, true = [], []
+    for pixels, names in frames(seeds, step):
+        parts.append(encoder.images(torch.from_numpy(pixels).permute(2, 0, 1)[None]).cpu())
+        true.append(names)
+    return torch.cat(parts), scores.truth(true)
+
+
+def measured(encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_]) -> dict[str, Any]:
+    """All figures of the encoder on these frames."""
+    by_query = scores.precision_by_query(encoder, pictures, true)
+    return {
+        "frames": len(true),
+        "groups": scores.mean_by_group(by_query),
+        "queries": by_query,
+        "recall": scores.recall_at_1(encoder, pictures, true, twisted=False),
+        "recall_twisted": scores.recall_at_1(encoder, pictures, true, twisted=True),
+        "meanings": scores.meanings_kept(encoder),
+    }
+
+
+def report(result: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    rows = [
+        {
+            "queries": f"{name} ({group['queries']})",
+            "mean average precision": f"{group['map']:.3f}",
+            "chance": f"{group['chance']:.3f}",
+        }
+        for name, group in result["groups"].items()
+    ]
+    chance = 1 / scores.CHOICES
+    kept = [row[3] > row[4] for row in result["meanings"]]
+    recalls = [
+        {"R@1 among 64 captions": name, "": f"{result[key]:.3f}", "chance": f"{chance:.3f}"}
+        for name, key in (
+            ("the others are other frames', and wrong of this one", "recall"),
+            ("the others are its own with one attribute changed", "recall_twisted"),
+        )
+    ]
+    meanings = [
+        {"text": f"{a!r}", "synonym": f"{b!r} {same:.2f}", "antonym": f"{c!r} {other:.2f}"}
+        for a, b, c, same, other in result["meanings"]
+    ]
+    queries = [
+        {"query": name, "average precision": f"{score:.3f}", "chance": f"{chance:.3f}"}
+        for name, (score, chance) in sorted(result["queries"].items(), key=lambda i: i[1][0])
+    ]
+    return "\n".join(
+        [
+            f"{result['frames']} frames, each labelled by the renderer.\n",
+            table(rows),
+            table(recalls),
+            f"Synonyms nearer than antonyms: {sum(kept)} of {len(kept)} (chance one half), on a "
+            "list fixed before training.\n",
+            table(meanings),
+            "Every query, worst first; those that fewer than "
+            f"{scores.RARE} frames answer are left out.\n",
+            table(queries),
+        ]
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Render the kitchens, embed their frames, score."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clip_model", default="demo")
+    parser.add_argument("--seeds", default="101-120", help="FIRST-LAST")
+    parser.add_argument("--step", type=int, default=3, help="every n-th frame")
+    parser.add_argument("--out", type=Path, help="a Markdown file; its figures go beside it")
+    args = parser.parse_args(argv)
+    first, last = map(int, args.seeds.split("-"))
+    encoder = load_clip_encoder(args.clip_model)
+    pictures, true = embedded(encoder, list(range(first, last + 1)), args.step)
+    result = measured(encoder, pictures, true)
+    write(args.out, "# The demo encoder\n\n" + heading(__doc__) + report(result))
+    if args.out is not None:
+        args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main_guard(main)

@@ -1,0 +1,127 @@
+"""Everything that ships in ``checkpoints/``, made from nothing by the ordinary commands."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from nerv_clip.clip_encoder import DEMO
+from nerv_clip.demo.clip import LABELS, SAMPLES, SIZE, write_clip
+from nerv_clip.demo.pretraining import Plan
+from nerv_clip.demo.story import FRAMES
+from nerv_clip.demo.teach import Lesson, teach
+from nerv_clip.errors import InputError
+from nerv_clip.files import make_folder
+from nerv_clip.flags import parse
+from nerv_clip.run import Run
+from nerv_clip.session import run_session
+from nerv_clip.terminal import Terminal
+
+CHECKPOINTS = DEMO.parent
+SEMANTIC = "--predict_clip --clip_dim 512 --clip_loss_weight 0.1"
+# what ships, and what sets it apart; all else is the same
+RUNS = {
+    "kitchen": SEMANTIC,
+    "kitchen_baseline": "",
+    "kitchen_clip_input": "--clip_input",
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where the demo is built, and how large."""
+
+    checkpoints: Path
+    data: Path
+    work: Path
+    lesson: Lesson
+    training: str
+    frames: int = FRAMES
+    size: tuple[int, int] = SIZE
+    samples: int = SAMPLES
+
+
+def full() -> Build:
+    """What ships."""
+    return Build(
+        checkpoints=CHECKPOINTS,
+        data=Path("data/Kitchen"),
+        work=Path("build/demo"),
+        lesson=Lesson(CHECKPOINTS / "demo_clip", Path("build/demo")),
+        training="--data_split 3_3_4 --modelsize 0.5 -e 100 --preset fast --eval_freq 20",
+    )
+
+
+def quick(root: Path = Path("build/demo-quick")) -> Build:
+    """The same path at toy size: what comes out has no use but to show that it works."""
+    plan = Plan(steps=12, batch=16, warm_up=2)
+    return Build(
+        checkpoints=root / "checkpoints",
+        data=root / "Kitchen",
+        work=root / "work",
+        lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 40, 60, 60, plan),
+        training="--data_split 3_3_4 --modelsize 0.03 -e 3 --preset fast --batchSize 8"
+        " --pixel_loss_warmup_epochs 1",
+        frames=60,
+        size=(36, 64),
+        samples=1,
+    )
+
+
+def build(what: Build, terminal: Terminal) -> bool:
+    """Make it all, going on from what is there; False if it was interrupted.
+
+    What is finished is known by a mark under ``what.work``: without one, a part is made anew.
+    """
+    make_folder(what.work)
+    if not _done(what, "Kitchen") or not (what.data / LABELS).exists():
+        terminal.say("the kitchen: rendering")
+        write_clip(what.data, 0, what.frames, terminal, what.size, what.samples)
+        _mark(what, "Kitchen")
+    if not _done(what, "demo_clip"):
+        terminal.say("the demo encoder: pictures, then training")
+        if not teach(what.lesson, terminal):
+            return False
+        _mark(what, "demo_clip")
+    for name in RUNS:
+        if not _done(what, name):
+            terminal.say(f"the run {name}")
+            if not run_session(parse(command(what, name))):
+                return False
+            ship(what.checkpoints / name)
+            _mark(what, name)
+    terminal.say(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
+    return True
+
+
+def command(what: Build, name: str) -> list[str]:
+    """The flags of ``train/train_nerv_clip.py`` that make a run."""
+    encoder = what.checkpoints / "demo_clip"
+    model = "demo" if encoder.resolve() == DEMO else f"local-dir:{encoder}"
+    out = what.checkpoints / name
+    flags = f"--data_path {what.data} --clip_model {model} {what.training} {RUNS[name]}"
+    fresh = not Run(out).latest.exists()  # one that has it was cut off and goes on
+    return [*flags.split(), "--outf", str(out), *(["--overwrite"] if fresh else [])]
+
+
+def ship(path: Path) -> None:
+    """Drop what only training needs from a finished run."""
+    run = Run(path)
+    if not run.metrics.exists():
+        raise InputError(f"{path} has no metrics.json: its training is not finished")
+    run.latest.unlink(missing_ok=True)
+    shutil.rmtree(path / "logs", ignore_errors=True)
+    (path / ".lock").unlink(missing_ok=True)
+
+
+def _done(what: Build, part: str) -> bool:
+    return (what.work / f"{part}.done").exists()
+
+
+def _mark(what: Build, part: str) -> None:
+    (what.work / f"{part}.done").touch()
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

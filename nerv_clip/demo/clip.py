@@ -1,0 +1,119 @@
+"""A story as files: pictures, and ``labels.json`` with what is in each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nerv_clip.demo.facts import Labels, label
+from nerv_clip.demo.pool import SEEDS
+from nerv_clip.demo.story import SHORTEST, Story, write_story
+from nerv_clip.demo.tracer import picture, trace
+from nerv_clip.errors import InputError
+from nerv_clip.files import cannot_write, make_folder
+from nerv_clip.terminal import Terminal
+
+SIZE = (180, 320)
+SAMPLES = 9  # rays a pixel
+LABELS = "labels.json"
+
+
+def render_clip(
+    seed: int, frames: int, size: tuple[int, int] = SIZE, samples: int = SAMPLES
+) -> Iterator[tuple[NDArray[np.uint8], Labels]]:
+    """Every frame (H, W, 3) of a seed's kitchen with its labels, in order, from every core."""
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as workers:
+        yield from workers.map(
+            render_frame, repeat(seed), repeat(frames), range(frames), repeat(size), repeat(samples)
+        )
+
+
+def render_frame(
+    seed: int, frames: int, frame: int, size: tuple[int, int], samples: int
+) -> tuple[NDArray[np.uint8], Labels]:
+    """One frame and its labels."""
+    scene = write_story(seed, frames).scene(frame)
+    traced = trace(scene, *size, samples)
+    return picture(traced, scene), label(scene, traced.item.reshape(*size, samples))
+
+
+def write_clip(
+    out: Path,
+    seed: int,
+    frames: int,
+    terminal: Terminal,
+    size: tuple[int, int] = SIZE,
+    samples: int = SAMPLES,
+) -> None:
+    """Render a seed's kitchen into a folder: ``0000.png`` and on, and ``labels.json``.
+
+    The folder appears once all is done. Raises `InputError` where it exists and holds something
+    else, or for values that no kitchen can have.
+    """
+    from PIL import Image
+
+    if frames < SHORTEST or seed < 0 or seed >= SEEDS:
+        raise InputError(
+            f"a kitchen has {SHORTEST} frames or more, and a seed from 0 to {SEEDS - 1:,}"
+        )
+    if min(size) < 16 or math.isqrt(samples) ** 2 != samples or samples < 1:
+        raise InputError("a kitchen is 16 pixels or larger, and has 1, 4, 9, 16, … rays a pixel")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / LABELS).exists())):
+        raise InputError(f"{out} holds something else than a kitchen: choose another --out")
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    make_folder(part)
+    every: list[Labels] = []
+    try:
+        with terminal.bar(frames, "kitchen", "frame") as bar:
+            for pixels, labels in render_clip(seed, frames, size, samples):
+                Image.fromarray(pixels).save(part / f"{len(every):04}.png")
+                every.append(labels)
+                bar.update()
+        content = describe(write_story(seed, frames), seed, every, size)
+        (part / LABELS).write_text(json.dumps(content, indent=1) + "\n")
+        shutil.rmtree(out, ignore_errors=True)
+        part.rename(out)
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def describe(
+    story: Story, seed: int, labels: list[Labels], size: tuple[int, int]
+) -> dict[str, Any]:
+    """The content of ``labels.json``."""
+    events = story.events()
+    return {
+        "seed": seed,
+        "height": size[0],
+        "width": size[1],
+        "events": [{"name": e.name, "start": e.start, "end": e.end} for e in events],
+        "frames": [
+            {
+                "frame": index,
+                **of_frame.plain(),
+                "events": [e.name for e in events if e.start <= index < e.end],
+            }
+            for index, of_frame in enumerate(labels)
+        ],
+    }
+
+
+def read_labels(path: Path) -> list[Labels]:
+    """The labels of every frame out of ``labels.json``."""
+    content = json.loads(path.read_text())
+    names = ("objects", "hand", "states")
+    return [Labels.from_plain({name: f[name] for name in names}) for f in content["frames"]]

@@ -1,0 +1,75 @@
+"""The small CLIP as a folder that open_clip's ``local-dir:`` schema reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerv_clip.clip_encoder import LOCAL, quiet
+from nerv_clip.demo.captions import words
+from nerv_clip.demo.pool import SIDE
+from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
+from nerv_clip.files import make_folder, written
+
+CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+CONTEXT = 28  # pieces in a text, its marks included
+EMBEDDING = 512
+
+
+def write_folder(folder: Path) -> None:
+    """Write the model's config, vocabulary and word list; weights come from `save_weights`."""
+    make_folder(folder)
+    merges = write_vocabulary(folder, words())
+    config: dict[str, Any] = {
+        "model_cfg": {
+            "embed_dim": EMBEDDING,
+            "vision_cfg": {
+                "layers": [1, 2, 2, 1],
+                "width": 16,
+                "head_width": 64,
+                "image_size": SIDE,
+            },
+            "text_cfg": {
+                "context_length": CONTEXT,
+                "vocab_size": vocabulary_size(merges),
+                "width": 128,
+                "heads": 4,
+                "layers": 2,
+                "no_causal_mask": True,
+                "tokenizer_kwargs": {"bpe_path": BPE},
+            },
+        },
+        # squash: a centre crop would lose 44 % of a 16:9 frame
+        "preprocess_cfg": {
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.25, 0.25, 0.25],
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        },
+    }
+    with written(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def new_model(folder: Path) -> torch.nn.Module:
+    """The folder's model by open_clip, with untrained weights."""
+    import open_clip  # takes seconds
+
+    with quiet():  # it warns that there are no weights
+        model: torch.nn.Module = open_clip.create_model(f"{LOCAL}{folder}", load_weights=False)
+    return model
+
+
+def save_weights(model: torch.nn.Module, folder: Path) -> None:
+    """Write the weights in half precision."""
+    from safetensors.torch import save
+
+    state = {
+        key: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        for key, value in model.state_dict().items()
+    }
+    with written(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save(state))

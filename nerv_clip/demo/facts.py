@@ -1,0 +1,126 @@
+"""What is true of a picture, as a set of short facts: the ground between pixels and words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nerv_clip.demo.room import HAND
+from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Scene
+from nerv_clip.demo.shapes import KINDS
+
+VISIBLE = 0.0025  # a thing counts as seen from this share of the picture's area on
+HALF = 0.3  # taps, fires, doors and steam count as on from this much
+
+STATES = {  # what a picture has either of
+    "tap": ("tap on", "tap off"),
+    "fridge": ("fridge open", "fridge closed"),
+    "fire": ("fire on", "fire off"),
+    "steam": ("steam on", "steam off"),
+    "lamp": ("lights on", "lights off"),
+    "day": ("day", "night"),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A thing that can be seen, with its box (left, top, right, bottom) in pixels, inclusive."""
+
+    kind: str
+    colour: str
+    box: tuple[int, int, int, int]
+    area: float  # share of the picture
+    held: bool
+    on_fire: bool
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Everything that the project says about one picture."""
+
+    objects: tuple[Seen, ...]
+    hand: bool
+    states: tuple[str, ...]  # one of each pair of `STATES`
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Labels:
+        """The inverse of `plain`."""
+        objects = tuple(Seen(**{**o, "box": tuple(o["box"])}) for o in values["objects"])
+        return cls(objects, values["hand"], tuple(values["states"]))
+
+
+def label(scene: Scene, owner: NDArray[np.integer[Any]]) -> Labels:
+    """The labels of a scene whose pixels belong to the items ``owner`` (H, W, samples)."""
+    seen = []
+    holding = {(round(h.x, 3), round(h.y, 3)) for h in scene.hands}
+    hand = bool((owner == HAND).mean() >= VISIBLE)
+    for index, item in enumerate(scene.items):
+        mine = owner == index
+        area = float(mine.mean())
+        if area < VISIBLE:
+            continue
+        rows, columns = np.nonzero(mine.any(2))
+        box = (int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max()))
+        held = hand and (round(item.x, 3), round(item.y, 3)) in holding
+        fired = (
+            item.kind == "pan"
+            and scene.fire >= HALF
+            and (item.x, item.y) == PAN_PLACE[:2]
+            and item.z <= PAN_PLACE[2]
+        )
+        seen.append(Seen(item.kind, item.colour, box, round(area, 5), held, fired))
+    return Labels(tuple(seen), hand, states(scene, [s.kind for s in seen]))
+
+
+def states(scene: Scene, kinds: list[str]) -> tuple[str, ...]:
+    """The scene's half of every pair of `STATES`; steam needs a kettle that is seen."""
+    on = {
+        "tap": scene.tap >= HALF,
+        "fridge": scene.fridge >= HALF,
+        "fire": scene.fire >= HALF,
+        "steam": scene.steam >= HALF and "kettle" in kinds,
+        "lamp": scene.light.lamp >= 0.5,
+        "day": scene.light.day >= 0.5,
+    }
+    return tuple(STATES[name][0 if value else 1] for name, value in on.items())
+
+
+def facts(labels: Labels) -> frozenset[str]:
+    """All that is true of a picture, out of `FACTS`."""
+    true = set(labels.states)
+    kinds, pairs = Counter[str](), Counter[str]()
+    for thing in labels.objects:
+        pair = f"{thing.colour} {thing.kind}"
+        kinds[thing.kind] += 1
+        pairs[pair] += 1
+        true |= {thing.kind, pair, f"{thing.colour} thing"}
+        if thing.held:
+            true |= {f"hold {thing.kind}", f"hold {pair}"}
+        if thing.on_fire:
+            true |= {"pan on fire", f"{pair} on fire"}
+    true |= {f"two {name}" for name, count in (kinds + pairs).items() if count == 2}
+    if labels.hand:
+        true.add("hand")
+    return frozenset(true)
+
+
+def _all_facts() -> tuple[str, ...]:
+    names = [name for pair in STATES.values() for name in pair] + ["hand", "pan on fire"]
+    things = [*KINDS, *(f"{colour} {kind}" for colour in COLOURS for kind in KINDS)]
+    for name in things:
+        names += [name, f"hold {name}", f"two {name}"]
+    names += [f"{colour} thing" for colour in COLOURS]
+    names += [f"{colour} pan on fire" for colour in COLOURS]
+    return tuple(names)
+
+
+FACTS = _all_facts()
+PAIRS = tuple(f"{colour} {kind}" for colour in COLOURS for kind in KINDS)

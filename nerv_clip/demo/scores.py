@@ -1,0 +1,133 @@
+"""How well pictures and texts find each other, where what is true of each picture is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nerv_clip.clip_encoder import ClipEncoder
+from nerv_clip.demo.batches import PLACE, twist
+from nerv_clip.demo.captions import MEANINGS, query
+from nerv_clip.demo.facts import FACTS, PAIRS, STATES
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "colour + object": PAIRS,
+    "actions": ("tap on", "fridge open", "fire on", "steam on", "hand", "pan on fire"),
+    "lights": STATES["lamp"],
+    "states": (*STATES["day"], "tap off", "fridge closed", "fire off", "steam off"),
+}
+RARE = 5  # a query that fewer pictures answer is not scored
+CHOICES = 64
+
+
+def truth(facts: Sequence[frozenset[str]]) -> NDArray[np.bool_]:
+    """Which of `FACTS` are true of each picture, (N, F)."""
+    true = np.zeros((len(facts), len(FACTS)), bool)
+    for row, names in zip(true, facts, strict=True):
+        row[[PLACE[name] for name in names]] = True
+    return true
+
+
+def average_precision(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Mean over the positives of the precision at each one's rank; ties count as found last.
+
+    Raises ValueError without a positive.
+    """
+    if not positive.any():
+        raise ValueError("no positive: average precision is undefined")
+    order = np.lexsort((positive, -score))
+    hits = positive[order]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
+
+
+def precision_by_query(
+    encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_]
+) -> dict[str, tuple[float, float]]:
+    """Average precision of every label query, and its chance (the share of true pictures).
+
+    ``pictures`` are unit embeddings (N, D). Queries that fewer than `RARE` pictures answer, or
+    that all do, are left out.
+    """
+    names = [name for group in GROUPS.values() for name in group]
+    kept = [n for n in names if RARE <= true[:, PLACE[n]].sum() < len(true)]
+    texts = encoder.texts([query(name) for name in kept])
+    score = (pictures @ texts.T.cpu()).numpy()
+    out = {}
+    for column, name in zip(score.T, kept, strict=True):
+        positive = true[:, PLACE[name]]
+        out[name] = (average_precision(column, positive), float(positive.mean()))
+    return out
+
+
+def mean_by_group(by_query: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
+    """Mean average precision, mean chance and the number of queries, for each of `GROUPS`."""
+    out = {}
+    for group, names in GROUPS.items():
+        values = [by_query[name] for name in names if name in by_query]
+        if values:
+            score, chance = np.mean(values, 0)
+            out[group] = {"map": float(score), "chance": float(chance), "queries": len(values)}
+    return out
+
+
+def recall_at_1(
+    encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_], *, twisted: bool, seed: int = 0
+) -> float:
+    """Share of pictures whose own caption beats 63 that are wrong of it; chance is 1/64.
+
+    Captions say three facts. The wrong ones are other pictures' captions or, ``twisted``, the
+    picture's own with one attribute changed. A caption that is true of the picture is no rival.
+    """
+    rng = np.random.default_rng(seed)
+    said = [_three(row, rng) for row in true]
+    own = encoder.texts([_sentence(names) for names in said]).cpu()
+    needed = np.zeros((len(said), len(FACTS)), np.float32)
+    for row, names in zip(needed, said, strict=True):
+        row[[PLACE[name] for name in names]] = 1
+    right = 0
+    for index, picture in enumerate(pictures):
+        if twisted:
+            texts = _twists(said[index], true[index], rng)
+            wrong = encoder.texts(texts).cpu()
+        else:
+            false = np.flatnonzero(needed @ (1 - true[index].astype(np.float32)) > 0)
+            wrong = own[rng.choice(false, CHOICES - 1, replace=False)]
+        right += int(picture @ own[index] > (wrong @ picture).max())
+    return right / len(pictures)
+
+
+def _three(row: NDArray[np.bool_], rng: np.random.Generator) -> tuple[str, ...]:
+    """Three facts about a picture, things with their colours before the rest."""
+    pairs = [name for name in PAIRS if row[PLACE[name]]]
+    rest = [n for group in ("actions", "lights", "states") for n in GROUPS[group] if row[PLACE[n]]]
+    chosen = [str(n) for n in rng.permutation(pairs)[:2]]
+    chosen += [str(n) for n in rng.permutation(rest)[: 3 - len(chosen)]]
+    return tuple(chosen)
+
+
+def _sentence(names: Sequence[str]) -> str:
+    return " and ".join(query(name) for name in names)
+
+
+def _twists(names: tuple[str, ...], row: NDArray[np.bool_], rng: np.random.Generator) -> list[str]:
+    texts: list[str] = []
+    while len(texts) < CHOICES - 1:
+        changed = list(names)
+        index = int(rng.integers(len(names)))
+        changed[index] = twist(names[index], rng)
+        if changed[index] in PLACE and not row[PLACE[changed[index]]]:
+            texts.append(_sentence(changed))
+    return texts
+
+
+def meanings_kept(encoder: ClipEncoder) -> list[tuple[str, str, str, float, float]]:
+    """Each row of `MEANINGS` with how near its synonym and its antonym are (cosine)."""
+    rows = []
+    for text, same, opposite in MEANINGS:
+        a, b, c = encoder.texts([text, same, opposite])
+        rows.append((text, same, opposite, float(a @ b), float(a @ c)))
+    return rows

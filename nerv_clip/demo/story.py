@@ -1,0 +1,356 @@
+"""A clip of the kitchen from a seed: things come and go, taps run, lights change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from nerv_clip.demo.randomly import GRIP, free_place, random_look
+from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Camera, Hand, Item, Light, Look, Scene
+from nerv_clip.demo.shapes import KINDS
+
+FRAMES = 300
+SHORTEST = 60  # frames that a script needs
+SLOTS = 30  # of a clip: in each one thing comes, moves, or goes
+STAY = 6  # slots after which a thing is due to go
+MOST = 4  # things at a time
+OFF_STAGE = 1.95  # x of what is outside the picture
+LIFT = 0.34  # how high a thing is carried over the others
+Span = tuple[int, int]
+Place = tuple[float, float, float]
+APPLES = ("red", "green", "yellow")
+
+
+@dataclass(frozen=True)
+class Trip:
+    """What happens to a thing in a slot of ``length`` frames, and from which side a hand comes.
+
+    ``way`` is "in", "out", "move", or the same on its own, rolling: "roll in", "roll out".
+    """
+
+    start: int
+    length: int
+    way: str
+    side: float
+    origin: Place
+    goal: Place
+
+
+@dataclass
+class Visit:
+    """One thing from its coming to its going; frames before 0 and after the last are not shown."""
+
+    item: Item
+    trips: list[Trip] = field(default_factory=list)
+    end: int = 10**6
+
+    @property
+    def start(self) -> int:
+        return self.trips[0].start
+
+    @property
+    def place(self) -> Place:
+        """Where it stands after its last trip."""
+        return self.trips[-1].goal
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that can be named: the frames from ``start`` to before ``end``."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """A whole clip as a script; `scene` is any of its frames."""
+
+    look: Look
+    frames: int
+    visits: tuple[Visit, ...]
+    on: dict[str, tuple[tuple[int, int], ...]]  # tap, fridge, fire, steam, lamp, day: frames
+    sway: tuple[float, ...]
+
+    @property
+    def slot(self) -> int:
+        """Frames in which one thing comes, moves or goes."""
+        return self.frames // SLOTS
+
+    def scene(self, frame: int) -> Scene:
+        """The picture at a frame index."""
+        items, hands = [], []
+        for visit in self.visits:
+            if visit.start <= frame < visit.end:
+                item, hand = _at(visit, frame)
+                items.append(item)
+                hands += [hand] if hand else []
+        return Scene(
+            tuple(items),
+            tuple(hands),
+            Light(lamp=self._level("lamp", frame, 1), day=self._level("day", frame, 8)),
+            tap=self._level("tap", frame, 2),
+            fridge=self._level("fridge", frame, 6),
+            fire=self._level("fire", frame, 3),
+            steam=self._level("steam", frame, 5),
+            phase=frame / 12,
+            look=self.look,
+            camera=self._camera(frame),
+        )
+
+    def _level(self, name: str, frame: int, ramp: int) -> float:
+        """0 to 1, rising and falling over ``ramp`` frames inside the time that it is on."""
+        best = 0.0
+        for start, end in self.on[name]:
+            if start <= frame < end:
+                rise = 1.0 if start == 0 else (frame - start + 1) / ramp
+                fall = 1.0 if end >= self.frames else (end - frame) / ramp
+                best = max(best, _smooth(min(rise, fall, 1.0)))
+        return best
+
+    def _camera(self, frame: int) -> Camera:
+        """A slow drift around the usual place."""
+        usual, s = Camera(), self.sway
+        turn = 2 * math.pi * frame / self.frames
+        ex, ey, ez = usual.eye
+        tx, ty, tz = usual.target
+        return Camera(
+            (
+                ex + 0.16 * math.sin(turn + s[0]),
+                ey + 0.12 * math.sin(1.5 * turn + s[1]),
+                ez + 0.06 * math.sin(turn + s[2]),
+            ),
+            (tx + 0.05 * math.sin(turn + s[3]), ty, tz + 0.03 * math.sin(1.5 * turn + s[4])),
+            usual.opening + 1.2 * math.sin(turn + s[5]),
+        )
+
+    def events(self) -> list[Event]:
+        """All that happens, by time."""
+        events = []
+        for visit in self.visits:
+            name = f"the {visit.item.colour} {visit.item.kind}"
+            for trip in visit.trips:
+                way = {
+                    "in": f"a hand brings {name}",
+                    "out": f"a hand takes {name} away",
+                    "move": f"a hand moves {name}",
+                    "roll in": f"{name} rolls in",
+                    "roll out": f"{name} rolls away",
+                }[trip.way]
+                events.append(Event(way, trip.start, trip.start + trip.length))
+        says = {
+            "tap": "the tap runs",
+            "fridge": "the fridge is open",
+            "fire": "the stove burns",
+            "steam": "the kettle steams",
+        }
+        for key, name in says.items():
+            events += [Event(name, start, end) for start, end in self.on[key]]
+        for key, (up, down) in {
+            "lamp": ("the lights go on", "the lights go off"),
+            "day": ("day breaks", "night falls"),
+        }.items():
+            for start, end in self.on[key]:
+                events += [Event(up, start, start + self.slot)] if start > 0 else []
+                events += [Event(down, end, end + self.slot)] if end < self.frames else []
+        inside = [e for e in events if e.end > 0 and e.start < self.frames]
+        cut = [Event(e.name, max(e.start, 0), min(e.end, self.frames)) for e in inside]
+        return sorted(cut, key=lambda event: (event.start, event.end, event.name))
+
+
+def write_story(seed: int, frames: int = FRAMES) -> Story:
+    """The kitchen of a seed: its looks, and a script in which nothing lasts over a third of it.
+
+    ``frames`` is at least `SHORTEST`; fewer raise ValueError.
+    """
+    if frames < SHORTEST:
+        raise ValueError(f"a kitchen has {SHORTEST} frames or more")
+    for attempt in range(1000):
+        rng = np.random.default_rng([seed, attempt])
+        look = random_look(rng)
+        visits = _visits(rng, frames)
+        on = _switches(rng, frames, visits)
+        sway = tuple(float(v) for v in rng.uniform(0, 2 * math.pi, 6))
+        story = Story(look, frames, tuple(visits), on, sway)
+        if _longest(story) <= frames / 3:
+            return story
+    raise RuntimeError(f"no script for seed {seed}")  # has not been seen
+
+
+def _longest(story: Story) -> int:
+    """The longest time that anything stays as it is."""
+    longest = 0
+    for visit in story.visits:
+        longest = max(longest, min(visit.end, story.frames) - max(visit.start, 0))
+    for spans in story.on.values():
+        edges = [0, *(edge for span in spans for edge in span), story.frames]
+        longest = max(longest, *(b - a for a, b in pairwise(edges)))
+    return longest
+
+
+def _visits(rng: np.random.Generator, frames: int) -> list[Visit]:
+    slot = frames // SLOTS
+    here: list[Visit] = []
+    gone: list[Visit] = []
+    for kind, age in zip(("kettle", *_shuffle(rng, [k for k in KINDS if k != "kettle"])[:2]),
+                         (2, 4, 0), strict=True):  # fmt: skip
+        _come(rng, kind, (-slot - age * slot, slot), here, gone)
+    absent = dict.fromkeys(("kettle", "pan"), 0)
+    for start in range(0, frames, slot):
+        kinds = {visit.item.kind for visit in here}
+        absent = {k: 0 if k in kinds else n + 1 for k, n in absent.items()}
+        oldest = min(here, key=lambda visit: visit.start, default=None)
+        due = oldest is not None and start - oldest.start >= STAY * slot
+        missing = [k for k, n in absent.items() if n > 3]
+        if oldest is not None and (due or len(here) >= MOST):
+            _leave(rng, oldest, (start, slot), here, gone)
+        elif missing:
+            _come(rng, missing[0], (start, slot), here, gone)
+        elif len(here) == MOST - 1 and rng.random() < 0.35:
+            _shift(rng, here[int(rng.integers(len(here)))], (start, slot), here)
+        else:
+            others = [k for k in KINDS if k not in kinds]
+            _come(rng, str(rng.choice(others)), (start, slot), here, gone)
+    return gone + here
+
+
+def _shuffle(rng: np.random.Generator, values: list[str]) -> list[str]:
+    return [values[int(index)] for index in rng.permutation(len(values))]
+
+
+def _come(rng: np.random.Generator, kind: str, when: Span, here: list[Visit],
+          gone: list[Visit]) -> None:  # fmt: skip
+    place = free_place(rng, kind, [visit.place[:2] for visit in here])
+    if kind == "pan":
+        taken = any(math.dist(visit.place[:2], PAN_PLACE[:2]) < 0.3 for visit in here)
+        place = None if taken else PAN_PLACE
+    if place is None:
+        return
+    used = {(v.item.kind, v.item.colour) for v in (*here, *gone)}
+    choices = [c for c in (APPLES if kind == "apple" else COLOURS) if (kind, c) not in used]
+    if not choices:
+        return
+    angle = float(rng.uniform(-2.2, -0.9) if kind == "pan" else rng.uniform(-0.9, 0.9))
+    item = Item(kind, str(rng.choice(choices)), *place, angle=angle)
+    side = 1.0 if place[0] > rng.uniform(-0.3, 0.5) else -1.0
+    rolls = kind == "apple" and _free_to_roll(place, here)
+    origin = (OFF_STAGE, place[1], 0.0) if rolls else _off_stage(side, place)
+    here.append(Visit(item, [Trip(*when, "roll in" if rolls else "in", side, origin, place)]))
+
+
+def _leave(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit],
+           gone: list[Visit]) -> None:  # fmt: skip
+    side = 1.0 if visit.place[0] > rng.uniform(-0.3, 0.5) else -1.0
+    others = [v for v in here if v is not visit]
+    rolls = visit.item.kind == "apple" and _free_to_roll(visit.place, others)
+    goal = (OFF_STAGE, visit.place[1], 0.0) if rolls else _off_stage(side, visit.place)
+    visit.trips.append(Trip(*when, "roll out" if rolls else "out", side, visit.place, goal))
+    visit.end = sum(when)
+    here.remove(visit)
+    gone.append(visit)
+
+
+def _shift(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit]) -> None:
+    place = free_place(rng, "mug", [v.place[:2] for v in here])
+    if place is None or visit.item.kind == "pan" or when[0] - visit.start < 2 * when[1]:
+        return
+    side = 1.0 if place[0] + visit.place[0] > 0 else -1.0
+    visit.trips.append(Trip(*when, "move", side, visit.place, place))
+
+
+def _off_stage(side: float, place: Place) -> Place:
+    return (side * OFF_STAGE, place[1] - 0.25, 0.25)
+
+
+def _free_to_roll(place: Place, others: list[Visit]) -> bool:
+    return place[1] < 0.2 and all(
+        v.place[0] < place[0] or abs(v.place[1] - place[1]) > 0.36 for v in others
+    )
+
+
+def _switches(
+    rng: np.random.Generator, frames: int, visits: list[Visit]
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    def spans(off: tuple[int, int], on: tuple[int, int], first: bool) -> tuple[Span, ...]:
+        edge, out = 0, []
+        if not first:
+            edge = int(rng.integers(*off) * frames // 300)
+        while edge < frames:
+            end = min(frames, edge + int(rng.integers(*on) * frames // 300))
+            out.append((edge, end))
+            edge = end + int(rng.integers(*off) * frames // 300)
+        return tuple(out)
+
+    steam = []
+    for visit in visits:
+        start, end = visit.start + 16 * frames // 300, min(visit.end - frames // SLOTS, frames)
+        if visit.item.kind == "kettle" and end - max(start, 0) >= frames // 40:
+            steam.append((max(start, 0), end))
+    return {
+        "tap": spans((35, 80), (22, 45), False),
+        "fridge": spans((35, 80), (28, 50), False),
+        "fire": spans((30, 60), (40, 75), False),
+        "steam": tuple(sorted(steam)),
+        "lamp": spans((35, 70), (50, 90), bool(rng.random() < 0.6)),
+        "day": spans((50, 80), (60, 95), bool(rng.random() < 0.6)),
+    }
+
+
+def _smooth(share: float) -> float:
+    share = min(1.0, max(0.0, share))
+    return share * share * (3 - 2 * share)
+
+
+def _at(visit: Visit, frame: int) -> tuple[Item, Hand | None]:
+    """The thing, and the hand at it or near it, at a frame of its visit."""
+    trip = [trip for trip in visit.trips if trip.start <= frame][-1]
+    share = (frame - trip.start + 1) / trip.length
+    item = visit.item
+    if share > 1:
+        return _moved(item, trip.goal), None
+    if trip.way.startswith("roll"):
+        x = trip.origin[0] + (trip.goal[0] - trip.origin[0]) * _smooth(share)
+        rest = trip.goal if trip.way == "roll in" else trip.origin
+        return replace(item, x=x, y=rest[1], z=rest[2], tilt=(x - rest[0]) / 0.15), None
+    reach, carry = {"in": (0.0, 0.7), "out": (0.3, 0.7), "move": (0.25, 0.5)}[trip.way]
+    path = _smooth((share - reach) / carry)
+    at = _arc(trip.origin, trip.goal, path)
+    item = _moved(item, at)
+    lean = -0.35
+    angle = lean if trip.side > 0 else math.pi - lean
+    hold = (at[0], at[1], at[2] + GRIP[item.kind])
+    if share < reach:
+        hold = _between(_off_hand(trip.side, hold), hold, _smooth(share / reach))
+    elif share > reach + carry:
+        left = (share - reach - carry) / (1 - reach - carry)
+        hold = _between(hold, _off_hand(trip.side, hold), _smooth(left))
+    return item, Hand(*hold, angle)
+
+
+def _moved(item: Item, place: Place) -> Item:
+    return replace(item, x=place[0], y=place[1], z=place[2])
+
+
+def _arc(origin: Place, goal: Place, share: float) -> Place:
+    """On the way from origin to goal, lifted over what stands between."""
+    x, y, z = _between(origin, goal, share)
+    return x, y, z + LIFT * 4 * share * (1 - share)
+
+
+def _between(origin: Place, goal: Place, share: float) -> Place:
+    x, y, z = (a + (b - a) * share for a, b in zip(origin, goal, strict=True))
+    return x, y, z
+
+
+def _off_hand(side: float, hold: Place) -> Place:
+    return side * (OFF_STAGE + 0.3), hold[1] - 0.3, hold[2] + 0.35
+
+
+def scenes(story: Story) -> Iterator[Scene]:
+    """Every frame of a clip."""
+    return (story.scene(frame) for frame in range(story.frames))

@@ -1,0 +1,108 @@
+"""The whole making of the small CLIP: pictures, training, scores, and its folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerv_clip.clip_encoder import ClipEncoder, load_clip_encoder
+from nerv_clip.demo import card, scores
+from nerv_clip.demo.clip_folder import CONFIG, WEIGHTS, save_weights, write_folder
+from nerv_clip.demo.pool import Pool, load_pool, render_pool, shard_paths
+from nerv_clip.demo.pretraining import Plan, Pretraining
+from nerv_clip.errors import InputError
+from nerv_clip.files import make_folder
+from nerv_clip.run import save_checkpoint
+from nerv_clip.terminal import Terminal, interruptible
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the small CLIP is taught with."""
+
+    out: Path
+    work: Path  # rendered pictures, and the state of training
+    singles: int = 16_000
+    scenes: int = 56_000
+    tests: int = 2_000
+    plan: Plan = Plan()  # noqa: RUF009  # frozen
+
+
+def teach(lesson: Lesson, terminal: Terminal) -> bool:
+    """Make the encoder's folder, going on from what is there; False if it was interrupted."""
+    ones, many, tests = _pools(lesson, terminal)
+    write_folder(lesson.out)
+    training = Pretraining(lesson.out, ones, many, lesson.plan)
+    if not _train(training, lesson, terminal):
+        return False
+    save_weights(training.model, lesson.out)
+    encoder = load_clip_encoder(f"local-dir:{lesson.out}")
+    terminal.say("scores on unseen scenes:")
+    result = score(encoder, tests)
+    for line in card.score_lines(result):
+        terminal.say(line)
+    card.write(lesson.out, asdict(lesson.plan), len(ones), len(many), len(tests), result)
+    return True
+
+
+def _pools(lesson: Lesson, terminal: Terminal) -> tuple[Pool, Pool, Pool]:
+    folder = lesson.work / "pool"
+    plan = shard_paths(folder, lesson.singles, lesson.scenes, lesson.tests)
+    with terminal.bar(len(plan), "pictures", "thousand") as bar:
+        for done in render_pool(plan):
+            bar.update(done - bar.n)
+    parts = ("one", "many", "test")
+    return tuple(load_pool([s.path for s in plan if s.part == part]) for part in parts)  # type: ignore[return-value]
+
+
+def _train(training: Pretraining, lesson: Lesson, terminal: Terminal) -> bool:
+    make_folder(lesson.work)
+    path = lesson.work / "pretraining.pth"
+    about = {"plan": asdict(lesson.plan), "pictures": [len(training.ones), len(training.many)]}
+    if path.exists():
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if saved["about"] != about:
+            raise InputError(f"{path} is of another plan: remove it, or give another --work")
+        training.restore(saved["state"])
+    last = time.monotonic()
+    with (
+        terminal.bar(lesson.plan.steps, "training", "step", training.step) as bar,
+        interruptible() as stop,
+    ):
+        for result in training.fit():
+            bar.set_postfix(loss=f"{result.loss:.3f}", right=f"{result.right:.0%}", refresh=False)
+            bar.update()
+            if stop or time.monotonic() - last > 120 or training.step == lesson.plan.steps:
+                save_checkpoint({"about": about, "state": training.state()}, path)
+                last = time.monotonic()
+            if stop:
+                terminal.say("interrupted: the same command goes on from here")
+                return False
+    return True
+
+
+def score(encoder: ClipEncoder, tests: Pool) -> dict[str, Any]:
+    """The encoder's scores on pictures with known truth, as the card has them."""
+    parts = [
+        encoder.images(torch.from_numpy(tests.pictures[i : i + 100]).permute(0, 3, 1, 2)).cpu()
+        for i in range(0, len(tests), 100)
+    ]
+    embeddings = torch.cat(parts)
+    by_query = scores.precision_by_query(encoder, embeddings, tests.true)
+    kept = scores.meanings_kept(encoder)
+    return {
+        "groups": scores.mean_by_group(by_query),
+        "queries": by_query,
+        "recall": scores.recall_at_1(encoder, embeddings, tests.true, twisted=False),
+        "recall_twisted": scores.recall_at_1(encoder, embeddings, tests.true, twisted=True),
+        "meanings": sum(same > opposite for *_, same, opposite in kept) / len(kept),
+    }
+
+
+def is_made(folder: Path) -> bool:
+    """Whether the folder holds a finished encoder."""
+    return (folder / CONFIG).exists() and (folder / WEIGHTS).exists() and card.exists(folder)

@@ -1,0 +1,56 @@
+"""A byte-pair vocabulary of the grammar's words, in the file format of open_clip's tokenizer."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+from nerv_clip.clip_encoder import WORDS
+from nerv_clip.files import written
+
+BPE = "bpe.txt.gz"
+
+
+def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges (Sennrich et al., 2016) until each of ``words`` is one piece.
+
+    Words are lower-case ASCII. Another word falls into the pieces that it shares with these.
+    """
+    pieces = [[*word[:-1], f"{word[-1]}</w>"] for word in sorted(set(words))]
+    merges: list[tuple[str, str]] = []
+    while any(len(word) > 1 for word in pieces):
+        pairs = Counter(pair for word in pieces for pair in pairwise(word))
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        pieces = [_merged(word, best) for word in pieces]
+    return merges
+
+
+def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
+    out: list[str] = []
+    for piece in word:
+        if out and (out[-1], piece) == pair:
+            out[-1] += piece
+        else:
+            out.append(piece)
+    return out
+
+
+def vocabulary_size(merges: list[tuple[str, str]]) -> int:
+    """Pieces that open_clip's SimpleTokenizer makes of them: bytes, merges, and two marks."""
+    return 2 * 256 + len(merges) + 2
+
+
+def write_vocabulary(folder: Path, words: Iterable[str]) -> list[tuple[str, str]]:
+    """Write the merges and the list of words; returns the merges."""
+    words = sorted(set(words))
+    merges = learn_merges(words)
+    lines = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges)])
+    with written(folder / BPE) as temporary:
+        temporary.write_bytes(gzip.compress(lines.encode(), mtime=0))
+    with written(folder / WORDS) as temporary:
+        temporary.write_text("\n".join(words) + "\n")
+    return merges

@@ -1,0 +1,177 @@
+"""The small CLIP's parts: its words, its captions, its loss, its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip.loss import ClipLoss
+from PIL import Image
+from sklearn.metrics import average_precision_score
+
+from nerv_clip import ClipEncoder, InputError, load_clip_encoder
+from nerv_clip.demo import Plan
+from nerv_clip.demo.batches import PLACE, draw, twist
+from nerv_clip.demo.captions import MEANINGS, caption, query, words
+from nerv_clip.demo.clip_folder import new_model, save_weights, write_folder
+from nerv_clip.demo.facts import FACTS
+from nerv_clip.demo.pool import Pool, load_pool, render_shard, shard_paths
+from nerv_clip.demo.pretraining import Pretraining, contrastive_loss
+from nerv_clip.demo.scores import average_precision
+from nerv_clip.demo.vocabulary import BPE, learn_merges
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained encoder's folder."""
+    out = tmp_path_factory.mktemp("encoder")
+    write_folder(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    """Eighty pictures, half of them of a single thing."""
+    plan = shard_paths(tmp_path_factory.mktemp("pool"), 40, 40, 0)
+    for shard in plan:
+        render_shard(shard)
+    return load_pool([shard.path for shard in plan])
+
+
+def test_every_word_is_one_piece(folder: Path) -> None:
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=str(folder / BPE))
+    for word in words():
+        assert len(tokenizer.encode(word)) == 1, word
+    assert len(tokenizer.encode("zebra")) > 1
+    pieces = tokenizer(["a red mug"])[0]
+    assert pieces.argmax() == 4  # its end mark has the highest number, where open_clip looks
+
+
+@given(st.sets(st.text("abcd", min_size=1, max_size=6), min_size=1, max_size=12))
+def test_merges_end_with_whole_words(vocabulary: set[str]) -> None:
+    merges = learn_merges(vocabulary)
+    assert len(merges) == len(set(merges))
+    made = {left + right for left, right in merges}
+    assert {f"{word}</w>" for word in vocabulary if len(word) > 1} <= made
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(FACTS), min_size=1, max_size=3), st.integers(0, 10**6))
+def test_captions_use_known_words_only(chosen: list[str], seed: int) -> None:
+    text = caption(chosen, np.random.default_rng(seed))
+    known = frozenset(words())
+    assert {w for w in text.replace(",", " ").replace("'", " ").split() if w not in known} == set()
+
+
+def test_queries_and_the_list_of_meanings_use_known_words_only(folder: Path) -> None:
+    encoder = untrained(folder)
+    for text in [*map(query, FACTS), *(text for row in MEANINGS for text in row)]:
+        assert encoder.unknown(text) == [], text
+
+
+def test_unknown_words_are_named(folder: Path) -> None:
+    encoder = untrained(folder)
+    assert encoder.texts(["A red MUG."]).shape == (1, 512)
+    with pytest.raises(InputError, match='doesn\'t know "unicorn", "zebra"'):
+        encoder.texts(["a red mug", "a zebra and a unicorn"])
+    with pytest.raises(InputError, match="says nothing"):
+        encoder.texts(["a red mug", "  "])
+
+
+def test_the_folder_is_an_ordinary_open_clip_model(folder: Path) -> None:
+    untrained(folder)
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    wide = torch.zeros(3, 90, 160)
+    wide[:, :, -20:] = 1  # what a centre crop would cut off
+    seen = transform(Image.fromarray((wide * 255).byte().permute(1, 2, 0).numpy()))
+    assert seen.shape == (3, 96, 96)
+    assert seen[0, 50, -5] > seen[0, 50, 5]
+    assert model.encode_image(seen[None]).shape == (1, 512)
+
+
+def test_captions_are_true_of_their_picture_and_twists_are_not(pool: Pool) -> None:
+    batch = draw(pool, pool, np.random.default_rng(0), size=32, singles=0.5, captions=2, twisted=1)
+    assert batch.pictures.shape == (32, 3, 96, 96)
+    assert batch.true.shape == (32, len(batch.captions))
+    extra = len(batch.captions) - 64
+    assert extra > 16
+    assert sum(bool(batch.true[:, j].any()) for j in range(len(batch.captions))) >= 64
+    rng = np.random.default_rng(1)
+    for fact in FACTS:
+        other = twist(fact, rng)
+        if other != fact and other in PLACE and fact.count(" ") == other.count(" "):
+            differ = sum(a != b for a, b in zip(fact.split(), other.split(), strict=True))
+            assert differ == 1
+
+
+def test_the_loss_is_clip_s_where_each_caption_has_one_picture() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (
+        torch.nn.functional.normalize(torch.randn(8, 16, generator=generator), dim=1)
+        for _ in range(2)
+    )
+    scale = torch.tensor(7.0)
+    loss, _ = contrastive_loss(a, b, torch.eye(8, dtype=torch.bool), scale)
+    assert loss.item() == pytest.approx(ClipLoss()(a, b, scale).item(), abs=1e-5)
+
+
+def test_what_is_true_by_chance_is_no_negative() -> None:
+    a = torch.eye(3, 4)
+    true = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    alike = torch.stack([a[0] + a[1], a[0] + a[1], a[2]]) / torch.tensor([[2**0.5], [2**0.5], [1]])
+    loss, right = contrastive_loss(alike, alike, true, torch.tensor(50.0))
+    assert loss < 1e-6
+    assert right == 1.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.booleans()), min_size=2, max_size=40))
+def test_average_precision_is_scikit_learn_s(rows: list[tuple[int, bool]]) -> None:
+    score = np.array([value for value, _ in rows], float) + np.arange(len(rows)) / 1000  # no ties
+    positive = np.array([flag for _, flag in rows])
+    if not positive.any():
+        with pytest.raises(ValueError, match="no positive"):
+            average_precision(score, positive)
+        return
+    theirs = average_precision_score(positive, score)
+    assert average_precision(score, positive) == pytest.approx(theirs)
+
+
+def test_ties_earn_nothing() -> None:
+    assert average_precision(np.zeros(4), np.array([True, False, False, False])) == 0.25
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(folder: Path, pool: Pool) -> None:
+    plan = Plan(steps=4, batch=8, warm_up=2)
+    whole = Pretraining(folder, pool, pool, plan)
+    losses = [result.loss for result in whole.fit()]
+    first = Pretraining(folder, pool, pool, plan)
+    stream = first.fit()
+    assert [next(stream).loss, next(stream).loss] == losses[:2]
+    second = Pretraining(folder, pool, pool, plan)
+    second.restore(first.state())
+    assert [result.loss for result in second.fit()] == losses[2:]
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_a_short_training_learns_day_from_night(folder: Path, pool: Pool) -> None:
+    training = Pretraining(folder, pool, pool, Plan(steps=40, batch=32, warm_up=5, lr=2e-3))
+    for _ in training.fit():
+        pass
+    encoder = untrained(folder)
+    encoder.model.load_state_dict(training.model.state_dict())
+    encoder.model.eval()
+    pictures = encoder.images(torch.from_numpy(pool.pictures).permute(0, 3, 1, 2))
+    day, night = (pictures @ encoder.texts(["it is day", "it is night"]).T).T
+    positive = pool.true[:, PLACE["day"]]
+    assert average_precision((day - night).numpy(), positive) > 0.8  # chance: one half
+
+
+def untrained(folder: Path) -> ClipEncoder:
+    save_weights(new_model(folder), folder)
+    return load_clip_encoder(f"local-dir:{folder}")

@@ -1,0 +1,163 @@
+"""The rendered kitchen: the same from the same seed, and labelled as it is drawn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from nerv_clip import ClipSpec, InputError, Terminal, load_clip
+from nerv_clip.demo import read_labels, write_clip
+from nerv_clip.demo.facts import FACTS, facts, label
+from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
+from nerv_clip.demo.shapes import KINDS
+from nerv_clip.demo.story import write_story
+from nerv_clip.demo.tracer import picture, render, trace
+
+QUIET = Terminal(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small kitchen: 60 frames of 36x64."""
+    out = tmp_path_factory.mktemp("data") / "Kitchen"
+    write_clip(out, 3, 60, QUIET, (36, 64), 1)
+    return out
+
+
+def test_the_same_seed_draws_the_same_clip(kitchen: Path, tmp_path: Path) -> None:
+    write_clip(tmp_path / "again", 3, 60, QUIET, (36, 64), 1)
+    names = sorted(file.name for file in kitchen.iterdir())
+    assert names == sorted(file.name for file in (tmp_path / "again").iterdir())
+    assert len(names) == 61
+    for name in names:
+        assert (kitchen / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+    other = render(write_story(4, 60).scene(10), 36, 64, 1)
+    assert (other != np.asarray(Image.open(kitchen / "0010.png"))).mean() > 0.5
+
+
+def test_a_clip_is_read_like_any_other(kitchen: Path) -> None:
+    clip = load_clip(ClipSpec(kitchen), progress=False)
+    assert (len(clip), clip.height, clip.width) == (60, 36, 64)
+    assert len(read_labels(kitchen / "labels.json")) == 60
+
+
+def test_labels_name_what_the_script_has(kitchen: Path) -> None:
+    content = json.loads((kitchen / "labels.json").read_text())
+    assert content["seed"] == 3
+    assert len({event["name"] for event in content["events"]}) >= 8
+    story = write_story(3, 60)
+    for frame in content["frames"]:
+        scene = story.scene(frame["frame"])
+        there = {(item.kind, item.colour) for item in scene.items}
+        assert {(o["kind"], o["colour"]) for o in frame["objects"]} <= there
+        for thing in frame["objects"]:
+            left, top, right, bottom = thing["box"]
+            assert 0 <= left <= right < 64
+            assert 0 <= top <= bottom < 36
+        assert ("night" in frame["states"]) == (scene.light.day < 0.5)
+        assert ("tap on" in frame["states"]) == (scene.tap >= 0.3)
+        for name in frame["events"]:
+            spans = [e for e in content["events"] if e["name"] == name]
+            assert any(e["start"] <= frame["frame"] < e["end"] for e in spans)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 999_999), frames=st.sampled_from([60, 240, 300, 431]))
+def test_every_seed_has_a_full_story(seed: int, frames: int) -> None:
+    """At least eight events, and nothing stays as it is for over a third of the clip."""
+    story = write_story(seed, frames)
+    assert len({event.name for event in story.events()}) >= 8
+    for name in ("tap", "fridge", "fire", "steam", "lamp", "day"):
+        spans = story.on[name]
+        edges = [0, *(edge for span in spans for edge in span), frames]
+        assert edges == sorted(edges)
+        assert max(np.diff(edges)) <= frames / 3
+    for visit in story.visits:
+        assert min(visit.end, frames) - max(visit.start, 0) <= frames / 3
+
+
+def test_boxes_hold_the_colour_of_their_thing() -> None:
+    """Red pixels lie in the red mug's box, and half of the box is red."""
+    scene = Scene((Item("mug", "red", -0.3, 0.0), Item("plate", "blue", 0.5, 0.0)))
+    traced = trace(scene, 90, 160, 4)
+    pixels = picture(traced, scene).astype(int)
+    seen = {o.kind: o for o in label(scene, traced.item.reshape(90, 160, 4)).objects}
+    assert set(seen) == {"mug", "plate"}
+    for kind, channel in (("mug", 0), ("plate", 2)):
+        other = 2 - channel
+        strong = pixels[..., channel] > pixels[..., [1, other]].max(2) + 60
+        left, top, right, bottom = seen[kind].box
+        inside = np.zeros_like(strong)
+        inside[top : bottom + 1, left : right + 1] = True
+        assert strong[inside].mean() > 0.4
+        assert strong[inside].sum() > 0.9 * strong[20:].sum()  # the sky above is blue too
+
+
+def test_hidden_things_are_not_labelled() -> None:
+    """A bottle behind the fridge is in the scene and not in the picture."""
+    scene = Scene((Item("bottle", "red", -1.4, 0.6), Item("apple", "green", 0.2, 0.0)))
+    traced = trace(scene, 45, 80, 4)
+    assert {o.kind for o in label(scene, traced.item.reshape(45, 80, 4)).objects} == {"apple"}
+
+
+def test_each_state_changes_the_picture_where_it_is() -> None:
+    """Tap, stove, fridge, steam and light are visible, each in its own part of the picture."""
+    kettle = Item("kettle", "red", 0.3, 0.0)
+    base = Scene((kettle,), light=Light(lamp=0.0, day=1.0))
+    plain = render(base, 45, 80, 4).astype(int)
+    middle = {}
+    for name in ("tap", "fire", "fridge", "steam"):
+        changed = render(replace(base, **{name: 1.0}), 45, 80, 4).astype(int)  # type: ignore[arg-type]
+        where = np.abs(changed - plain).max(2) > 25
+        assert where.sum() >= 8, name
+        middle[name] = np.argwhere(where).mean(0)[1]
+    assert middle["fridge"] < middle["tap"] < middle["steam"] < middle["fire"]
+    night = render(replace(base, light=Light(lamp=0.0, day=0.0)), 45, 80, 4).mean()
+    lamp = render(replace(base, light=Light(lamp=1.0, day=0.0)), 45, 80, 4).mean()
+    assert night + 20 < lamp < plain.mean()
+
+
+def test_things_cast_shadows_and_hide_each_other() -> None:
+    empty = Scene(light=Light(lamp=0.0, day=1.0))
+    apple = replace(empty, items=(Item("apple", "red", 0.2, 0.0),))
+    traced = trace(apple, 90, 160, 4)
+    own = (traced.item.reshape(90, 160, 4) == 0).any(2)
+    darker = render(empty, 90, 160, 4).astype(int) - picture(traced, apple).astype(int)
+    assert (darker.min(2)[~own] > 8).sum() > 20  # the counter beside it, in every channel
+    front = replace(apple, items=(*apple.items, Item("kettle", "blue", 0.2, -0.3)))
+    behind = trace(front, 90, 160, 4).item.reshape(90, 160, 4) == 0
+    assert behind.mean() < 0.5 * own.mean()
+
+
+def test_facts_follow_from_labels() -> None:
+    pan = Item("pan", "blue", 1.2, 0.62, 0.075)
+    mugs = (Item("mug", "red", -0.6, 0.0), Item("mug", "red", -0.1, 0.0))
+    scene = Scene((pan, *mugs), (Hand(-0.1, 0.0, 0.3, -0.3),), fire=1.0)
+    traced = trace(scene, 90, 160, 4)
+    true = facts(label(scene, traced.item.reshape(90, 160, 4)))
+    assert {"two mug", "two red mug", "red mug", "hold red mug", "hand", "fire on"} <= true
+    assert {"pan on fire", "blue pan on fire", "steam off", "day", "lights on"} <= true
+    assert not {"hold pan", "blue mug", "night", "two pan"} & true
+    assert true <= set(FACTS)
+    assert len(FACTS) == len(set(FACTS))
+    assert len(KINDS) >= 8
+    assert len(COLOURS) >= 7
+
+
+def test_what_no_kitchen_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="60 frames or more"):
+        write_clip(tmp_path / "a", 0, 10, QUIET)
+    with pytest.raises(InputError, match="rays a pixel"):
+        write_clip(tmp_path / "a", 0, 60, QUIET, samples=5)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("keep me")
+    with pytest.raises(InputError, match="holds something else"):
+        write_clip(tmp_path / "mine", 0, 60, QUIET)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
