@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from nerv_clip.demo import scores
 from nerv_clip.demo.clip import SIZE, render_frame
 from nerv_clip.demo.facts import facts
 from nerv_clip.demo.story import FRAMES
+from nerv_clip.demo.workers import workers
 
 SAMPLES = 9
 
@@ -31,8 +29,8 @@ SAMPLES = 9
 def frames(seeds: list[int], step: int) -> Iterator[tuple[NDArray[np.uint8], frozenset[str]]]:
     """Every ``step``-th frame of the seeds' kitchens, and what is true of it."""
     jobs = list(product(seeds, range(0, FRAMES, step)))
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as workers:
-        drawn = workers.map(_frame, jobs, chunksize=4)
+    with workers() as pool:
+        drawn = pool.map(_frame, jobs, chunksize=4)
         yield from tqdm(drawn, total=len(jobs), unit="frame")
 
 

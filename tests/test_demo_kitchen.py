@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
 from nerv_clip.demo.shapes import KINDS
 from nerv_clip.demo.story import write_story
 from nerv_clip.demo.tracer import picture, render, trace
+from nerv_clip.demo.workers import workers
 
 QUIET = Terminal(quiet=True)
 
@@ -149,6 +152,19 @@ def test_facts_follow_from_labels() -> None:
     assert len(FACTS) == len(set(FACTS))
     assert len(KINDS) >= 8
     assert len(COLOURS) >= 7
+
+
+def test_workers_stop_when_the_work_is_called_off() -> None:
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), workers() as pool:  # noqa: PT012
+        job = pool.submit(time.sleep, 60)
+        while not job.running():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    for child in active_children():
+        child.join(20)
+    assert time.monotonic() - began < 50
+    assert not active_children()
 
 
 def test_what_no_kitchen_can_be_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from nerv_clip.demo.scene import COLOURS
 from nerv_clip.demo.shapes import KINDS
 
 TWIST = {a: b for pair in STATES.values() for a, b in (pair, pair[::-1])}
+# what fills little of a picture is said three times
+SMALL = ("tap on", "fire on", "steam on", "fridge open", "hand", "pan on fire")
+ALWAYS = (*PAIRS, *TWIST, *SMALL, *SMALL)
+SOMETIMES = tuple(name for name in FACTS if name not in ALWAYS)
 PLACE = {name: index for index, name in enumerate(FACTS)}
 
 
@@ -37,13 +41,15 @@ def draw(
     *,
     size: int,
     singles: float,
-    captions: int,
     twisted: float,
+    others: int = 34,
 ) -> Batch:
     """A batch of ``size`` pictures, a share ``singles`` of them with one thing.
 
-    ``captions`` true ones are said of each; of a share ``twisted`` of the pictures also one that
-    is wrong in a single attribute.
+    A caption with one to three facts is said of each; of a share ``twisted`` of the pictures also
+    one that is wrong in a single attribute. Every thing in every colour and every state is said
+    on its own as well, and ``others`` of the remaining facts: so each picture learns from each
+    of them, whether it is true of it or not.
     """
     few = round(size * singles)
     pictures, true = [], []
@@ -54,12 +60,11 @@ def draw(
     holds = np.concatenate(true)
     said: list[tuple[str, ...]] = []
     for number, row in enumerate(holds):
-        known = np.flatnonzero(row)
-        for turn in range(captions):
-            said.append(_choose(known, rng))
-            if turn == 0 and number < size * twisted:
-                wrong = _twist(said[-1], row, rng)
-                said += [wrong] if wrong else []
+        said.append(_choose(np.flatnonzero(row), rng))
+        wrong = _twist(said[-1], row, rng) if number < size * twisted else None
+        said += [wrong] if wrong else []
+    said += [(name,) for name in ALWAYS]
+    said += [(SOMETIMES[int(index)],) for index in rng.permutation(len(SOMETIMES))[:others]]
     needed = np.zeros((len(said), len(FACTS)), np.float32)
     for index, names in enumerate(said):
         needed[index, [PLACE[name] for name in names]] = 1
@@ -126,28 +131,24 @@ def twist(fact: str, rng: np.random.Generator) -> str:
 
 
 def augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures (B, 3, S, S) uint8 as floats in [0, 1]: shifted, retinted, some of them softened.
+    """Pictures (B, 3, S, S) uint8 as floats in [0, 1]: shifted, retinted, every third softened.
 
     A decoded frame is softer than a rendered one, and has to be understood as well.
     """
     count = len(pictures)
-    values = pictures.float() / 255
+    values = pictures.float().div_(255)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(*shape, generator=generator)
 
-    soft = F.avg_pool2d(F.pad(values, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    share = uniform(-0.7, 0.9, count, 1, 1, 1).clamp(min=0)
-    values = values + share * (soft - values)
+    sharp = values[::3]
+    soft = F.avg_pool2d(sharp, 3, 1, 1, count_include_pad=False)
+    values[::3] = torch.lerp(sharp, soft, uniform(0.2, 1.0, len(sharp), 1, 1, 1))
     gain = uniform(0.85, 1.15, count, 1, 1, 1) * uniform(0.96, 1.04, count, 3, 1, 1)
-    values = (values * gain + uniform(-0.04, 0.04, count, 1, 1, 1)).clamp(0, 1)
-    values = values + uniform(0, 0.02, count, 1, 1, 1) * torch.randn(
-        values.shape, generator=generator
-    )
-    shifted = []
+    values.mul_(gain).add_(uniform(-0.04, 0.04, count, 1, 1, 1)).clamp_(0, 1)
     for group in torch.split(values, max(1, count // 16)):  # a shift for each sixteenth
         down, right = (int(v) for v in torch.randint(-5, 6, (2,), generator=generator))
-        padded = F.pad(group, (5, 5, 5, 5), mode="replicate")
         side = group.shape[-1]
-        shifted.append(padded[..., 5 + down : 5 + down + side, 5 + right : 5 + right + side])
-    return torch.cat(shifted)
+        padded = F.pad(group, (5, 5, 5, 5), mode="replicate")
+        group.copy_(padded[..., 5 + down : 5 + down + side, 5 + right : 5 + right + side])
+    return values

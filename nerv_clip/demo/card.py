@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nerv_clip.demo.captions import words
+from nerv_clip.demo.facts import VISIBLE
 from nerv_clip.demo.scene import COLOURS
 from nerv_clip.demo.scores import CHOICES
 from nerv_clip.demo.shapes import KINDS
@@ -45,6 +46,8 @@ def write(
 ) -> None:
     """Write the card."""
     settings = ", ".join(f"{name} {value}" for name, value in plan.items())
+    scores = sorted((score, name) for name, (score, _) in result["queries"].items())
+    weakest = ", ".join(f"{name} ({score:.2f})" for score, name in scores[:6])
     text = f"""# The demo encoder
 
 A small CLIP (Radford et al., 2021) for one rendered kitchen, trained from nothing by
@@ -70,9 +73,9 @@ other's; single things come first, then many, then captions that are wrong in on
 
 {chr(10).join(score_lines(result))}
 
-**Limits.** Left and right, sizes, and how many beyond two mean nothing to it. Black, blue and
-purple look alike in a dark kitchen. A thing smaller than a twentieth of the picture's width is
-seldom found. It has not seen a photograph: on one, its answers mean nothing.
+**Limits.** No caption said left or right, large or small, or how many beyond two. What covers less
+than {VISIBLE:.2%} of a picture was not said to be there. It has not seen a photograph. Its weakest
+queries: {weakest}.
 """
     with written(folder / CARD) as temporary:
         temporary.write_text(text)

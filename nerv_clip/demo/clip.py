@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from nerv_clip.demo.facts import Labels, label
 from nerv_clip.demo.pool import SEEDS
 from nerv_clip.demo.story import SHORTEST, Story, write_story
 from nerv_clip.demo.tracer import picture, trace
+from nerv_clip.demo.workers import workers
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, make_folder
 from nerv_clip.terminal import Terminal
@@ -33,8 +31,8 @@ def render_clip(
     seed: int, frames: int, size: tuple[int, int] = SIZE, samples: int = SAMPLES
 ) -> Iterator[tuple[NDArray[np.uint8], Labels]]:
     """Every frame (H, W, 3) of a seed's kitchen with its labels, in order, from every core."""
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as workers:
-        yield from workers.map(
+    with workers() as pool:
+        yield from pool.map(
             render_frame, repeat(seed), repeat(frames), range(frames), repeat(size), repeat(samples)
         )
 

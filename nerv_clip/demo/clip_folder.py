@@ -15,7 +15,7 @@ from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
 from nerv_clip.files import make_folder, written
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
-CONTEXT = 28  # pieces in a text, its marks included
+CONTEXT = 24  # pieces in a text, its marks included
 EMBEDDING = 512
 
 
@@ -26,6 +26,8 @@ def write_folder(folder: Path) -> None:
     config: dict[str, Any] = {
         "model_cfg": {
             "embed_dim": EMBEDDING,
+            "init_logit_scale": 2.3,
+            "init_logit_bias": -3.0,  # about one caption in twenty is true of a picture
             "vision_cfg": {
                 "layers": [1, 2, 2, 1],
                 "width": 16,

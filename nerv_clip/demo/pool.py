@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from nerv_clip.demo.facts import FACTS, facts, label
 from nerv_clip.demo.randomly import random_look, random_scene, recoloured
 from nerv_clip.demo.tracer import picture, trace
+from nerv_clip.demo.workers import workers
 from nerv_clip.files import make_folder, written
 
 SIDE = 96  # pixels: a 16:9 view, squashed to a square as the encoder sees it
@@ -71,9 +70,8 @@ def render_pool(plan: list[Shard]) -> Iterator[int]:
     yield len(plan) - len(missing)
     if not missing:
         return
-    # a fresh interpreter each: forking a process that has run PyTorch's threads can hang
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as workers:
-        jobs = [workers.submit(render_shard, shard) for shard in missing]
+    with workers() as pool:
+        jobs = [pool.submit(render_shard, shard) for shard in missing]
         for number, job in enumerate(as_completed(jobs), 1):
             job.result()
             yield len(plan) - len(missing) + number

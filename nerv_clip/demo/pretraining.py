@@ -17,21 +17,22 @@ from nerv_clip.clip_encoder import LOCAL, load_tokenizer
 from nerv_clip.demo.batches import augmented, draw
 from nerv_clip.demo.clip_folder import new_model
 from nerv_clip.demo.pool import Pool
+from nerv_clip.optim import Muon
 
 
 @dataclass(frozen=True)
 class Plan:
     """Length and curriculum of the training."""
 
-    steps: int = 4000
-    batch: int = 256
-    captions: int = 2  # of each picture in a batch
-    lr: float = 2e-3
-    decay: float = 0.05
-    warm_up: int = 100
-    alone: float = 0.1  # this share of the steps sees single things only: colours and kinds first
-    mixed: float = 0.25  # by this share, most pictures hold many things
-    twists: float = 0.35  # from this share on, captions that are wrong in one attribute
+    steps: int = 4500
+    batch: int = 128
+    lr: float = 1e-3
+    matrix_lr: float = 0.02  # Muon's, of kernels and other matrices
+    pairwise: float = 10.0  # weight of `pairwise_loss` beside `contrastive_loss`
+    warm_up: int = 50
+    alone: float = 0.05  # this share of the steps sees single things only: colours and kinds first
+    mixed: float = 0.15  # by this share, most pictures hold many things
+    twists: float = 0.25  # from this share on, captions that are wrong in one attribute
     seed: int = 0
 
     def singles(self, step: int) -> float:
@@ -40,12 +41,12 @@ class Plan:
         falling = 1 - (done - self.alone) / (self.mixed - self.alone)
         return min(1.0, max(0.12, falling))
 
-    def rate(self, step: int) -> float:
-        """The learning rate: a linear warm-up, then a cosine to 2 %."""
+    def pace(self, step: int) -> float:
+        """The factor on the learning rates: a linear warm-up, then a cosine to 1 %."""
         if step < self.warm_up:
-            return self.lr * (step + 1) / self.warm_up
+            return (step + 1) / self.warm_up
         done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
-        return self.lr * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class StepResult(NamedTuple):
@@ -56,16 +57,13 @@ class StepResult(NamedTuple):
     right: float  # share of the true captions that beat every wrong caption of the batch
 
 
-def contrastive_loss(
-    pictures: Tensor, texts: Tensor, true: Tensor, scale: Tensor
-) -> tuple[Tensor, float]:
-    """CLIP's symmetric loss where what is true is known: (B, D), (M, D), (B, M) bool.
+def contrastive_loss(logits: Tensor, true: Tensor) -> tuple[Tensor, float]:
+    """CLIP's symmetric loss where what is true is known: logits and truth (B, M).
 
     Each true pair competes with the wrong captions of its picture and with the pictures of which
     its caption is wrong; other true pairs, which CLIP takes for wrong, are left out. Returns the
     loss and the share of true pairs that win against every wrong caption.
     """
-    logits = scale * pictures @ texts.T
     wrong = logits.masked_fill(true, -1e4)
     by_picture = F.softplus(wrong.logsumexp(1, keepdim=True) - logits)
     by_text = F.softplus(wrong.logsumexp(0, keepdim=True) - logits)
@@ -74,6 +72,14 @@ def contrastive_loss(
     with torch.no_grad():
         wins = (weight * (logits > wrong.max(1, keepdim=True).values)).sum() / weight.sum()
     return loss, float(wins)
+
+
+def pairwise_loss(logits: Tensor, true: Tensor) -> Tensor:
+    """SigLIP's loss (Zhai et al., 2023): is this caption true of this picture, yes or no.
+
+    Without it what covers little of a picture, such as running water, is not learned.
+    """
+    return F.binary_cross_entropy_with_logits(logits, true.float())
 
 
 class Pretraining:
@@ -86,13 +92,14 @@ class Pretraining:
             self.model: Any = new_model(folder)
         self.tokenize = load_tokenizer(f"{LOCAL}{folder}")
         self.step = 0
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": decayed, "weight_decay": plan.decay},
-            {"params": others},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=plan.lr, weight_decay=0, betas=(0.9, 0.98))
+        matrices: list[torch.nn.Parameter] = []
+        others: list[torch.nn.Parameter] = []
+        for name, parameter in self.model.named_parameters():
+            table = "embedding" in name or parameter.ndim < 2
+            (others if table else matrices).append(parameter)
+        self.optimiser = Muon(
+            [{"params": matrices, "matrix": True, "lr": 0.0}, {"params": others, "lr": 0.0}]
+        )
 
     def fit(self) -> Iterator[StepResult]:
         """Train to the plan's last step."""
@@ -106,19 +113,21 @@ class Pretraining:
                 np.random.default_rng([plan.seed, step]),
                 size=plan.batch,
                 singles=plan.singles(step),
-                captions=plan.captions,
-                twisted=0.5 if step >= plan.twists * plan.steps else 0.0,
+                twisted=0.4 if step >= plan.twists * plan.steps else 0.0,
             )
             generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-            pictures = (augmented(batch.pictures, generator) - 0.5) / 0.25
-            for group in self.optimiser.param_groups:
-                group["lr"] = plan.rate(step)
+            pictures = augmented(batch.pictures, generator).sub_(0.5).div_(0.25)
+            for group, rate in zip(
+                self.optimiser.param_groups, (plan.matrix_lr, plan.lr), strict=True
+            ):
+                group["lr"] = rate * plan.pace(step)
             seen = F.normalize(self.model.encode_image(pictures), dim=-1)
             said = F.normalize(self.model.encode_text(self.tokenize(batch.captions)), dim=-1)
-            loss, right = contrastive_loss(seen, said, batch.true, self.model.logit_scale.exp())
+            logits = self.model.logit_scale.exp() * seen @ said.T + self.model.logit_bias
+            loss, right = contrastive_loss(logits, batch.true)
+            loss = loss + plan.pairwise * pairwise_loss(logits, batch.true)
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimiser.step()
             with torch.no_grad():
                 self.model.logit_scale.clamp_(0, math.log(100))

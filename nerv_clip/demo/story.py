@@ -143,6 +143,9 @@ class Story:
                     "roll out": f"{name} rolls away",
                 }[trip.way]
                 events.append(Event(way, trip.start, trip.start + trip.length))
+            if visit.item.kind == "pan":
+                stands = (visit.start + self.slot, min(visit.end - self.slot, self.frames))
+                events += _common(f"{name} is on the fire", stands, self.on["fire"])
         says = {
             "tap": "the tap runs",
             "fridge": "the fridge is open",
@@ -161,6 +164,12 @@ class Story:
         inside = [e for e in events if e.end > 0 and e.start < self.frames]
         cut = [Event(e.name, max(e.start, 0), min(e.end, self.frames)) for e in inside]
         return sorted(cut, key=lambda event: (event.start, event.end, event.name))
+
+
+def _common(name: str, stands: Span, spans: tuple[Span, ...]) -> list[Event]:
+    """Events of a name where one span meets the others."""
+    both = [(max(stands[0], start), min(stands[1], end)) for start, end in spans]
+    return [Event(name, start, end) for start, end in both if start < end]
 
 
 def write_story(seed: int, frames: int = FRAMES) -> Story:

@@ -1,0 +1,59 @@
+"""What a flag costs in PSNR: runs with it against runs without, paired by seed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from report import heading, table, write
+from scipy import stats
+
+from nerv_clip import InputError, Run, main_guard
+
+
+def psnr(path: Path) -> dict[str, float]:
+    """PSNR of seen and held-out frames of a run, in dB."""
+    metrics = json.loads(Run(path).metrics.read_text())
+    return {part: metrics[part]["psnr"] for part in ("train", "val") if metrics[part]["psnr"]}
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean, and the ends of Student's 95 % interval."""
+    mean = float(np.mean(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return mean, mean - half, mean + half
+
+
+def main(argv: list[str]) -> None:
+    """Print the pairs and their mean difference."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", nargs="+", type=Path, required=True)
+    parser.add_argument("--against", nargs="+", type=Path, required=True)
+    parser.add_argument("--title", default="")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args(argv)
+    if len(args.runs) != len(args.against) or len(args.runs) < 2:
+        raise InputError("--runs and --against: give the same number of runs, two or more")
+    pairs = [(psnr(a), psnr(b)) for a, b in zip(args.runs, args.against, strict=True)]
+    rows = []
+    for part, name in (("train", "seen"), ("val", "held out")):
+        if part not in pairs[0][0]:
+            continue
+        differences = [a[part] - b[part] for a, b in pairs]
+        mean, low, high = interval(differences)
+        rows.append(
+            {
+                "frames": name,
+                "with": " / ".join(f"{a[part]:.2f}" for a, _ in pairs),
+                "without": " / ".join(f"{b[part]:.2f}" for _, b in pairs),
+                "difference, dB": " / ".join(f"{d:+.3f}" for d in differences),
+                "mean (95 % interval)": f"{mean:+.3f} ({low:+.3f} – {high:+.3f})",
+            }
+        )
+    write(args.out, f"# {args.title}\n\n" + heading(__doc__) + table(rows))
+
+
+if __name__ == "__main__":
+    main_guard(main)
