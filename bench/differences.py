@@ -56,7 +56,7 @@ def wider(run: Run) -> float:
     """The --modelsize (M) at which the predecessor has the widths of a run without it."""
     config = run.read_config()
     arch = Architecture.from_plain(config["architecture"])
-    frames = json.loads(run.metrics.read_text())["train"]["frames"]
+    frames = json.loads(run.metrics.read_text())["frames"]["train"]
     dim = arch.clip_dim or ModelConfig().clip_dim
     same = dataclasses.replace(arch, clip_dim=0, clip_input=dim, table_steps=frames)
     return count(same) / 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 
 from nerv_clip.clip_encoder import ClipEncoder
@@ -30,8 +32,9 @@ class Evaluation:
 
     ``per_frame`` has the columns of ``clip_similarity_per_frame.csv``; ``summary`` is
     ``metrics.json``; ``predicted`` (T, dim) are the CLIP head's embeddings, None without one;
-    ``reconstructed`` and ``blended`` (T, dim) the teacher's of the decoded frames and of the
-    blends of the neighbouring train frames, None where no teacher was given.
+    ``reconstructed``, ``blended`` and ``disturbed`` (T, dim) the teacher's of the decoded frames,
+    of the blends of the neighbouring train frames, and of the true frames slightly cropped and
+    compressed, which is as near as its own answers stay; None where no teacher was given.
     """
 
     per_frame: pd.DataFrame
@@ -39,6 +42,7 @@ class Evaluation:
     predicted: Tensor | None
     reconstructed: Tensor | None
     blended: Tensor | None
+    disturbed: Tensor | None
 
 
 @torch.no_grad()
@@ -86,6 +90,18 @@ def blend(clip: Clip, index: int, train: list[int], device: torch.device) -> Ten
     return (weights * frames).sum(0, keepdim=True)
 
 
+def disturb(frame: Tensor) -> Tensor:
+    """A frame (1, 3, H, W) in [0, 1] less 2 % at each side, through JPEG at quality 75."""
+    height, width = frame.shape[-2:]
+    top, left = max(1, height // 50), max(1, width // 50)
+    inside = frame[0, :, top : height - top, left : width - left]
+    pixels = inside.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=75)
+    kept = np.asarray(Image.open(file)).astype(np.float32) / 255
+    return torch.from_numpy(kept).permute(2, 0, 1)[None]
+
+
 def evaluate(
     checkpoint: Path,
     clip: Clip,
@@ -99,8 +115,8 @@ def evaluate(
     """Decode every frame from the checkpoint alone, in a freshly built network, and score it.
 
     ``true_embeddings`` (T, dim) are needed for CLIP figures of a CLIP head. With a ``teacher``
-    its embeddings of the reconstructions and of the blends are computed as well (slow). Figures
-    of a split that holds no frame are None, never 0.
+    its embeddings of the reconstructions, the blends and the disturbed frames are computed as well
+    (slow). Figures of a split that holds no frame are None, never 0.
     """
     model = load_model(checkpoint, device)
     place = torch.device(device)
@@ -109,6 +125,7 @@ def evaluate(
     embeddings: list[Tensor] = []
     reconstructed: list[Tensor] = []
     blended: list[Tensor] = []
+    disturbed: list[Tensor] = []
     seconds = 0.0
     next(iter(decode(model, [0])))  # the first pass pays for set-up, which is not decoding
     for chunk, frames, embedding, spent in decode(model, list(range(len(clip)))):
@@ -125,13 +142,16 @@ def evaluate(
             reconstructed.append(teacher.images(frames).cpu())
             nothing = torch.full((1, teacher.dim), float("nan"))  # a clip of one train frame
             blended.append(nothing if mixed is None else teacher.images(mixed).cpu())
+            disturbed.append(teacher.images(disturb(target)).cpu())
         rows.append(row)
         notice(1)
     predicted = torch.cat(embeddings) if embeddings else None
-    rebuilt = torch.cat(reconstructed) if reconstructed else None
+    rebuilt, mixtures, shaken = (
+        torch.cat(parts) if parts else None for parts in (reconstructed, blended, disturbed)
+    )
     table = _with_similarity(pd.DataFrame(rows), predicted, rebuilt, true_embeddings)
     summary = _summary(table, model, checkpoint, len(clip) / max(seconds, 1e-9))
-    return Evaluation(table, summary, predicted, rebuilt, torch.cat(blended) if blended else None)
+    return Evaluation(table, summary, predicted, rebuilt, mixtures, shaken)
 
 
 def _frame_row(index: int, split: list[Split], frames: Tensor, target: Tensor) -> dict[str, Any]:
@@ -198,10 +218,12 @@ def write_evaluation(run: Run, evaluation: Evaluation, true_embeddings: Tensor |
         if values is not None:
             with written(path) as temporary, temporary.open("wb") as file:
                 np.save(file, values.cpu().numpy().astype(np.float16))
-    if evaluation.reconstructed is not None and evaluation.blended is not None:
+    baselines = {
+        "reconstruction": evaluation.reconstructed,
+        "blend": evaluation.blended,
+        "disturbed": evaluation.disturbed,
+    }
+    kept = {name: v.numpy().astype(np.float16) for name, v in baselines.items() if v is not None}
+    if kept:
         with written(run.baselines) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                reconstruction=evaluation.reconstructed.numpy().astype(np.float16),
-                blend=evaluation.blended.numpy().astype(np.float16),
-            )
+            np.savez(file, **kept)  # type: ignore[arg-type]

@@ -64,8 +64,9 @@ def test_labels_name_what_the_script_has(kitchen: Path) -> None:
             left, top, right, bottom = thing["box"]
             assert 0 <= left <= right < 64
             assert 0 <= top <= bottom < 36
-        assert ("night" in frame["states"]) == (scene.light.day < 0.5)
-        assert ("tap on" in frame["states"]) == (scene.tap >= 0.3)
+        assert (frame["outside"] == "night") == (scene.light.day < 0.5)
+        assert (frame["lights"] == "on") == (scene.light.lamp >= 0.5)
+        assert ("tap on" in frame["actions"]) == (scene.tap >= 0.3)
         for name in frame["events"]:
             spans = [e for e in content["events"] if e["name"] == name]
             assert any(e["start"] <= frame["frame"] < e["end"] for e in spans)

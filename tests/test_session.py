@@ -81,7 +81,10 @@ def test_a_run_directory_holds_everything(video: Path, teacher: str) -> None:
     )
     assert cosine == pytest.approx(frames["clip_similarity"].to_numpy(), abs=5e-3)
     baselines = np.load(run / "baselines.npz")
-    assert baselines["reconstruction"].shape == baselines["blend"].shape == (12, 16)
+    assert set(baselines) == {"reconstruction", "blend", "disturbed"}
+    for values in baselines.values():
+        assert values.shape == (12, 16)
+        assert np.abs(values.astype(float) - true).max() > 1e-3
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
 
 

@@ -113,5 +113,4 @@ def describe(
 def read_labels(path: Path) -> list[Labels]:
     """The labels of every frame out of ``labels.json``."""
     content = json.loads(path.read_text())
-    names = ("objects", "hand", "states")
-    return [Labels.from_plain({name: f[name] for name in names}) for f in content["frames"]]
+    return [Labels.from_plain(frame) for frame in content["frames"]]

@@ -44,7 +44,15 @@ class Labels:
 
     objects: tuple[Seen, ...]
     hand: bool
-    states: tuple[str, ...]  # one of each pair of `STATES`
+    actions: tuple[str, ...]  # of "tap on", "fridge open", "fire on", "steam on"
+    lights: str  # "on" or "off"
+    outside: str  # "day" or "night"
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The half of every pair of `STATES` that is true."""
+        true = {*self.actions, f"lights {self.lights}", self.outside}
+        return tuple(first if first in true else second for first, second in STATES.values())
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -54,7 +62,8 @@ class Labels:
     def from_plain(cls, values: dict[str, Any]) -> Labels:
         """The inverse of `plain`."""
         objects = tuple(Seen(**{**o, "box": tuple(o["box"])}) for o in values["objects"])
-        return cls(objects, values["hand"], tuple(values["states"]))
+        actions = tuple(values["actions"])
+        return cls(objects, values["hand"], actions, values["lights"], values["outside"])
 
 
 def label(scene: Scene, owner: NDArray[np.integer[Any]]) -> Labels:
@@ -77,20 +86,21 @@ def label(scene: Scene, owner: NDArray[np.integer[Any]]) -> Labels:
             and item.z <= PAN_PLACE[2]
         )
         seen.append(Seen(item.kind, item.colour, box, round(area, 5), held, fired))
-    return Labels(tuple(seen), hand, states(scene, [s.kind for s in seen]))
+    lights = "on" if scene.light.lamp >= 0.5 else "off"
+    outside = "day" if scene.light.day >= 0.5 else "night"
+    return Labels(tuple(seen), hand, _actions(scene, seen), lights, outside)
 
 
-def states(scene: Scene, kinds: list[str]) -> tuple[str, ...]:
-    """The scene's half of every pair of `STATES`; steam needs a kettle that is seen."""
-    on = {
-        "tap": scene.tap >= HALF,
-        "fridge": scene.fridge >= HALF,
-        "fire": scene.fire >= HALF,
-        "steam": scene.steam >= HALF and "kettle" in kinds,
-        "lamp": scene.light.lamp >= 0.5,
-        "day": scene.light.day >= 0.5,
+def _actions(scene: Scene, seen: list[Seen]) -> tuple[str, ...]:
+    """What goes on; steam needs a kettle that is seen."""
+    kettle = any(thing.kind == "kettle" for thing in seen)
+    strength = {
+        "tap": scene.tap,
+        "fridge": scene.fridge,
+        "fire": scene.fire,
+        "steam": scene.steam if kettle else 0.0,
     }
-    return tuple(STATES[name][0 if value else 1] for name, value in on.items())
+    return tuple(STATES[name][0] for name, value in strength.items() if value >= HALF)
 
 
 def facts(labels: Labels) -> frozenset[str]:
