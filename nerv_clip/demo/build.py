@@ -60,8 +60,8 @@ def quick(root: Path = Path("build/demo-quick")) -> Build:
         checkpoints=root / "checkpoints",
         data=root / "Kitchen",
         work=root / "work",
-        lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 40, 60, 60, plan),
-        training="--data_split 3_3_4 --modelsize 0.03 -e 3 --preset fast --batchSize 8"
+        lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 40, 60, 160, plan),
+        training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --batchSize 8"
         " --pixel_loss_warmup_epochs 1",
         frames=60,
         size=(36, 64),
