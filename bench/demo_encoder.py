@@ -17,9 +17,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import ClipEncoder, load_clip_encoder, main_guard
-from nerv_clip.demo import scores
+from nerv_clip.demo import card, scores
 from nerv_clip.demo.clip import SIZE, render_frame
-from nerv_clip.demo.facts import facts
+from nerv_clip.demo.facts import facts, truth
 from nerv_clip.demo.story import FRAMES
 from nerv_clip.demo.workers import workers
 
@@ -46,41 +46,11 @@ def embedded(encoder: ClipEncoder, seeds: list[int], step: int) -> tuple[Tensor,
     for pixels, names in frames(seeds, step):
         parts.append(encoder.images(torch.from_numpy(pixels).permute(2, 0, 1)[None]).cpu())
         true.append(names)
-    return torch.cat(parts), scores.truth(true)
+    return torch.cat(parts), truth(true)
 
 
-def measured(encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_]) -> dict[str, Any]:
-    """All figures of the encoder on these frames."""
-    by_query = scores.precision_by_query(encoder, pictures, true)
-    return {
-        "frames": len(true),
-        "groups": scores.mean_by_group(by_query),
-        "queries": by_query,
-        "recall": scores.recall_at_1(encoder, pictures, true, twisted=False),
-        "recall_twisted": scores.recall_at_1(encoder, pictures, true, twisted=True),
-        "meanings": scores.meanings_kept(encoder),
-    }
-
-
-def report(result: dict[str, Any]) -> str:
+def report(frames: int, result: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    rows = [
-        {
-            "queries": f"{name} ({group['queries']})",
-            "mean average precision": f"{group['map']:.3f}",
-            "chance": f"{group['chance']:.3f}",
-        }
-        for name, group in result["groups"].items()
-    ]
-    chance = 1 / scores.CHOICES
-    kept = [row[3] > row[4] for row in result["meanings"]]
-    recalls = [
-        {"R@1 among 64 captions": name, "": f"{result[key]:.3f}", "chance": f"{chance:.3f}"}
-        for name, key in (
-            ("the others are other frames', and wrong of this one", "recall"),
-            ("the others are its own with one attribute changed", "recall_twisted"),
-        )
-    ]
     meanings = [
         {"text": f"{a!r}", "synonym": f"{b!r} {same:.2f}", "antonym": f"{c!r} {other:.2f}"}
         for a, b, c, same, other in result["meanings"]
@@ -91,11 +61,10 @@ def report(result: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            f"{result['frames']} frames, each labelled by the renderer.\n",
-            table(rows),
-            table(recalls),
-            f"Synonyms nearer than antonyms: {sum(kept)} of {len(kept)} (chance one half), on a "
-            "list fixed before training.\n",
+            f"{frames} frames, each labelled by the renderer. Synonyms and antonyms: a list fixed "
+            "before training, below.\n",
+            *card.score_lines(result),
+            "",
             table(meanings),
             "Every query, worst first; those that fewer than "
             f"{scores.RARE} frames answer are left out.\n",
@@ -115,8 +84,8 @@ def main(argv: list[str]) -> None:
     first, last = map(int, args.seeds.split("-"))
     encoder = load_clip_encoder(args.clip_model)
     pictures, true = embedded(encoder, list(range(first, last + 1)), args.step)
-    result = measured(encoder, pictures, true)
-    write(args.out, "# The demo encoder\n\n" + heading(__doc__) + report(result))
+    result = scores.measure(encoder, pictures, true)
+    write(args.out, "# The demo encoder\n\n" + heading(__doc__) + report(len(true), result))
     if args.out is not None:
         args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
 

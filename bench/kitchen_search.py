@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nerv_clip import InputError, Run, load_clip_encoder, main_guard
 from nerv_clip.demo import read_labels, scores
-from nerv_clip.demo.facts import facts
+from nerv_clip.demo.facts import facts, truth
 
 
 def unit(path: Path) -> Tensor:
@@ -26,7 +26,7 @@ def rows(run: Run, labels: Path, clip_model: str) -> list[dict[str, str]]:
     if not run.predicted.exists():
         raise InputError(f"{run.path} has no predicted.npy: it was trained without a CLIP head")
     encoder = load_clip_encoder(clip_model)
-    true = scores.truth([facts(of_frame) for of_frame in read_labels(labels)])
+    true = truth([facts(of_frame) for of_frame in read_labels(labels)])
     split = pd.read_csv(run.per_frame)["split"].to_numpy()
     out = []
     for name, part in (("seen", "train"), ("held out", "val")):

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from nerv_clip.files import make_folder, user_cache, written
 from nerv_clip.video import Clip
 
 DEMO = Path(__file__).resolve().parents[1] / "checkpoints" / "demo_clip"
+CONFIG = "open_clip_config.json"  # of a model that is a folder
 LOCAL = "local-dir:"  # open_clip's schema for a folder with config and weights
 WORDS = "words.txt"  # in such a folder: all the words that its text tower was trained with
 RANDOM = "random:"  # --clip_pretrained random:SEED, to try the plumbing: it has no semantics
@@ -46,7 +48,7 @@ class ClipEncoder:
     ) -> None:
         self.name, self.model, self.steps, self.words = name, model, steps, words
         self.id = f"{name}@{_fingerprint(model, steps)}"
-        self._tokenizer = tokenizer
+        self._tokenizer = cache(tokenizer)  # asked for by the first text only: it is slow to build
         self.device = next(model.parameters()).device
         self.dim = self.images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).shape[1]
 
@@ -142,7 +144,7 @@ def load_clip_encoder(
     import open_clip  # takes seconds
 
     name = f"{LOCAL}{DEMO}" if model == "demo" else model
-    if model == "demo" and not (DEMO / "open_clip_config.json").exists():
+    if model == "demo" and not (DEMO / CONFIG).exists():
         raise InputError("--clip_model demo: checkpoints/demo_clip is missing from this checkout")
     seed = _random_seed(pretrained)
     if seed is None and not pretrained and ":" not in name:
@@ -180,7 +182,7 @@ def load_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
 
     folder, options = _local_folder(name), {}
     if folder is not None:
-        config = json.loads((folder / "open_clip_config.json").read_text())
+        config = json.loads((folder / CONFIG).read_text())
         own = config["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {})
         if "bpe_path" in own:
             options["bpe_path"] = str(folder / own["bpe_path"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from nerv_clip.arguments import PRESETS, build_parser
+from nerv_clip.clip_encoder import LOCAL
 from nerv_clip.config import ModelConfig, TrainConfig
 from nerv_clip.coordinates import parse_split
 from nerv_clip.errors import InputError
@@ -64,7 +65,7 @@ class Options:
         if not (asked or self.model.predict_clip or self.model.clip_input):
             return None
         name = self.clip_model or "ViT-B-32"
-        local = name == "demo" or name.startswith("local-dir:")
+        local = name == "demo" or name.startswith(LOCAL)
         return name, self.clip_pretrained or (None if local else "laion2b_s34b_b79k")
 
 

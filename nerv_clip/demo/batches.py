@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nerv_clip.demo.captions import caption
-from nerv_clip.demo.facts import FACTS, PAIRS, STATES
+from nerv_clip.demo.facts import FACTS, PAIRS, PLACE, STATES, truth
 from nerv_clip.demo.pool import Pool
 from nerv_clip.demo.scene import COLOURS
 from nerv_clip.demo.shapes import KINDS
@@ -22,7 +22,6 @@ TWIST = {a: b for pair in STATES.values() for a, b in (pair, pair[::-1])}
 SMALL = ("tap on", "fire on", "steam on", "fridge open", "hand", "pan on fire")
 ALWAYS = (*PAIRS, *TWIST, *SMALL, *SMALL)
 SOMETIMES = tuple(name for name in FACTS if name not in ALWAYS)
-PLACE = {name: index for index, name in enumerate(FACTS)}
 
 
 @dataclass(frozen=True)
@@ -65,10 +64,7 @@ def draw(
         said += [wrong] if wrong else []
     said += [(name,) for name in ALWAYS]
     said += [(SOMETIMES[int(index)],) for index in rng.permutation(len(SOMETIMES))[:others]]
-    needed = np.zeros((len(said), len(FACTS)), np.float32)
-    for index, names in enumerate(said):
-        needed[index, [PLACE[name] for name in names]] = 1
-    missing = (1 - holds.astype(np.float32)) @ needed.T
+    missing = (~holds).astype(np.float32) @ truth(said).T.astype(np.float32)
     texts = [caption(_shuffled(names, rng), rng) for names in said]
     return Batch(
         torch.from_numpy(np.concatenate(pictures)).permute(0, 3, 1, 2),

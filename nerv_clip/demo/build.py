@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from nerv_clip.clip_encoder import DEMO
+from nerv_clip.clip_encoder import DEMO, LOCAL
 from nerv_clip.demo.clip import LABELS, SAMPLES, SIZE, write_clip
 from nerv_clip.demo.pretraining import Plan
 from nerv_clip.demo.story import FRAMES
@@ -98,7 +98,7 @@ def build(what: Build, terminal: Terminal) -> bool:
 def command(what: Build, name: str) -> list[str]:
     """The flags of ``train/train_nerv_clip.py`` that make a run."""
     encoder = what.checkpoints / "demo_clip"
-    model = "demo" if encoder.resolve() == DEMO else f"local-dir:{encoder}"
+    model = "demo" if encoder.resolve() == DEMO else f"{LOCAL}{encoder}"
     out = what.checkpoints / name
     flags = f"--data_path {what.data} --clip_model {model} {what.training} {RUNS[name]}"
     fresh = not Run(out).latest.exists()  # one that has it was cut off and goes on

@@ -15,11 +15,6 @@ from nerv_clip.files import written
 CARD = "README.md"
 
 
-def exists(folder: Path) -> bool:
-    """Whether the folder has its card, which is written last."""
-    return (folder / CARD).exists()
-
-
 def score_lines(result: dict[str, Any]) -> list[str]:
     """The scores as a Markdown table."""
     lines = ["| score | | chance |", "| --- | --- | --- |"]
@@ -37,7 +32,8 @@ def score_lines(result: dict[str, Any]) -> list[str]:
         f"| R@1 among {CHOICES} captions, the others wrong in one attribute "
         f"| {result['recall_twisted']:.3f} | {chance} |"
     )
-    lines.append(f"| synonyms nearer than antonyms | {result['meanings']:.3f} | 0.500 |")
+    kept = [same > opposite for *_, same, opposite in result["meanings"]]
+    lines.append(f"| synonyms nearer than antonyms | {sum(kept) / len(kept):.3f} | 0.500 |")
     return lines
 
 
@@ -59,7 +55,7 @@ text, verify) runs offline with real semantics and exact labels. It knows nothin
 
 **What it knows.** Things: {", ".join(KINDS)}. Colours: {", ".join(COLOURS)}. A hand that holds a
 thing; two of a thing; tap, fridge and stove on or off, open or closed; a steaming kettle; a pan on
-the fire; lights on or off; day or night. It knows {len(words())} words ({"`words.txt`"}); any other
+the fire; lights on or off; day or night. It knows {len(words())} words (`words.txt`); any other
 is refused by name.
 
 **Data.** {ones:,} pictures of one thing and {many:,} of up to six, rendered by `nerv_clip/demo`

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
-from nerv_clip.clip_encoder import LOCAL, quiet
+from nerv_clip.clip_encoder import CONFIG, LOCAL, quiet
 from nerv_clip.demo.captions import words
 from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
 from nerv_clip.files import make_folder, written
 
-CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+WEIGHTS = "open_clip_model.safetensors"
+MEAN, STD = 0.5, 0.25  # of its pictures, in each channel
 CONTEXT = 24  # pieces in a text, its marks included
 EMBEDDING = 512
 
@@ -46,8 +47,8 @@ def write_folder(folder: Path) -> None:
         },
         # squash: a centre crop would lose 44 % of a 16:9 frame
         "preprocess_cfg": {
-            "mean": [0.5, 0.5, 0.5],
-            "std": [0.25, 0.25, 0.25],
+            "mean": [MEAN] * 3,
+            "std": [STD] * 3,
             "interpolation": "bicubic",
             "resize_mode": "squash",
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -133,4 +134,13 @@ def _all_facts() -> tuple[str, ...]:
 
 
 FACTS = _all_facts()
+PLACE = {name: index for index, name in enumerate(FACTS)}
 PAIRS = tuple(f"{colour} {kind}" for colour in COLOURS for kind in KINDS)
+
+
+def truth(of_each: Sequence[Iterable[str]]) -> NDArray[np.bool_]:
+    """Facts of N pictures or captions as rows, (N, F): which of `FACTS` are among them."""
+    rows = np.zeros((len(of_each), len(FACTS)), bool)
+    for row, names in zip(rows, of_each, strict=True):
+        row[[PLACE[name] for name in names]] = True
+    return rows

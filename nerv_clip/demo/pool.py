@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.demo.facts import FACTS, facts, label
+from nerv_clip.demo.facts import FACTS, facts, label, truth
 from nerv_clip.demo.randomly import random_look, random_scene, recoloured
 from nerv_clip.demo.tracer import picture, trace
 from nerv_clip.demo.workers import workers
@@ -82,19 +82,17 @@ def render_shard(shard: Shard) -> None:
     rng, count = np.random.default_rng(shard.seed), shard.count
     looks = [random_look(np.random.default_rng(shard.looks + i)) for i in range(LOOKS)]
     pictures = np.empty((count, SIDE, SIDE, 3), np.uint8)
-    true = np.zeros((count, len(FACTS)), bool)
-    place = {name: index for index, name in enumerate(FACTS)}
+    true: list[frozenset[str]] = []
     for start in range(0, count, COLOURINGS):
         scene = random_scene(rng, looks[int(rng.integers(LOOKS))], shard.most)
         traced = trace(scene, SIDE, SIDE, 4)
         owner = traced.item.reshape(SIDE, SIDE, 4)
         for index in range(start, min(start + COLOURINGS, count)):
             pictures[index] = picture(traced, scene)
-            for fact in facts(label(scene, owner)):
-                true[index, place[fact]] = True
+            true.append(facts(label(scene, owner)))
             scene = recoloured(scene, rng)
     with written(shard.path) as temporary, temporary.open("wb") as file:
-        np.savez(file, pictures=pictures, true=np.packbits(true, axis=1))
+        np.savez(file, pictures=pictures, true=np.packbits(truth(true), axis=1))
 
 
 def load_pool(paths: list[Path]) -> Pool:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nerv_clip.clip_encoder import LOCAL, load_tokenizer
 from nerv_clip.demo.batches import augmented, draw
-from nerv_clip.demo.clip_folder import new_model
+from nerv_clip.demo.clip_folder import MEAN, STD, new_model
 from nerv_clip.demo.pool import Pool
 from nerv_clip.optim import Muon
 
@@ -116,7 +116,7 @@ class Pretraining:
                 twisted=0.4 if step >= plan.twists * plan.steps else 0.0,
             )
             generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-            pictures = augmented(batch.pictures, generator).sub_(0.5).div_(0.25)
+            pictures = augmented(batch.pictures, generator).sub_(MEAN).div_(STD)
             for group, rate in zip(
                 self.optimiser.param_groups, (plan.matrix_lr, plan.lr), strict=True
             ):

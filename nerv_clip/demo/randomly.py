@@ -59,10 +59,10 @@ def _pale(rng: np.random.Generator, low: float, high: float) -> Colour:
     return float(red), float(green), float(blue)
 
 
-def random_camera(rng: np.random.Generator, spread: float = 1.0) -> Camera:
+def random_camera(rng: np.random.Generator) -> Camera:
     """A view from nearly the usual place."""
     usual = Camera()
-    moved = rng.uniform(-1, 1, 7) * spread
+    moved = rng.uniform(-1, 1, 7)
     ex, ey, ez = usual.eye
     tx, ty, tz = usual.target
     return Camera(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from nerv_clip.clip_encoder import ClipEncoder
-from nerv_clip.demo.batches import PLACE, twist
+from nerv_clip.demo.batches import twist
 from nerv_clip.demo.captions import MEANINGS, query
-from nerv_clip.demo.facts import FACTS, PAIRS, STATES
+from nerv_clip.demo.facts import PAIRS, PLACE, STATES, truth
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "colour + object": PAIRS,
@@ -21,14 +22,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 RARE = 5  # a query that fewer pictures answer is not scored
 CHOICES = 64
-
-
-def truth(facts: Sequence[frozenset[str]]) -> NDArray[np.bool_]:
-    """Which of `FACTS` are true of each picture, (N, F)."""
-    true = np.zeros((len(facts), len(FACTS)), bool)
-    for row, names in zip(true, facts, strict=True):
-        row[[PLACE[name] for name in names]] = True
-    return true
 
 
 def average_precision(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
@@ -85,16 +78,14 @@ def recall_at_1(
     rng = np.random.default_rng(seed)
     said = [_three(row, rng) for row in true]
     own = encoder.texts([_sentence(names) for names in said]).cpu()
-    needed = np.zeros((len(said), len(FACTS)), np.float32)
-    for row, names in zip(needed, said, strict=True):
-        row[[PLACE[name] for name in names]] = 1
+    needed = truth(said)
     right = 0
     for index, picture in enumerate(pictures):
         if twisted:
             texts = _twists(said[index], true[index], rng)
             wrong = encoder.texts(texts).cpu()
         else:
-            false = np.flatnonzero(needed @ (1 - true[index].astype(np.float32)) > 0)
+            false = np.flatnonzero((needed & ~true[index]).any(1))
             wrong = own[rng.choice(false, CHOICES - 1, replace=False)]
         right += int(picture @ own[index] > (wrong @ picture).max())
     return right / len(pictures)
@@ -131,3 +122,19 @@ def meanings_kept(encoder: ClipEncoder) -> list[tuple[str, str, str, float, floa
         a, b, c = encoder.texts([text, same, opposite])
         rows.append((text, same, opposite, float(a @ b), float(a @ c)))
     return rows
+
+
+def measure(encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_]) -> dict[str, Any]:
+    """Every score of an encoder on pictures (N, D) of which ``true`` (N, F) is known.
+
+    ``groups`` and ``queries`` hold average precisions, ``recall`` and ``recall_twisted`` R@1 among
+    `CHOICES` captions, ``meanings`` the rows of `meanings_kept`.
+    """
+    by_query = precision_by_query(encoder, pictures, true)
+    return {
+        "groups": mean_by_group(by_query),
+        "queries": by_query,
+        "recall": recall_at_1(encoder, pictures, true, twisted=False),
+        "recall_twisted": recall_at_1(encoder, pictures, true, twisted=True),
+        "meanings": meanings_kept(encoder),
+    }

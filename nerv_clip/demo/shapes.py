@@ -42,7 +42,7 @@ class Part:
     material: Material
 
     def moved(self, matrix: Array, offset: Sequence[float] = (0, 0, 0)) -> Part:
-        """Turned (and scaled evenly) by a (3, 3) matrix, then shifted."""
+        """Turned and scaled by a (3, 3) matrix, then shifted; uneven scales tilt the normals."""
         normals = self.normals @ matrix.T
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         vertices = self.vertices @ matrix.T + np.asarray(offset, np.float32)

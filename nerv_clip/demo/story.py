@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -74,7 +73,7 @@ class Story:
     look: Look
     frames: int
     visits: tuple[Visit, ...]
-    on: dict[str, tuple[tuple[int, int], ...]]  # tap, fridge, fire, steam, lamp, day: frames
+    on: dict[str, tuple[Span, ...]]  # tap, fridge, fire, steam, lamp, day: frames
     sway: tuple[float, ...]
 
     @property
@@ -284,20 +283,20 @@ def _free_to_roll(place: Place, others: list[Visit]) -> bool:
 
 def _switches(
     rng: np.random.Generator, frames: int, visits: list[Visit]
-) -> dict[str, tuple[tuple[int, int], ...]]:
-    def spans(off: tuple[int, int], on: tuple[int, int], first: bool) -> tuple[Span, ...]:
+) -> dict[str, tuple[Span, ...]]:
+    def spans(off: Span, on: Span, first: bool) -> tuple[Span, ...]:
         edge, out = 0, []
         if not first:
-            edge = int(rng.integers(*off) * frames // 300)
+            edge = int(rng.integers(*off) * frames // FRAMES)
         while edge < frames:
-            end = min(frames, edge + int(rng.integers(*on) * frames // 300))
+            end = min(frames, edge + int(rng.integers(*on) * frames // FRAMES))
             out.append((edge, end))
-            edge = end + int(rng.integers(*off) * frames // 300)
+            edge = end + int(rng.integers(*off) * frames // FRAMES)
         return tuple(out)
 
     steam = []
     for visit in visits:
-        start, end = visit.start + 16 * frames // 300, min(visit.end - frames // SLOTS, frames)
+        start, end = visit.start + 16 * frames // FRAMES, min(visit.end - frames // SLOTS, frames)
         if visit.item.kind == "kettle" and end - max(start, 0) >= frames // 40:
             steam.append((max(start, 0), end))
     return {
@@ -358,8 +357,3 @@ def _between(origin: Place, goal: Place, share: float) -> Place:
 
 def _off_hand(side: float, hold: Place) -> Place:
     return side * (OFF_STAGE + 0.3), hold[1] - 0.3, hold[2] + 0.35
-
-
-def scenes(story: Story) -> Iterator[Scene]:
-    """Every frame of a clip."""
-    return (story.scene(frame) for frame in range(story.frames))

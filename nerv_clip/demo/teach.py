@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from nerv_clip.clip_encoder import ClipEncoder, load_clip_encoder
+from nerv_clip.clip_encoder import LOCAL, ClipEncoder, load_clip_encoder
 from nerv_clip.demo import card, scores
-from nerv_clip.demo.clip_folder import CONFIG, WEIGHTS, save_weights, write_folder
+from nerv_clip.demo.clip_folder import save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_pool, shard_paths
 from nerv_clip.demo.pretraining import Plan, Pretraining
 from nerv_clip.errors import InputError
@@ -40,9 +40,9 @@ def teach(lesson: Lesson, terminal: Terminal) -> bool:
     if not _train(training, lesson, terminal):
         return False
     save_weights(training.model, lesson.out)
-    encoder = load_clip_encoder(f"local-dir:{lesson.out}")
+    encoder = load_clip_encoder(f"{LOCAL}{lesson.out}")
     terminal.say("scores on unseen scenes:")
-    result = score(encoder, tests)
+    result = scores.measure(encoder, _embedded(encoder, tests), tests.true)
     for line in card.score_lines(result):
         terminal.say(line)
     card.write(lesson.out, asdict(lesson.plan), len(ones), len(many), len(tests), result)
@@ -55,8 +55,11 @@ def _pools(lesson: Lesson, terminal: Terminal) -> tuple[Pool, Pool, Pool]:
     with terminal.bar(len(plan), "pictures", "thousand") as bar:
         for done in render_pool(plan):
             bar.update(done - bar.n)
-    parts = ("one", "many", "test")
-    return tuple(load_pool([s.path for s in plan if s.part == part]) for part in parts)  # type: ignore[return-value]
+    one, many, test = (
+        load_pool([shard.path for shard in plan if shard.part == part])
+        for part in ("one", "many", "test")
+    )
+    return one, many, test
 
 
 def _train(training: Pretraining, lesson: Lesson, terminal: Terminal) -> bool:
@@ -85,24 +88,7 @@ def _train(training: Pretraining, lesson: Lesson, terminal: Terminal) -> bool:
     return True
 
 
-def score(encoder: ClipEncoder, tests: Pool) -> dict[str, Any]:
-    """The encoder's scores on pictures with known truth, as the card has them."""
-    parts = [
-        encoder.images(torch.from_numpy(tests.pictures[i : i + 100]).permute(0, 3, 1, 2)).cpu()
-        for i in range(0, len(tests), 100)
-    ]
-    embeddings = torch.cat(parts)
-    by_query = scores.precision_by_query(encoder, embeddings, tests.true)
-    kept = scores.meanings_kept(encoder)
-    return {
-        "groups": scores.mean_by_group(by_query),
-        "queries": by_query,
-        "recall": scores.recall_at_1(encoder, embeddings, tests.true, twisted=False),
-        "recall_twisted": scores.recall_at_1(encoder, embeddings, tests.true, twisted=True),
-        "meanings": sum(same > opposite for *_, same, opposite in kept) / len(kept),
-    }
-
-
-def is_made(folder: Path) -> bool:
-    """Whether the folder holds a finished encoder."""
-    return (folder / CONFIG).exists() and (folder / WEIGHTS).exists() and card.exists(folder)
+def _embedded(encoder: ClipEncoder, pool: Pool) -> Tensor:
+    """Embeddings (N, D) of a pool's pictures."""
+    pictures = torch.from_numpy(pool.pictures).permute(0, 3, 1, 2)
+    return torch.cat([encoder.images(part).cpu() for part in torch.split(pictures, 100)])
