@@ -16,10 +16,10 @@ from sklearn.metrics import average_precision_score
 
 from nerv_clip import ClipEncoder, InputError, load_clip_encoder
 from nerv_clip.demo import Plan
-from nerv_clip.demo.batches import PLACE, draw, twist
+from nerv_clip.demo.batches import draw, twist
 from nerv_clip.demo.captions import MEANINGS, caption, query, words
 from nerv_clip.demo.clip_folder import new_model, save_weights, write_folder
-from nerv_clip.demo.facts import FACTS
+from nerv_clip.demo.facts import FACTS, PLACE
 from nerv_clip.demo.pool import Pool, load_pool, render_shard, shard_paths
 from nerv_clip.demo.pretraining import Pretraining, contrastive_loss
 from nerv_clip.demo.scores import average_precision
@@ -101,6 +101,9 @@ def test_captions_are_true_of_their_picture_and_twists_are_not(pool: Pool) -> No
     extra = len(batch.captions) - 64
     assert extra > 16
     assert sum(bool(batch.true[:, j].any()) for j in range(len(batch.captions))) >= 64
+    plain = draw(pool, pool, np.random.default_rng(0), size=32, singles=0.5, twisted=0)
+    assert plain.true[range(32), range(32)].all()  # each picture's own caption
+    assert len(batch.captions) > len(plain.captions) + 16
     rng = np.random.default_rng(1)
     for fact in FACTS:
         other = twist(fact, rng)
