@@ -18,9 +18,10 @@ from nerv_clip import ClipSpec, InputError, Terminal, load_clip
 from nerv_clip.demo import read_labels, write_clip
 from nerv_clip.demo.facts import FACTS, facts, label
 from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
+from nerv_clip.demo.shading import picture, render
 from nerv_clip.demo.shapes import KINDS
 from nerv_clip.demo.story import write_story
-from nerv_clip.demo.tracer import picture, render, trace
+from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
 
 QUIET = Terminal(quiet=True)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from nerv_clip.demo.facts import Labels, label
 from nerv_clip.demo.pool import SEEDS
+from nerv_clip.demo.shading import picture
 from nerv_clip.demo.story import SHORTEST, Story, write_story
-from nerv_clip.demo.tracer import picture, trace
+from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, make_folder

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from nerv_clip.demo.facts import FACTS, facts, label, truth
 from nerv_clip.demo.randomly import random_look, random_scene, recoloured
-from nerv_clip.demo.tracer import picture, trace
+from nerv_clip.demo.shading import picture
+from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.files import make_folder, written
 
