@@ -22,9 +22,9 @@ def workers() -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(active_children()) - before:
             child.terminate()
+        pool.shutdown(cancel_futures=True)  # waits until they are gone
         raise
     pool.shutdown()
 
