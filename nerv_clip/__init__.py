@@ -11,7 +11,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.evaluation import Evaluation, evaluate
 from nerv_clip.flags import Options, main_guard, parse
 from nerv_clip.model import NeRVClip, Output
-from nerv_clip.run import Run, find_runs, load_model
+from nerv_clip.run import Run, find_runs, load_model, run_path
 from nerv_clip.session import run_session
 from nerv_clip.sizing import solve
 from nerv_clip.terminal import Terminal
@@ -44,6 +44,7 @@ __all__ = [
     "load_model",
     "main_guard",
     "parse",
+    "run_path",
     "run_session",
     "solve",
     "split_frames",

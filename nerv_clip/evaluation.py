@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -60,6 +61,23 @@ def decode(
             torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
         yield chunk, output.frames.float().clamp(0, 1), output.embedding, seconds
+
+
+@torch.no_grad()
+def embed_times(
+    model: NeRVClip,
+    times: Sequence[float] | NDArray[np.float64],
+    batch: int = 1,
+    notice: Notice = lambda done: None,
+) -> Tensor:
+    """The CLIP head's unit embeddings (N, dim) at times in [0, 1], on the CPU, no frame drawn."""
+    device = next(model.parameters()).device
+    parts = []
+    for start in range(0, len(times), batch):
+        t = torch.tensor(times[start : start + batch], dtype=torch.float64, device=device)
+        parts.append(torch.nn.functional.normalize(model.embed(t).float(), dim=1).cpu())
+        notice(len(t))
+    return torch.cat(parts)
 
 
 def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:

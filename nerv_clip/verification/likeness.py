@@ -1,0 +1,96 @@
+"""How alike two sets of embeddings are: frame by frame, by rank, and as a whole."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Ranks(NamedTuple):
+    """How each of N frames finds itself among all frames, (N,) each; ties by their expectation."""
+
+    first: Array  # R@1
+    five: Array  # R@5
+    near: Array  # R@±2: the best match is at most two frames away
+    rank: Array  # 1 is best
+    reciprocal: Array  # whose mean is MRR
+
+
+def unit(values: Array) -> Array:
+    """Rows (N, D) at length one; rows of zeros stay."""
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.where(length > 0, length, 1.0)
+
+
+def cosine(a: Array, b: Array) -> Array:
+    """Cosine of each pair of rows, (N,)."""
+    products: Array = np.einsum("ij,ij->i", unit(a), unit(b))
+    return products
+
+
+def centred_cosine(a: Array, b: Array, mean: Array) -> Array:
+    """Cosine once ``mean`` (D,) is taken from both: what all frames share earns nothing."""
+    return cosine(unit(a) - mean, unit(b) - mean)
+
+
+def ranks(guess: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
+    """Where the true frame ``own[i]`` stands for guess ``i`` among all true (T, D), by cosine."""
+    similarity = unit(guess) @ unit(true).T
+    mine = similarity[np.arange(len(own)), own][:, None]
+    better = (similarity > mine).sum(1)
+    ties = (similarity == mine).sum(1)  # itself included
+    best = similarity == similarity.max(1, keepdims=True)
+    near = np.abs(np.arange(len(true))[None, :] - own[:, None]) <= 2
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, len(true) + 1))])
+    return Ranks(
+        first=np.clip((1 - better) / ties, 0, 1),
+        five=np.clip((5 - better) / ties, 0, 1),
+        near=(best & near).sum(1) / best.sum(1),
+        rank=better + (ties + 1) / 2,
+        reciprocal=(harmonic[better + ties] - harmonic[better]) / ties,
+    )
+
+
+def debiased_cka(a: Array, b: Array) -> float:
+    """Centred kernel alignment (Kornblith et al., 2019) of two (N, D) of the same N frames.
+
+    With the unbiased HSIC of Song et al. (2012): 0 on average for independent ones, whatever
+    their width. NaN for N below 4, and where one of them does not vary.
+    """
+    if len(a) < 4:
+        return math.nan
+    k, m = (values @ values.T for values in (a, b))
+    for gram in (k, m):
+        np.fill_diagonal(gram, 0.0)
+    own = _hsic(k, k), _hsic(m, m)
+    return _hsic(k, m) / math.sqrt(own[0] * own[1]) if min(own) > 1e-12 else math.nan
+
+
+def _hsic(k: Array, m: Array) -> float:
+    n = len(k)
+    trace = float((k * m).sum())
+    sums = float(k.sum() * m.sum()) / ((n - 1) * (n - 2))
+    cross = 2 * float(k.sum(0) @ m.sum(0)) / (n - 2)
+    return (trace + sums - cross) / (n * (n - 3))
+
+
+def rsa(a: Array, b: Array) -> float:
+    """Spearman's correlation of the two cosine matrices above their diagonals.
+
+    Representational similarity analysis (Kriegeskorte et al., 2008). NaN below 3 frames, and
+    where one of them does not vary.
+    """
+    from scipy.stats import spearmanr  # slow to import
+
+    if len(a) < 3:
+        return math.nan
+    upper = np.triu_indices(len(a), 1)
+    values = [(unit(v) @ unit(v).T)[upper] for v in (a, b)]
+    if min(np.ptp(v) for v in values) < 1e-12:
+        return math.nan
+    return float(spearmanr(*values).statistic)

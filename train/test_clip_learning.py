@@ -1,0 +1,29 @@
+"""Verify that a run learned its video's CLIP embeddings: flags, and one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nerv_clip import Parser, Terminal, main_guard, run_path
+from nerv_clip.verification import STEPS, gather, summary, verify, write_verification
+
+
+def main(argv: list[str]) -> None:
+    """Print the verdict and the tables, and write them with a report to --outf."""
+    parser = Parser(prog="test_clip_learning.py", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's model_best.pth")
+    parser.add_argument("--data_path", type=Path, help="the source video, if the run lacks figures")
+    parser.add_argument("--outf", default="clip_verification", help="NAME is output/NAME")
+    args = parser.parse_args(argv)
+    terminal = Terminal()
+    evidence = gather(args.checkpoint, terminal, args.data_path)
+    with terminal.bar(STEPS, "verifying", "step") as bar:
+        verification = verify(evidence, bar.update)
+    folder = run_path(args.outf)
+    write_verification(verification, folder)
+    print(summary(verification))
+    terminal.say(f"written to {folder}: open report.html in a browser")
+
+
+if __name__ == "__main__":
+    main_guard(main)
