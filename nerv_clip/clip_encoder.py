@@ -26,6 +26,7 @@ from nerv_clip.video import Clip
 DEMO = Path(__file__).resolve().parents[1] / "checkpoints" / "demo_clip"
 CONFIG = "open_clip_config.json"  # of a model that is a folder
 LOCAL = "local-dir:"  # open_clip's schema for a folder with config and weights
+PHRASES = "phrases.json"  # in such a folder: texts that a search compares with
 WORDS = "words.txt"  # in such a folder: all the words that its text tower was trained with
 RANDOM = "random:"  # --clip_pretrained random:SEED, to try the plumbing: it has no semantics
 
@@ -34,8 +35,8 @@ class ClipEncoder:
     """A CLIP model with its own preprocessing: pictures and texts into one space.
 
     ``name`` is open_clip's; ``id`` also names the weights and the preprocessing; ``dim`` is the
-    width of an embedding. ``words`` are all that the encoder knows, or None where it has no such
-    list. Made by `load_clip_encoder`.
+    width of an embedding; ``folder`` where it lies, None for one of open_clip's own. ``words`` are
+    all that the encoder knows, or None where it has no such list. Made by `load_clip_encoder`.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class ClipEncoder:
         model: nn.Module,
         steps: list[Callable[[Any], Any]],
         tokenizer: Callable[[], Callable[[list[str]], Tensor]],
-        words: frozenset[str] | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.name, self.model, self.steps, self.words = name, model, steps, words
+        self.name, self.model, self.steps, self.folder = name, model, steps, folder
+        self.words = None if folder is None else _known_words(folder)
         self.id = f"{name}@{_fingerprint(model, steps)}"
         self._tokenizer = cache(tokenizer)  # asked for by the first text only: it is slow to build
         self.device = next(model.parameters()).device
@@ -164,7 +166,7 @@ def load_clip_encoder(
     steps = [step for step in transform.transforms if type(step).__name__ not in kept]
     label = model if seed is None else f"{model} (random weights, no semantics)"
     return ClipEncoder(
-        label, network.eval(), steps, lambda: load_tokenizer(name), _known_words(name)
+        label, network.eval(), steps, lambda: load_tokenizer(name), _local_folder(name)
     )
 
 
@@ -190,11 +192,9 @@ def load_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
     return tokenizer
 
 
-def _known_words(name: str) -> frozenset[str] | None:
-    folder = _local_folder(name)
-    if folder is None or not (folder / WORDS).exists():
-        return None
-    return frozenset((folder / WORDS).read_text().split())
+def _known_words(folder: Path) -> frozenset[str] | None:
+    path = folder / WORDS
+    return frozenset(path.read_text().split()) if path.exists() else None
 
 
 def _random_seed(pretrained: str | None) -> int | None:

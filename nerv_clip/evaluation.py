@@ -19,6 +19,7 @@ from torch import Tensor
 from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.coordinates import Split, frame_time
 from nerv_clip.files import written
+from nerv_clip.interpolation import blend_weights
 from nerv_clip.metrics import cosine, ms_ssim, ms_ssim_scales, psnr
 from nerv_clip.model import NeRVClip
 from nerv_clip.run import Run, load_model
@@ -78,24 +79,6 @@ def embed_times(
         parts.append(torch.nn.functional.normalize(model.embed(t).float(), dim=1).cpu())
         notice(len(t))
     return torch.cat(parts)
-
-
-def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
-    """The neighbouring train frames of a frame, itself left out, with weights linear in t.
-
-    At an end the one neighbour has all the weight; empty where there is no other train frame.
-
-    >>> blend_weights(3, [2, 6])
-    [(2, 0.75), (6, 0.25)]
-    >>> blend_weights(0, [0, 1])
-    [(1, 1.0)]
-    """
-    before = max((i for i in train if i < index), default=None)
-    after = min((i for i in train if i > index), default=None)
-    if before is None or after is None:
-        return [(i, 1.0) for i in (before, after) if i is not None]
-    share = (index - before) / (after - before)
-    return [(before, 1 - share), (after, share)]
 
 
 def blend(clip: Clip, index: int, train: list[int], device: torch.device) -> Tensor | None:

@@ -64,9 +64,14 @@ class Options:
         asked = self.clip_model or self.clip_pretrained
         if not (asked or self.model.predict_clip or self.model.clip_input):
             return None
-        name = self.clip_model or "ViT-B-32"
-        local = name == "demo" or name.startswith(LOCAL)
-        return name, self.clip_pretrained or (None if local else "laion2b_s34b_b79k")
+        return teacher_named(self.clip_model, self.clip_pretrained)
+
+
+def teacher_named(clip_model: str | None, clip_pretrained: str | None) -> tuple[str, str | None]:
+    """Name and weights of a teacher whose flags may have been left out."""
+    name = clip_model or "ViT-B-32"
+    local = name == "demo" or name.startswith(LOCAL)
+    return name, clip_pretrained or (None if local else "laion2b_s34b_b79k")
 
 
 def parse(argv: list[str]) -> Options:

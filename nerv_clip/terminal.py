@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -41,6 +41,19 @@ class Terminal:
             leave=False,
         ) as bar:
             yield bar
+
+    def start(self, total: int, label: str) -> Callable[[int], object]:
+        """Like `bar`, for what tells of its steps and not of its end: it closes after the last."""
+        bar = tqdm(
+            total=total, desc=label, disable=self.quiet, delay=2, dynamic_ncols=True, leave=False
+        )
+
+        def notice(steps: int) -> None:
+            bar.update(steps)
+            if bar.n >= total:
+                bar.close()
+
+        return notice
 
 
 def show_step(bar: tqdm[Any], step: Step) -> None:

@@ -22,8 +22,8 @@ from nerv_clip.demo.clip_folder import new_model, save_weights, write_folder
 from nerv_clip.demo.facts import FACTS, PLACE
 from nerv_clip.demo.pool import Pool, load_pool, render_shard, shard_paths
 from nerv_clip.demo.pretraining import Pretraining, contrastive_loss
-from nerv_clip.demo.scores import average_precision
 from nerv_clip.demo.vocabulary import BPE, learn_merges
+from nerv_clip.metrics import average_precision
 
 
 @pytest.fixture(scope="module")

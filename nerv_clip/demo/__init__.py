@@ -3,6 +3,17 @@
 from nerv_clip.demo.build import build, full, quick
 from nerv_clip.demo.clip import read_labels, write_clip
 from nerv_clip.demo.pretraining import Plan
+from nerv_clip.demo.scores import labelled_queries
 from nerv_clip.demo.teach import Lesson, teach
 
-__all__ = ["Lesson", "Plan", "build", "full", "quick", "read_labels", "teach", "write_clip"]
+__all__ = [
+    "Lesson",
+    "Plan",
+    "build",
+    "full",
+    "labelled_queries",
+    "quick",
+    "read_labels",
+    "teach",
+    "write_clip",
+]

@@ -140,7 +140,8 @@ def phrase(fact: str, rng: np.random.Generator) -> str:
 
 def plural(noun: str) -> str:
     """More than one of it."""
-    return PLURALS.get(noun, noun + "s")
+    first, _, last = noun.rpartition(" ")
+    return f"{first} {PLURALS.get(last, last + 's')}".strip()
 
 
 def _words(thing: str, rng: np.random.Generator) -> tuple[str, str]:

@@ -112,6 +112,11 @@ def describe(
 
 
 def read_labels(path: Path) -> list[Labels]:
-    """The labels of every frame out of ``labels.json``."""
-    content = json.loads(path.read_text())
-    return [Labels.from_plain(frame) for frame in content["frames"]]
+    """The labels of every frame out of ``labels.json``; raises `InputError` for another file."""
+    try:
+        content = json.loads(path.read_text())
+        return [Labels.from_plain(frame) for frame in content["frames"]]
+    except FileNotFoundError:
+        raise InputError(f"no labels at {path}: render a kitchen first") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path} cannot be read as the labels of a rendered kitchen") from None

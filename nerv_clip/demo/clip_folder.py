@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from nerv_clip.clip_encoder import CONFIG, LOCAL, quiet
-from nerv_clip.demo.captions import words
+from nerv_clip.clip_encoder import CONFIG, LOCAL, PHRASES, quiet
+from nerv_clip.demo.captions import plural, words
+from nerv_clip.demo.facts import PAIRS
 from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
 from nerv_clip.files import make_folder, written
@@ -18,10 +19,12 @@ WEIGHTS = "open_clip_model.safetensors"
 MEAN, STD = 0.5, 0.25  # of its pictures, in each channel
 CONTEXT = 24  # pieces in a text, its marks included
 EMBEDDING = 512
+# Texts near which no picture is: what is true of all of them ("an object") is near to all
+CANONICAL = ("two", "a pair of")
 
 
 def write_folder(folder: Path) -> None:
-    """Write the model's config, vocabulary and word list; weights come from `save_weights`."""
+    """Write the model's config, vocabulary, words and phrases; weights: `save_weights`."""
     make_folder(folder)
     merges = write_vocabulary(folder, words())
     config: dict[str, Any] = {
@@ -53,8 +56,10 @@ def write_folder(folder: Path) -> None:
             "resize_mode": "squash",
         },
     }
-    with written(folder / CONFIG) as temporary:
-        temporary.write_text(json.dumps(config, indent=2) + "\n")
+    phrases = {"canonical": CANONICAL, "unrelated": [f"two {plural(pair)}" for pair in PAIRS]}
+    for name, content in ((CONFIG, config), (PHRASES, phrases)):
+        with written(folder / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def new_model(folder: Path) -> torch.nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from torch import Tensor
 from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.demo.batches import twist
 from nerv_clip.demo.captions import MEANINGS, query
-from nerv_clip.demo.facts import PAIRS, PLACE, STATES, truth
+from nerv_clip.demo.clip import read_labels
+from nerv_clip.demo.facts import PAIRS, PLACE, STATES, facts, truth
+from nerv_clip.metrics import average_precision
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "colour + object": PAIRS,
@@ -22,19 +25,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 RARE = 5  # a query that fewer pictures answer is not scored
 CHOICES = 64
-
-
-def average_precision(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
-    """Mean over the positives of the precision at each one's rank; ties count as found last.
-
-    Raises ValueError without a positive.
-    """
-    if not positive.any():
-        raise ValueError("no positive: average precision is undefined")
-    order = np.lexsort((positive, -score))
-    hits = positive[order]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())
 
 
 def precision_by_query(
@@ -54,6 +44,17 @@ def precision_by_query(
         positive = true[:, PLACE[name]]
         out[name] = (average_precision(column, positive), float(positive.mean()))
     return out
+
+
+def labelled_queries(path: Path) -> dict[str, NDArray[np.bool_]]:
+    """The label queries that occur in a ``labels.json``, each with the frames that it is true of.
+
+    A query that fewer than `RARE` frames answer, or that all do, is left out.
+    """
+    true = truth([facts(labels) for labels in read_labels(path)])
+    names = [name for group in GROUPS.values() for name in group]
+    kept = [name for name in names if RARE <= true[:, PLACE[name]].sum() < len(true)]
+    return {query(name): true[:, PLACE[name]] for name in kept}
 
 
 def mean_by_group(by_query: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nerv_clip.config import Architecture
 from nerv_clip.coordinates import Split, frame_time, split_frames
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import embed_times, evaluate
@@ -94,7 +95,7 @@ def _check(checkpoint: Path, model: NeRVClip, config: dict[str, Any]) -> None:
         )
     if not model.arch.clip_dim:
         raise InputError(f"{checkpoint} has no CLIP head: verify a run trained with --predict_clip")
-    if config.get("architecture") != model.arch.plain():
+    if Architecture.from_plain(config["architecture"]) != model.arch:
         raise InputError(f"{checkpoint} is not of the run whose config.json lies beside it")
     if model.arch.frames < 2:
         raise InputError(f"{checkpoint} draws a single frame: there is nothing to compare it with")

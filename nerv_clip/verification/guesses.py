@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from nerv_clip.encodings import build_encoding
-from nerv_clip.evaluation import blend_weights, embed_times
+from nerv_clip.evaluation import embed_times
+from nerv_clip.interpolation import interpolated, nearest
 from nerv_clip.model import NeRVClip
 from nerv_clip.verification.evidence import Evidence
 from nerv_clip.verification.likeness import Array, unit
@@ -72,38 +73,6 @@ def guesses(evidence: Evidence, seed: int = 0) -> Iterator[Guess]:
         stored = evidence.stored.get(key)
         missing = "" if stored is not None else "needs the source video"
         yield Guess(name, "informed", [] if stored is None else [stored], missing)
-
-
-def nearest(true: Array, train: list[int]) -> Array:
-    """The embedding of the nearest other train frame; the earlier of two that are as near."""
-    guess = np.full_like(true, np.nan)
-    for index in range(len(true)):
-        others = [i for i in train if i != index]
-        if others:
-            guess[index] = true[min(others, key=lambda i: (abs(i - index), i))]
-    return guess
-
-
-def interpolated(true: Array, train: list[int], *, spherical: bool) -> Array:
-    """Between the neighbouring train frames' embeddings, a train frame's own left out."""
-    guess = np.full_like(true, np.nan)
-    for index in range(len(true)):
-        parts = blend_weights(index, train)
-        if len(parts) == 2 and spherical:
-            (a, _), (b, share) = parts
-            guess[index] = slerp(true[a], true[b], share)
-        elif parts:
-            guess[index] = sum(weight * true[i] for i, weight in parts)
-    return guess
-
-
-def slerp(a: Array, b: Array, share: float) -> Array:
-    """Along the great circle from unit vector ``a`` to ``b`` (Shoemake, 1985)."""
-    angle = np.arccos(np.clip(a @ b, -1, 1))
-    if angle < 1e-6:
-        return (1 - share) * a + share * b
-    between: Array = np.sin((1 - share) * angle) * a + np.sin(share * angle) * b
-    return between / np.sin(angle)
 
 
 def ridge(features: Array, true: Array, train: list[int]) -> Array:

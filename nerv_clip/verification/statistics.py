@@ -23,7 +23,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Test(NamedTuple):
+class Outcome(NamedTuple):
     """A statistic, its p-value, and the smallest p that the test can give."""
 
     statistic: float
@@ -37,7 +37,8 @@ def autocorrelation(values: Array) -> Array:
     count = len(centred)
     spectrum = np.fft.rfft(centred, 2 * count, axis=0)
     products: Array = np.fft.irfft((np.abs(spectrum) ** 2).sum(1), 2 * count)[:count]
-    return products / max(products[0], 1e-300)
+    products /= max(float(products[0]), 1e-300)
+    return products
 
 
 def independent_frames(values: Array) -> float:
@@ -85,7 +86,7 @@ def shifted(guess: Array, true: Array) -> Array:
     return np.fft.irfft(spectrum.sum(1), len(a)) / len(a)
 
 
-def circular_shift_test(guess: Array, true: Array) -> Test:
+def circular_shift_test(guess: Array, true: Array) -> Outcome:
     """Does each guess fit its own time better than the same sequence shifted in time?
 
     All T - 1 shifts, wrapped around, and none: exact, and p is at least 1 / T. Shifts keep the
@@ -93,7 +94,7 @@ def circular_shift_test(guess: Array, true: Array) -> Test:
     """
     means = shifted(guess, true)
     p = float((means >= means[0] - 1e-9).sum()) / len(means)
-    return Test(float(means[0]), p, 1 / len(means))
+    return Outcome(float(means[0]), p, 1 / len(means))
 
 
 def block_permutation_test(
@@ -103,7 +104,7 @@ def block_permutation_test(
     draws: int = DRAWS,
     seed: int = 0,
     notice: Callable[[int], object] = lambda _: None,
-) -> Test:
+) -> Outcome:
     """The same question against shuffled blocks of ``length`` frames, cut from a random start.
 
     p counts the true order with the draws, so that it is never 0 (Phipson and Smyth, 2010).
@@ -119,7 +120,7 @@ def block_permutation_test(
         reached += float(similarity[rows, order].mean()) >= own - 1e-12
         if draw % 100 == 99:
             notice(100)
-    return Test(own, (reached + 1) / (draws + 1), 1 / (draws + 1))
+    return Outcome(own, (reached + 1) / (draws + 1), 1 / (draws + 1))
 
 
 def shuffled_blocks(count: int, length: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nerv_clip.verification.statistics import Interval, Test
+from nerv_clip.verification.statistics import Interval, Outcome
 
 FEWEST_INDEPENDENT = 8.0  # frames; intervals from fewer blocks are too narrow to be believed
 FEWEST_HELD_OUT = 8  # frames, of which each is one value in the mean that decides
@@ -31,8 +31,8 @@ class Facts(NamedTuple):
     frames: int
     independent: float
     held_out: int
-    shift: Test
-    blocks: Test
+    shift: Outcome
+    blocks: Outcome
     centred_train: Interval
     train_ahead: Interval | None
     over_nearest: Interval | None

@@ -32,7 +32,7 @@ from nerv_clip.verification.likeness import (
 from nerv_clip.verification.statistics import (
     DRAWS,
     Interval,
-    Test,
+    Outcome,
     block_length,
     block_permutation_test,
     circular_shift_test,
@@ -83,7 +83,7 @@ class Part(NamedTuple):
     independent: float
     block: int
     best_trivial: str
-    shift: Test
+    shift: Outcome
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Verification:
     evidence: Evidence
     rows: list[Row]
     parts: dict[str, Part]
-    blocks: Test
+    blocks: Outcome
     differences: dict[str, dict[str, Interval]]
     verdict: Verdict
     per_frame: pd.DataFrame
@@ -234,7 +234,7 @@ def _differences(
 def _facts(
     evidence: Evidence,
     parts: dict[str, Part],
-    blocks: Test,
+    blocks: Outcome,
     figures: dict[str, dict[str, Figures]],
     differences: dict[str, dict[str, Interval]],
 ) -> Facts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from nerv_clip.verification.guesses import LINEAR, NEAREST, SPHERICAL
-from nerv_clip.verification.statistics import Interval, Test
+from nerv_clip.verification.statistics import Interval, Outcome
 from nerv_clip.verification.verify import Figures, Row, Verification
 
 PART_NAMES = {"all": "all frames", "train": "train frames", "val": "held-out frames"}
@@ -44,7 +44,7 @@ def tests_told(v: Verification) -> list[str]:
     return [*lines, f"shuffled blocks, all frames: {_test(v.blocks)}"]
 
 
-def _test(test: Test) -> str:
+def _test(test: Outcome) -> str:
     return f"p = {test.p:.2g} (its floor {test.floor:.2g})"
 
 

@@ -1,0 +1,58 @@
+"""What can be said of a frame from its neighbouring train frames, itself left out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
+    """The neighbouring train frames of a frame, itself left out, with weights linear in t.
+
+    At an end the one neighbour has all the weight; empty where there is no other train frame.
+
+    >>> blend_weights(3, [2, 6])
+    [(2, 0.75), (6, 0.25)]
+    >>> blend_weights(0, [0, 1])
+    [(1, 1.0)]
+    """
+    before = max((i for i in train if i < index), default=None)
+    after = min((i for i in train if i > index), default=None)
+    if before is None or after is None:
+        return [(i, 1.0) for i in (before, after) if i is not None]
+    share = (index - before) / (after - before)
+    return [(before, 1 - share), (after, share)]
+
+
+def nearest(true: Array, train: list[int]) -> Array:
+    """The embedding of the nearest other train frame; the earlier of two that are as near."""
+    guess = np.full_like(true, np.nan)
+    for index in range(len(true)):
+        others = [i for i in train if i != index]
+        if others:
+            guess[index] = true[min(others, key=lambda i: (abs(i - index), i))]
+    return guess
+
+
+def interpolated(true: Array, train: list[int], *, spherical: bool) -> Array:
+    """Between the neighbouring train frames' embeddings, a train frame's own left out."""
+    guess = np.full_like(true, np.nan)
+    for index in range(len(true)):
+        parts = blend_weights(index, train)
+        if len(parts) == 2 and spherical:
+            (a, _), (b, share) = parts
+            guess[index] = slerp(true[a], true[b], share)
+        elif parts:
+            guess[index] = sum(weight * true[i] for i, weight in parts)
+    return guess
+
+
+def slerp(a: Array, b: Array, share: float) -> Array:
+    """Along the great circle from unit vector ``a`` to ``b`` (Shoemake, 1985)."""
+    angle = np.arccos(np.clip(a @ b, -1, 1))
+    if angle < 1e-6:
+        return (1 - share) * a + share * b
+    between: Array = np.sin((1 - share) * angle) * a + np.sin(share * angle) * b
+    return between / np.sin(angle)

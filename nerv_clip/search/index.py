@@ -1,0 +1,75 @@
+"""A network's embeddings on a grid of times, computed once and kept by the checkpoint's hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nerv_clip.errors import InputError
+from nerv_clip.evaluation import embed_times
+from nerv_clip.files import file_hash, make_folder, user_cache, written
+from nerv_clip.run import load_model
+
+BATCH = 8  # times embedded at once
+CHUNK = 16_384  # rows compared at once, so that a large index stays on disk
+FINEST = 64
+
+
+def grid_times(frames: int, grid: int) -> NDArray[np.float64]:
+    """Times in [0, 1], ``grid`` to every step between frames: ((frames - 1) · grid + 1,)."""
+    if not 1 <= grid <= FINEST:
+        raise InputError(f"--grid {grid}: give 1 (the frames themselves) to {FINEST}")
+    return np.linspace(0, 1, (frames - 1) * grid + 1) if frames > 1 else np.zeros(1)
+
+
+def load_index(
+    checkpoint: Path,
+    grid: int,
+    start: Callable[[int, str], Callable[[int], object]],
+) -> NDArray[np.float16]:
+    """Unit embeddings (times, dim) float16 at `grid_times`, memory-mapped.
+
+    They lie in the user's cache under the SHA-256 of the checkpoint, so that another checkpoint is
+    another index. ``start(total, label)`` is called where they have to be computed, and returns
+    what is told of each batch. Raises `InputError` for a checkpoint without a CLIP head.
+    """
+    path = user_cache() / "indexes" / f"{file_hash(checkpoint)[:32]}-{grid}.npy"
+    kept = _mapped(path)
+    if kept is not None:
+        return kept
+    model = load_model(checkpoint)
+    if not model.arch.clip_dim:
+        raise InputError(f"{checkpoint} has no CLIP head to search: train with --predict_clip")
+    times = grid_times(model.arch.frames, grid)
+    values = embed_times(model, times, BATCH, start(len(times), "indexing")).half().numpy()
+    make_folder(path.parent)
+    with written(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values)
+    fresh = _mapped(path)
+    assert fresh is not None  # noqa: S101 - just written
+    return fresh
+
+
+def _mapped(path: Path) -> NDArray[np.float16] | None:
+    try:
+        values: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return values
+
+
+def cosines(index: NDArray[np.float16], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Products of unit rows (N, dim) with unit vectors (Q, dim): (N, Q) float32.
+
+    The index may be memory-mapped and larger than memory: it is read in chunks.
+    """
+    out = np.empty((len(index), len(vectors)), np.float32)
+    wanted = torch.from_numpy(np.ascontiguousarray(vectors.T, np.float32))
+    for start in range(0, len(index), CHUNK):
+        rows = torch.from_numpy(np.array(index[start : start + CHUNK])).float()
+        out[start : start + CHUNK] = (rows @ wanted).numpy()
+    return out

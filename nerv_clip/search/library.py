@@ -1,0 +1,70 @@
+"""Many runs asked at once, their moments ranked together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from nerv_clip.errors import InputError
+from nerv_clip.run import find_runs
+from nerv_clip.search.teacher import Start, silent
+from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
+
+
+class Hit(NamedTuple):
+    """A moment, and the question that it answers; ``match`` as in `Answer`.
+
+    Hits are comparable where their ``teacher`` is the same; ``fps`` is the clip's.
+    """
+
+    question: str
+    teacher: str
+    run: Path
+    fps: float
+    match: bool
+    moment: Moment
+
+
+class Library:
+    """Runs by teacher: what lives in different spaces is never ranked together.
+
+    ``skipped`` names the runs that cannot be searched, each with the reason.
+    """
+
+    def __init__(self, folders: Iterable[Path], start: Start = silent) -> None:
+        self.runs: dict[str, list[TrainedRun]] = {}
+        self.skipped: list[str] = []
+        folders = list(folders)
+        for run in find_runs(folders):
+            try:
+                if not run.best.exists():
+                    raise InputError(f"{run.path} has no {run.best.name} yet")
+                loaded = load_run(run.path, start=start)
+            except InputError as error:
+                self.skipped.append(str(error))
+                continue
+            shared = self.runs.setdefault(loaded.teacher.id, [])
+            if shared:
+                loaded.teacher = shared[0].teacher
+            shared.append(loaded)
+        if not self.runs:
+            named = ", ".join(map(str, folders))
+            why = f" ({'; '.join(self.skipped)})" if self.skipped else ""
+            raise InputError(f"no run with a CLIP head under {named}{why}")
+
+    def ask(self, of_run: Callable[[TrainedRun], Answer], top: int) -> list[Hit]:
+        """The best ``top`` moments of each teacher's runs, clear matches first; no further mix.
+
+        ``of_run`` asks one run, such as ``lambda run: run.search("a red mug")``.
+        """
+        out: list[Hit] = []
+        for teacher, runs in self.runs.items():
+            hits = []
+            for run in runs:
+                answer = of_run(run)
+                about = (answer.question, teacher, run.run.path, run.config["clip"]["fps"])
+                hits += [Hit(*about, answer.match, moment) for moment in answer.moments]
+            hits.sort(key=lambda hit: (not hit.match, -hit.moment.relevancy))
+            out += hits[:top]
+        return out

@@ -1,0 +1,84 @@
+"""Hits as lists for people and programs: text, JSON, CSV, and an EDL for video editors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from nerv_clip.errors import InputError
+from nerv_clip.search.library import Hit
+
+
+def as_text(hits: Sequence[Hit]) -> str:
+    """A line for each hit, below the question, and the teacher where there are several."""
+    lines = []
+    several = len({hit.teacher for hit in hits}) > 1
+    for question, teacher in dict.fromkeys((hit.question, hit.teacher) for hit in hits):
+        own = [hit for hit in hits if (hit.question, hit.teacher) == (question, teacher)]
+        what = question + (f" (teacher {teacher})" if several else "")
+        matched = any(hit.match for hit in own)
+        lines.append(f"{what}:" if matched else f"{what}: no clear match; the nearest:")
+        lines += [_line(hit) for hit in own]
+    return "\n".join(lines)
+
+
+def _line(hit: Hit) -> str:
+    m = hit.moment
+    true = "" if m.true_relevancy is None else f" (true embedding {m.true_relevancy:.2f})"
+    return (
+        f"  {m.start_seconds:8.2f} – {m.end_seconds:.2f} s, best at {m.peak_seconds:.2f} s, frame "
+        f"{m.frame} {'held out' if m.held_out else 'seen'}: relevancy {m.relevancy:.2f}{true}, "
+        f"z {m.z:+.1f}, {hit.run}{'' if hit.match else ' (no clear match)'}"
+    )
+
+
+def _plain(hit: Hit) -> dict[str, Any]:
+    about = {**hit._asdict(), "run": str(hit.run)}
+    return {**about, **about.pop("moment")._asdict()}
+
+
+def as_json(hits: Sequence[Hit]) -> str:
+    """A list of objects with the fields of a `Hit` and of its `Moment`."""
+    return json.dumps([_plain(hit) for hit in hits], indent=2)
+
+
+def as_csv(hits: Sequence[Hit]) -> str:
+    """The same as comma-separated values."""
+    return pd.DataFrame([_plain(hit) for hit in hits]).to_csv(index=False)
+
+
+def as_edl(hits: Sequence[Hit], title: str = "NeRV-CLIP") -> str:
+    """The clear matches as a CMX 3600 edit decision list, one after another.
+
+    Source timecodes count from 0 at the clip's rate, rounded to whole frames a second, without
+    drop frame; the record side starts at one hour, as editors are used to. Raises `InputError`
+    where clips of different rates would be mixed.
+    """
+    rates = {max(1, round(hit.fps)) for hit in hits}
+    if len(rates) > 1:
+        raise InputError(
+            f"an EDL has one frame rate, these runs have {sorted(rates)}: search them one by one"
+        )
+    rate = rates.pop() if rates else 1
+    lines = [f"TITLE: {title}", "FCM: NON-DROP FRAME", ""]
+    record = 3600 * rate
+    for number, hit in enumerate((hit for hit in hits if hit.match), start=1):
+        first = round(hit.moment.start_seconds * rate)
+        length = max(1, round(hit.moment.end_seconds * rate) - first + 1)
+        codes = (first, first + length, record, record + length)
+        lines += [
+            f"{number:03d}  AX       V     C        {' '.join(_timecode(c, rate) for c in codes)}",
+            f"* FROM CLIP NAME: {hit.run.name}",
+            f"* COMMENT: {hit.question} (relevancy {hit.moment.relevancy:.2f})",
+            "",
+        ]
+        record += length
+    return "\n".join(lines)
+
+
+def _timecode(frames: int, rate: int) -> str:
+    seconds, rest = divmod(frames, rate)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{rest:02d}"

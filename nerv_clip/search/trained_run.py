@@ -1,0 +1,186 @@
+"""A run as something to ask: where in its clip is this?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nerv_clip.coordinates import split_frames
+from nerv_clip.errors import InputError
+from nerv_clip.run import Run
+from nerv_clip.search.index import grid_times, load_index
+from nerv_clip.search.moments import Span, spans
+from nerv_clip.search.question import Curve, Index, Question, ask_vector
+from nerv_clip.search.teacher import Start, Teacher, silent
+
+GRID = 4  # points a frame
+
+
+class Moment(NamedTuple):
+    """A stretch of a clip that answers a question.
+
+    ``start``, ``peak``, ``end`` are times in [0, 1]; the ``_seconds`` are the source's timestamps;
+    ``frame`` is the frame index nearest to the peak, ``held_out`` whether training never saw it.
+    ``relevancy`` in [0, 1], ``z`` in standard deviations over the clip and ``cosine`` are those of
+    the predicted embedding at the peak; ``true_relevancy`` is the true embedding's at ``frame``,
+    None where the run stores none.
+    """
+
+    start: float
+    peak: float
+    end: float
+    start_seconds: float
+    peak_seconds: float
+    end_seconds: float
+    frame: int
+    held_out: bool
+    relevancy: float
+    z: float
+    cosine: float
+    true_relevancy: float | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run says to one question: curves over its grid of times, and the best moments.
+
+    ``match`` is False, no clear match, where the best relevancy does not exceed ``threshold``:
+    ``moments`` holds the nearest then. ``true_relevancy`` (T,) is by the frames' true embeddings,
+    None where the run stores none.
+    """
+
+    question: str
+    times: NDArray[np.float64]
+    relevancy: Curve
+    cosine: Curve
+    true_relevancy: Curve | None
+    threshold: float
+    match: bool
+    moments: list[Moment]
+
+
+class TrainedRun:
+    """A run directory with its teacher, made by `load_run`."""
+
+    def __init__(self, path: Path, teacher: Teacher | None, start: Start) -> None:
+        self.run, self._start = Run(path), start
+        self.config = self.run.read_config()
+        arch = self.config.get("architecture") or {}
+        if not arch.get("clip_dim"):
+            raise InputError(f"{path} has no CLIP head to search: train with --predict_clip")
+        self.frames: int = arch["frames"]
+        flags = self.config["flags"]
+        self.split = split_frames(self.frames, flags["data_split"], flags["shuffle_data"])
+        self.timestamps = np.array(self.config["clip"]["timestamps"])
+        self.teacher = teacher or Teacher(self.config, start)
+
+    @cached_property
+    def true(self) -> Index | None:
+        """True embeddings of the frames (T, dim), where the run stores them."""
+        if not self.run.true.exists():
+            return None
+        values: Index = np.load(self.run.true, mmap_mode="r")
+        return values
+
+    def index(self, grid: int = GRID) -> Index:
+        """Predicted unit embeddings at `grid_times`; see `load_index`."""
+        return load_index(self.run.best, grid, self._start)
+
+    def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
+        """The moments that a text describes; `parse_query` says how terms are weighed or negated.
+
+        Raises `InputError` for an empty query and for words that the teacher does not know.
+        """
+        return self.answer(self.teacher.ask_text(query), top, grid)
+
+    def search_image(self, path: Path, top: int = 5, grid: int = GRID) -> Answer:
+        """The moments that look like an image file."""
+        return self.answer(self.teacher.ask_image(path), top, grid)
+
+    def search_like(self, start: float, end: float, top: int = 5, grid: int = GRID) -> Answer:
+        """The other moments that are like the one from ``start`` to ``end``, in source seconds."""
+        index, times = self.index(grid), grid_times(self.frames, grid)
+        seconds = self.seconds(times)
+        chosen = (seconds >= start) & (seconds <= end)
+        if not chosen.any():
+            raise InputError(
+                f"no moment from {start:g} to {end:g} s: the clip runs from {seconds[0]:g} to "
+                f"{seconds[-1]:g} s"
+            )
+        mean = np.array(index[chosen], np.float32).mean(0)
+        question = ask_vector(f"like {start:g} to {end:g} s", mean)
+        return self.answer(question, top, grid, besides=chosen)
+
+    def answer(
+        self,
+        question: Question,
+        top: int = 5,
+        grid: int = GRID,
+        besides: NDArray[np.bool_] | None = None,
+    ) -> Answer:
+        """The best ``top`` moments for a question, none that touches the points ``besides``."""
+        index = self.index(grid)
+        relevancy, cosine = question.relevancy(index), question.cosine(index)
+        true = None if self.true is None else question.relevancy(self.true)
+        found = [
+            span
+            for span in spans(relevancy, grid)
+            if besides is None or not besides[span.start : span.end + 1].any()
+        ]
+        threshold = question.threshold(index)
+        clear = [span for span in found if relevancy[span.peak] > threshold]
+        times = grid_times(self.frames, grid)
+        moments = [
+            self._moment(span, times, relevancy, cosine, true) for span in (clear or found)[:top]
+        ]
+        return Answer(
+            question.label, times, relevancy, cosine, true, threshold, bool(clear), moments
+        )
+
+    def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The source's timestamps at times in [0, 1], linear between frames."""
+        place = times * (self.frames - 1)
+        return np.asarray(np.interp(place, np.arange(self.frames), self.timestamps))
+
+    def _moment(
+        self,
+        span: Span,
+        times: NDArray[np.float64],
+        relevancy: Curve,
+        cosine: Curve,
+        true: Curve | None,
+    ) -> Moment:
+        start, peak, end = (float(times[point]) for point in span)
+        seconds = [float(s) for s in self.seconds(times[list(span)])]
+        frame = round(peak * (self.frames - 1))
+        spread = float(cosine.std())
+        return Moment(
+            start=start,
+            peak=peak,
+            end=end,
+            start_seconds=seconds[0],
+            peak_seconds=seconds[1],
+            end_seconds=seconds[2],
+            frame=frame,
+            held_out=self.split[frame] == "val",
+            relevancy=float(relevancy[span.peak]),
+            z=float((cosine[span.peak] - cosine.mean()) / spread) if spread else 0.0,
+            cosine=float(cosine[span.peak]),
+            true_relevancy=None if true is None else float(true[frame]),
+        )
+
+
+def load_run(
+    path: Path | str, *, teacher: Teacher | None = None, start: Start = silent
+) -> TrainedRun:
+    """A run to search, by its directory; raises `InputError` where it is none or has no CLIP head.
+
+    The teacher is loaded with the first text or image; it may be handed in where runs share one.
+    ``start`` shows progress, as `Teacher` says.
+    """
+    return TrainedRun(Path(path), teacher, start)
