@@ -12,6 +12,7 @@ from nerv_clip.evaluation import Evaluation, evaluate
 from nerv_clip.flags import Options, main_guard, parse
 from nerv_clip.model import NeRVClip, Output
 from nerv_clip.run import Run, find_runs, load_model, run_path
+from nerv_clip.search import load_run
 from nerv_clip.session import run_session
 from nerv_clip.sizing import solve
 from nerv_clip.terminal import Terminal
@@ -42,6 +43,7 @@ __all__ = [
     "load_clip",
     "load_clip_encoder",
     "load_model",
+    "load_run",
     "main_guard",
     "parse",
     "run_path",

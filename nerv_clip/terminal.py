@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ class Terminal:
     def say(self, line: str) -> None:
         """One line, above any bar."""
         if not self.quiet:
-            tqdm.write(line)
+            tqdm.write(line, file=sys.stderr)
 
     @contextmanager
     def bar(self, total: int, label: str, unit: str, done: int = 0) -> Iterator[tqdm[Any]]:

@@ -47,7 +47,7 @@ def test_two_processes_are_one_with_twice_the_batch(video: Path, tmp_path: Path)
 def test_the_script_runs_under_torchrun(video: Path) -> None:
     done = torchrun(str(ROOT / "train" / "train_nerv_clip.py"), *flags(video, "-b", "1"))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("written to output/run") == 1  # one of them speaks and writes
+    assert done.stderr.count("written to output/run") == 1  # one of them speaks and writes
     config = json.loads(Path("output/run/config.json").read_text())
     assert config["identity"]["processes"] == 2
 

@@ -25,8 +25,8 @@ def start(video: Path, *more: str) -> subprocess.Popen[str]:
     """The command as a process of its own, saving after every step."""
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *flags(video, "-e", "90", "--save_freq", "0", *more)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
@@ -59,10 +59,10 @@ def test_killed_then_interrupted_then_finished(video: Path) -> None:
     second = start(video)
     wait_until(second, run, killed["epoch"] + 3)
     second.send_signal(signal.SIGINT)
-    out, _ = second.communicate(timeout=120)
+    _, err = second.communicate(timeout=120)
     assert second.returncode == 130
-    assert f"going on in epoch {killed['epoch'] + 1}" in out
-    assert "the same command goes on" in out
+    assert f"going on in epoch {killed['epoch'] + 1}" in err
+    assert "the same command goes on" in err
     stopped = saved(run)
     assert stopped is not None
     assert killed["epoch"] + 3 <= stopped["epoch"] < 90

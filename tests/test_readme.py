@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
     """A README command, typed in a folder that has the project's scripts and a video."""
     tools = Path(sys.executable).parent
     return subprocess.run(
-        command.split(),
+        shlex.split(command),
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -74,6 +75,15 @@ def test_the_kitchen_s_commands() -> None:
         assert done.returncode == 0, done.stderr[-1500:]
     metrics = json.loads(Path("output/kitchen/metrics.json").read_text())
     assert metrics["train"]["clip_similarity"] > 0.1  # of random vectors: 0 ± .04
+    (verified,) = [c for c in commands if "test_clip_learning.py" in c]
+    done = run(verified)
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert done.stdout.startswith("verdict: ")
+    assert Path("output/clip_verification/report.html").exists()
+    (searched,) = [c for c in commands if "search.py" in c]
+    done = run(searched)
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert "a kettle on the counter:" in done.stdout
 
 
 def test_the_other_commands_are_make_s() -> None:

@@ -160,7 +160,7 @@ def test_without_val_frames_their_figures_stay_empty(
     video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(video, "--data_split", "1_1_1")
-    assert "holds out no frame" in capsys.readouterr().out
+    assert "holds out no frame" in capsys.readouterr().err
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["val"].values()) == {None}
     assert "psnr_val" in pd.read_csv(run / "history.csv")

@@ -100,6 +100,8 @@ def main(argv: list[str]) -> None:
     for reason in library.skipped:
         terminal.say(f"not searched: {reason}")
     hits = [hit for ask in asked for hit in library.ask(ask, args.top)]
+    if not hits:
+        terminal.say("no other moment is like it")
     write = {None: as_text, "json": as_json, "csv": as_csv, "edl": as_edl}[args.shape]
     print(write(hits))
 

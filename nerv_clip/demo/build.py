@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +100,10 @@ def command(what: Build, name: str) -> list[str]:
     """The flags of ``train/train_nerv_clip.py`` that make a run."""
     encoder = what.checkpoints / "demo_clip"
     model = "demo" if encoder.resolve() == DEMO else f"{LOCAL}{encoder}"
-    out = what.checkpoints / name
+    out = os.path.relpath(what.checkpoints / name)  # the run's config.json ships with it
     flags = f"--data_path {what.data} --clip_model {model} {what.training} {RUNS[name]}"
-    fresh = not Run(out).latest.exists()  # one that has it was cut off and goes on
-    return [*flags.split(), "--outf", str(out), *(["--overwrite"] if fresh else [])]
+    fresh = not Run(Path(out)).latest.exists()  # one that has it was cut off and goes on
+    return [*flags.split(), "--outf", out, *(["--overwrite"] if fresh else [])]
 
 
 def ship(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,13 @@ def mean_by_group(by_query: dict[str, tuple[float, float]]) -> dict[str, dict[st
 
 
 def recall_at_1(
-    encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_], *, twisted: bool, seed: int = 0
+    encoder: ClipEncoder,
+    pictures: Tensor,
+    true: NDArray[np.bool_],
+    *,
+    twisted: bool,
+    seed: int = 0,
+    notice: Callable[[int], object] = lambda done: None,
 ) -> float:
     """Share of pictures whose own caption beats 63 that are wrong of it; chance is 1/64.
 
@@ -89,6 +95,7 @@ def recall_at_1(
             false = np.flatnonzero((needed & ~true[index]).any(1))
             wrong = own[rng.choice(false, CHOICES - 1, replace=False)]
         right += int(picture @ own[index] > (wrong @ picture).max())
+        notice(1)
     return right / len(pictures)
 
 
@@ -125,8 +132,15 @@ def meanings_kept(encoder: ClipEncoder) -> list[tuple[str, str, str, float, floa
     return rows
 
 
-def measure(encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_]) -> dict[str, Any]:
+def measure(
+    encoder: ClipEncoder,
+    pictures: Tensor,
+    true: NDArray[np.bool_],
+    notice: Callable[[int], object] = lambda done: None,
+) -> dict[str, Any]:
     """Every score of an encoder on pictures (N, D) of which ``true`` (N, F) is known.
+
+    It takes minutes for thousands; ``notice`` is told of every picture, twice.
 
     ``groups`` and ``queries`` hold average precisions, ``recall`` and ``recall_twisted`` R@1 among
     `CHOICES` captions, ``meanings`` the rows of `meanings_kept`.
@@ -135,7 +149,7 @@ def measure(encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_]) -> 
     return {
         "groups": mean_by_group(by_query),
         "queries": by_query,
-        "recall": recall_at_1(encoder, pictures, true, twisted=False),
-        "recall_twisted": recall_at_1(encoder, pictures, true, twisted=True),
+        "recall": recall_at_1(encoder, pictures, true, twisted=False, notice=notice),
+        "recall_twisted": recall_at_1(encoder, pictures, true, twisted=True, notice=notice),
         "meanings": meanings_kept(encoder),
     }

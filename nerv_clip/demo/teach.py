@@ -42,7 +42,9 @@ def teach(lesson: Lesson, terminal: Terminal) -> bool:
     save_weights(training.model, lesson.out)
     encoder = load_clip_encoder(f"{LOCAL}{lesson.out}")
     terminal.say("scores on unseen scenes:")
-    result = scores.measure(encoder, _embedded(encoder, tests), tests.true)
+    pictures = _embedded(encoder, tests)
+    with terminal.bar(2 * len(tests), "scoring", "picture") as bar:
+        result = scores.measure(encoder, pictures, tests.true, bar.update)
     for line in card.score_lines(result):
         terminal.say(line)
     card.write(lesson.out, asdict(lesson.plan), len(ones), len(many), len(tests), result)

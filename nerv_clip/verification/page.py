@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nerv_clip.run import git_commit
 from nerv_clip.verification.guesses import NEAREST, PREDICTION, SPHERICAL
-from nerv_clip.verification.likeness import Array
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.verify import PARTS, Figures, Row, Verification
 from nerv_clip.verification.words import (
@@ -141,10 +141,13 @@ def _matrices(v: Verification) -> Figure:
     titles = ("true with true", "predicted with true", "predicted with predicted")
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.05)
     true, predicted = v.evidence.true, v.evidence.predicted
+    frames = np.arange(len(true))
     for column, (a, b) in enumerate(
         ((true, true), (predicted, true), (predicted, predicted)), start=1
     ):
         figure.add_heatmap(
+            x=_thinned(frames),
+            y=_thinned(frames),
             z=np.round(_thinned(a) @ _thinned(b).T, 3),
             coloraxis="coloraxis",
             row=1,
@@ -152,17 +155,12 @@ def _matrices(v: Verification) -> Figure:
         )
         figure.update_yaxes(autorange="reversed", row=1, col=column)
     figure.update_layout(coloraxis={"colorscale": "Cividis", "colorbar": {"title": "cosine"}})
-    step = _step(len(true))
-    every = "" if step == 1 else f", every {step}th"
-    return _dressed(figure, f"Similarity of frames with frames{every}", "", "", 440)
+    return _dressed(figure, "Similarity of frames with frames, by frame index", "", "", 440)
 
 
-def _step(frames: int) -> int:
-    return max(1, math.ceil(frames / 200))
-
-
-def _thinned(values: Array) -> Array:
-    return values[:: _step(len(values))]
+def _thinned(values: NDArray[Any]) -> NDArray[Any]:
+    """At most 200 of a sequence, evenly: a matrix of more is a large file and no clearer."""
+    return values[:: max(1, math.ceil(len(values) / 200))]
 
 
 def _shifts(v: Verification) -> Figure:
@@ -210,6 +208,7 @@ tr > th:first-child {{ text-align: left; font-weight: 400; white-space: nowrap; 
 tr:first-child > th {{ font-weight: 600; }}
 .prediction > * {{ background: #eaf3fb; font-weight: 600 !important; }}
 td.none {{ text-align: left; }}
+section {{ overflow-x: auto; }} section > div {{ min-width: 720px; }}
 </style></head><body>
 <h1>{label}</h1>
 <p>{sentence}</p>

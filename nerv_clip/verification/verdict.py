@@ -67,18 +67,18 @@ def judge(facts: Facts) -> Verdict:
     if worst.p >= SIGNIFICANCE or facts.centred_train.low <= 0:
         return Verdict(
             "no evidence",
-            f"its embeddings fit their own frames no better than frames at other times: p = "
+            f"Its embeddings fit their own frames no better than frames at other times: p = "
             f"{worst.p:.3g}, centred cosine on train frames {_told(facts.centred_train)}.",
         )
     nearest, between, train = facts.over_nearest, facts.over_interpolation, facts.train_ahead
     if facts.held_out < FEWEST_HELD_OUT or nearest is None or between is None or train is None:
         return Verdict(
             "fits the train frames; generalisation untested",
-            f"centred cosine {_told(facts.centred_train)} on train frames, but "
+            f"Centred cosine {_told(facts.centred_train)} on train frames, but "
             f"{facts.held_out} frames were held out: train with a --data_split such as 3_3_4.",
         )
     against = f"nearest train frame {_told(nearest)}, interpolation {_told(between)}"
-    said = f"on held-out frames its centred cosine differs from that of the {against}"
+    said = f"On held-out frames its centred cosine differs from that of the {against}"
     if nearest.low > 0 and between.low > -MARGIN:
         level = "ahead of" if between.low > 0 else f"level (within {MARGIN}) with"
         return Verdict(

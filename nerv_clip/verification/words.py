@@ -54,7 +54,7 @@ def differences_told(v: Verification) -> list[str]:
         f"centred cosine, {PART_NAMES[part]}: prediction less {name}: {spread(difference)}"
         for part, by_name in v.differences.items()
         for name, difference in by_name.items()
-        if name in (NEAREST, LINEAR, SPHERICAL)
+        if part != "all" and name in (NEAREST, LINEAR, SPHERICAL)
     ]
 
 

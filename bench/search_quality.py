@@ -1,0 +1,85 @@
+"""What text search over predicted embeddings is worth: fidelity, and 'no clear match'."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from report import heading, table, write
+
+from nerv_clip import main_guard
+from nerv_clip.demo import labelled_queries, read_labels
+from nerv_clip.demo.captions import query
+from nerv_clip.demo.facts import PAIRS, facts
+from nerv_clip.search import LabelledQuery, TrainedRun, fidelity, load_run, summary
+
+RARE = 5  # frames: what fewer show is neither present nor absent
+
+
+def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
+    """How often things that the clip shows, and that it does not, are called a clear match."""
+    shown = [facts(frame) for frame in read_labels(labels)]
+    counts = {pair: sum(pair in frame for frame in shown) for pair in PAIRS}
+    groups = {
+        "present": [pair for pair, count in counts.items() if count >= RARE],
+        "absent": [pair for pair, count in counts.items() if not count],
+    }
+    rows = []
+    for name, pairs in groups.items():
+        answers = {pair: run.search(query(pair)) for pair in pairs}
+        clear = [pair for pair, answer in answers.items() if answer.match]
+        wrong = sorted(set(pairs) - set(clear) if name == "present" else clear)
+        rows.append(
+            {
+                "things (colour + object)": f"{name} ({len(pairs)})",
+                "clear match": f"{len(clear) / len(pairs):.3f}",
+                "no clear match": f"{1 - len(clear) / len(pairs):.3f}",
+                "against the labels": ", ".join(wrong) or "none",
+            }
+        )
+    return rows
+
+
+def means(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """`summary` with three digits."""
+    return [
+        {
+            name: value if isinstance(value, str) else ("–" if np.isnan(value) else f"{value:.3f}")
+            for name, value in row.items()
+        }
+        for row in summary(frame).to_dict("records")
+    ]
+
+
+def worst(frame: pd.DataFrame) -> list[dict[str, str]]:
+    """The queries whose predicted scores follow the true ones least."""
+    own = frame[(frame["index"] == "predicted") & (frame["frames"] == "all")]
+    kept = own.nsmallest(6, "spearman")[["query", "spearman", "shortfall", "ap", "iou"]]
+    return [
+        {k: v if isinstance(v, str) else f"{v:.3f}" for k, v in row.items()}
+        for row in kept.to_dict("records")
+    ]
+
+
+def main(argv: list[str]) -> None:
+    """Print the tables of a run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--labels", type=Path, default=Path("data/Kitchen/labels.json"))
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args(argv)
+    run = load_run(args.run)
+    asked = [LabelledQuery(*item) for item in labelled_queries(args.labels).items()]
+    found = fidelity(run, asked)
+    text = "# Search\n\n" + heading(__doc__)
+    text += f"Means over {len(asked)} label queries that occur; columns as in "
+    text += "`nerv_clip.search.fidelity`; `ap` and `iou` by the renderer's labels.\n\n"
+    text += table(means(found)) + "\nThe queries that it follows least:\n\n" + table(worst(found))
+    text += "\nIs it there at all?\n\n" + table(matched(run, args.labels))
+    write(args.out, text)
+
+
+if __name__ == "__main__":
+    main_guard(main)

@@ -1,0 +1,140 @@
+"""How fast verification and search are: permutations, a text query, a large index, the tap."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from report import heading, table, write
+
+from nerv_clip import Architecture, NeRVClip, Run, Terminal, load_model, main_guard
+from nerv_clip.run import export_model
+from nerv_clip.search import load_run
+from nerv_clip.search.index import cosines
+from nerv_clip.verification.statistics import block_permutation_test
+
+ROWS, DIM, TOP = 1_000_000, 512, 10
+
+
+def seconds(work: Callable[[], object], repeats: int = 5) -> float:
+    """Median of a few calls, after one to warm up."""
+    work()
+    spent = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - begin)
+    return float(np.median(spent))
+
+
+def permutations() -> dict[str, str]:
+    """10,000 block permutations of 1,000 frames."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((1000, DIM)) for _ in range(2))
+    spent = seconds(lambda: block_permutation_test(a, b, 20), 1)
+    return {"what": "10,000 block permutations of 1,000 frames", "seconds": f"{spent:.2f}"}
+
+
+def text_query(like: Run) -> list[dict[str, str]]:
+    """A text asked of 10,000 frames at grid 4, by a network like ``like``'s with random weights."""
+    config = like.read_config()
+    arch = Architecture.from_plain(config["architecture"])
+    arch = dataclasses.replace(arch, frames=10_000, clip_tap=0)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder))
+        torch.manual_seed(1)
+        export_model(NeRVClip(arch, with_encoder=False), run.best, {})
+        clip = {**config["clip"], "frames": 10_000, "timestamps": [i / 25 for i in range(10_000)]}
+        run.write_json(run.config, {**config, "architecture": arch.plain(), "clip": clip})
+        found = load_run(run.path, start=Terminal().start)
+        found.index(4)
+        queries = iter(["a red mug", "a green apple", "the tap is running", "an orange pan"] * 5)
+        first = time.perf_counter()
+        found.search("a blue kettle")
+        first = time.perf_counter() - first
+        spent = seconds(lambda: found.search(next(queries)), 10)
+    what = "a text query over 10,000 frames at grid 4"
+    return [
+        {"what": f"{what}, once warm", "seconds": f"{spent:.3f}"},
+        {"what": f"{what}, the first (the teacher is loaded)", "seconds": f"{first:.1f}"},
+    ]
+
+
+def million() -> list[dict[str, str]]:
+    """The ten nearest of a million float16 embeddings on disk, beside faiss's flat index."""
+    import faiss
+
+    rng = np.random.default_rng(0)
+    wanted = rng.standard_normal((1, DIM)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index.npy"
+        index = np.lib.format.open_memmap(path, "w+", np.float16, (ROWS, DIM))
+        for start in range(0, ROWS, 50_000):
+            rows = rng.standard_normal((50_000, DIM)).astype(np.float32)
+            index[start : start + 50_000] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        index.flush()
+        kept = np.load(path, mmap_mode="r")
+
+        def ours() -> set[int]:
+            scores = cosines(kept, wanted)[:, 0]
+            return set(np.argpartition(-scores, TOP)[:TOP].tolist())
+
+        spent = seconds(ours)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        flat = faiss.IndexScalarQuantizer(
+            DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        for start in range(0, ROWS, 50_000):
+            flat.add(np.array(kept[start : start + 50_000], np.float32))
+        theirs = seconds(lambda: flat.search(wanted, TOP))
+        same = set(flat.search(wanted, TOP)[1][0].tolist()) == ours()
+    return [
+        {"what": "exact search, 1,000,000 x 512 float16, mapped", "seconds": f"{spent:.3f}"},
+        {"what": "… peak memory of the process, GiB", "seconds": f"{peak:.2f}"},
+        {"what": "… faiss-cpu's flat float16 index, in memory", "seconds": f"{theirs:.3f}"},
+        {
+            "what": "… ours / faiss (same ten rows: " + str(same) + ")",
+            "seconds": f"{spent / theirs:.2f}",
+        },
+    ]
+
+
+def taps(like: Run) -> list[dict[str, str]]:
+    """An embedding by `NeRVClip.embed` for each tap, against a full decode of the same network."""
+    arch = load_model(like.best).arch
+    rows = []
+    t = torch.tensor([0.37], dtype=torch.float64)
+    for tap in (0, 1, len(arch.strides)):
+        model = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
+        with torch.no_grad():
+            full = seconds(lambda m=model: m(t), 50)
+            alone = seconds(lambda m=model: m.embed(t), 50)
+        rows.append(
+            {
+                "what": f"full decode / embedding alone, --clip_tap {tap} of {len(arch.strides)}",
+                "seconds": f"{full / alone:.1f} ({1000 * full:.1f} ms / {1000 * alone:.2f} ms)",
+            }
+        )
+    return rows
+
+
+def main(argv: list[str]) -> None:
+    """Print the table; ``faiss-cpu`` has to be installed beside."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, help="whose architecture is timed")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args(argv)
+    run = Run(args.run)
+    rows = [permutations(), *text_query(run), *million(), *taps(run)]
+    write(args.out, "# Speed of verification and search\n\n" + heading(__doc__) + table(rows))
+
+
+if __name__ == "__main__":
+    main_guard(main)

@@ -1,0 +1,92 @@
+"""Verdicts on runs, and how their held-out embeddings stand beside interpolation's."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from report import heading, table, write
+
+from nerv_clip import NeRVClip, Run, Terminal, load_model, main_guard
+from nerv_clip.run import export_model
+from nerv_clip.verification import Verification, gather, verify
+from nerv_clip.verification.guesses import NEAREST, PREDICTION, SPHERICAL
+from nerv_clip.verification.words import spread
+
+SHOWN = (PREDICTION, NEAREST, SPHERICAL, "teacher on the reconstruction")
+
+
+def verified(run: Run, untrained: bool) -> Verification:
+    """A run's verification; ``untrained`` puts a fresh network of its architecture in its place."""
+    terminal = Terminal()
+    if not untrained:
+        return verify(gather(run.best, terminal))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Run(Path(folder))
+        for path in (run.config, run.true, run.baselines):
+            if path.exists():
+                (copy.path / path.name).symlink_to(path.resolve())
+        torch.manual_seed(1)
+        fresh = NeRVClip(load_model(run.best).arch, with_encoder=False)
+        export_model(fresh, copy.best, {})
+        return verify(gather(copy.best, terminal))
+
+
+def tests(name: str, v: Verification) -> dict[str, str]:
+    """The row that says what the verdict rests on."""
+    all_frames = v.parts["all"]
+    return {
+        "run": name,
+        "verdict": f"**{v.verdict.label}**",
+        "frames, worth independent": f"{all_frames.frames}, {all_frames.independent:.1f}",
+        "p of circular shifts (floor)": f"{all_frames.shift.p:.4f} ({all_frames.shift.floor:.4f})",
+        "p of shuffled blocks (floor)": f"{v.blocks.p:.4f} ({v.blocks.floor:.4f})",
+        "why": v.verdict.sentence,
+    }
+
+
+def figures(name: str, v: Verification, part: str) -> list[dict[str, str]]:
+    """A row for each of the guesses that matter most, with intervals."""
+    rows = []
+    for row in v.rows:
+        found = row.figures.get(part)
+        if row.name in SHOWN and found is not None:
+            rows.append(
+                {
+                    "run": name,
+                    "frames": "held out" if part == "val" else "seen",
+                    "embedding": row.name,
+                    "cosine": spread(found.cosine),
+                    "centred cosine": spread(found.centred),
+                    "skill": spread(found.skill),
+                    "R@1": f"{found.r1.mean:.3f}",
+                    "R@±2": spread(found.near),
+                    "CKA": f"{found.cka:.3f}",
+                }
+            )
+    return rows
+
+
+def main(argv: list[str]) -> None:
+    """Print the tables of the runs named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--untrained", type=Path, help="and a fresh network like this run's")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args(argv)
+    found = {path.name: verified(Run(path), untrained=False) for path in args.runs}
+    if args.untrained:
+        found[f"{args.untrained.name}, untrained"] = verified(Run(args.untrained), untrained=True)
+    text = "# Verdicts\n\n" + heading(__doc__) + table([tests(n, v) for n, v in found.items()])
+    text += "\nMeans with 95 % intervals by block bootstrap. 'Skill' is over the best of the mean "
+    text += "train embedding, the nearest train frame and the interpolations.\n\n"
+    text += table(
+        [row for n, v in found.items() for p in ("train", "val") for row in figures(n, v, p)]
+    )
+    write(args.out, text)
+
+
+if __name__ == "__main__":
+    main_guard(main)

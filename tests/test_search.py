@@ -1,0 +1,327 @@
+"""Moments by text, image and likeness: the parts by hand, then a small real run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import stats
+
+from nerv_clip import InputError, load_clip_encoder, main_guard
+from nerv_clip.search import (
+    Hit,
+    LabelledQuery,
+    Library,
+    Moment,
+    Span,
+    as_edl,
+    fidelity,
+    load_run,
+    spans,
+    summary,
+)
+from nerv_clip.search.index import cosines, grid_times
+from nerv_clip.search.phrases import CANONICAL, UNRELATED, phrases_of
+from nerv_clip.search.query import TEMPLATES, Term, parse_query, text_vector
+from nerv_clip.search.question import TEMPERATURE, Background, Question
+from tests.samples import write_tiny_clip
+from tests.test_session import CLIP_FLAGS, train
+from train.search import main
+
+
+@pytest.mark.parametrize(
+    ("query", "terms"),
+    [
+        ("a red mug", [("a red mug", 1, False)]),
+        ("mug -apple", [("mug", 1, False), ("apple", 1, True)]),
+        ("a mug^2 +a red pan -green apple^.5", [("a mug", 2, False), ("a red pan", 1, False),
+                                               ("green apple", 0.5, True)]),
+        ("-apple mug-like +pan", [("apple mug-like", 1, True), ("pan", 1, False)]),
+        ("x-ray  of a hand ", [("x-ray  of a hand", 1, False)]),
+    ],
+)  # fmt: skip
+def test_a_query_is_parsed_into_terms(query: str, terms: list[tuple[Any, ...]]) -> None:
+    assert parse_query(query) == tuple(Term(*term) for term in terms)
+
+
+@pytest.mark.parametrize("query", ["", "   ", "-apple", "mug^x", "mug^", "mug^0", "^2", "mug -^2"])
+def test_a_query_that_asks_for_nothing_is_refused(query: str) -> None:
+    with pytest.raises(InputError):
+        parse_query(query)
+
+
+def test_moments_are_the_runs_above_half_height() -> None:
+    curve = np.array([0, 0, 1, 3, 4, 3, 1, 0, 0, 0, 0, 2.5, 2, 0, 0.0])
+    assert spans(curve) == [Span(3, 4, 5), Span(11, 11, 12)]
+    dip = np.array([0, 4, 1, 3, 0, 0, 0, 3.5])
+    assert spans(dip) == [Span(1, 1, 3), Span(7, 7, 7)]  # one frame's dip is bridged
+    fine = np.repeat(dip, 4)
+    assert [(s.start, s.end) for s in spans(fine, grid=4)] == [(4, 15), (28, 31)]
+    assert spans(np.ones(5)) == [Span(0, 0, 4)]
+    assert spans(np.ones(1)) == [Span(0, 0, 0)]
+
+
+def test_the_grid_s_times() -> None:
+    assert grid_times(3, 4).tolist() == [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]
+    assert grid_times(1, 4).tolist() == [0]
+    for grid in (0, 65):
+        with pytest.raises(InputError, match="--grid"):
+            grid_times(3, grid)
+
+
+def rows(count: int, dim: int, seed: int) -> Any:  # noqa: ANN401 - any float array
+    values = np.random.default_rng(seed).standard_normal((count, dim))
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+def test_cosines_of_an_index_larger_than_a_chunk() -> None:
+    index = rows(40_000, 8, 0).astype(np.float16)
+    vectors = rows(3, 8, 1).astype(np.float32)
+    expected = index.astype(np.float32) @ vectors.T
+    np.testing.assert_allclose(cosines(index, vectors), expected, atol=1e-6)
+
+
+def test_relevancy_by_hand() -> None:
+    """LERF's: the least of the softmaxes against each canonical text."""
+    index = rows(20, 8, 0).astype(np.float16)
+    vectors, canonical = rows(2, 8, 1).astype(np.float32), rows(3, 8, 2).astype(np.float32)
+    background = Background(canonical, rows(5, 8, 3).astype(np.float32))
+    products = index.astype(np.float64) @ vectors.T
+    against = index.astype(np.float64) @ canonical.T
+    each = np.exp(TEMPERATURE * products[:, :, None])
+    softmax = each / (each + np.exp(TEMPERATURE * against[:, None, :]))
+    first, second = softmax.min(2).T
+    one = Question("", vectors[:1], np.ones(1, np.float32), np.array([False]), background)
+    np.testing.assert_allclose(one.relevancy(index), first, atol=1e-5)
+    weights, negated = np.array([3, 1], np.float32), np.array([False, True])
+    both = Question("", vectors, weights, negated, background)
+    np.testing.assert_allclose(both.relevancy(index), first**0.75 * (1 - second) ** 0.25, atol=1e-5)
+    np.testing.assert_allclose(
+        both.cosine(index), 0.75 * products[:, 0] - 0.25 * products[:, 1], atol=1e-5
+    )
+    best = [
+        Question("", v[None], np.ones(1, np.float32), np.array([False]), background)
+        .relevancy(index)
+        .max()
+        for v in background.unrelated
+    ]
+    assert background.threshold(index) == pytest.approx(np.quantile(best, 0.95), abs=1e-6)
+
+
+def test_a_text_is_averaged_over_the_templates_that_are_known() -> None:
+    demo = load_clip_encoder("demo")
+    each = demo.texts([template.format("a red mug") for template in TEMPLATES]).numpy()
+    mean = each.mean(0)
+    np.testing.assert_allclose(
+        text_vector(demo, "a red mug"), mean / np.linalg.norm(mean), atol=1e-6
+    )
+
+
+def test_phrases_come_from_the_encoder_s_folder(tmp_path: Path) -> None:
+    assert "two red mugs" in phrases_of(load_clip_encoder("demo")).unrelated
+    plain = load_clip_encoder(write_tiny_clip(tmp_path / "plain"))
+    assert phrases_of(plain) == (CANONICAL, UNRELATED)
+    (tmp_path / "plain" / "words.txt").write_text("mug\n")
+    with pytest.raises(InputError, match=r"phrases\.json"):
+        phrases_of(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
+
+
+def moment(start: float, end: float, relevancy: float = 0.9) -> Moment:
+    return Moment(0, 0, 0, start, start, end, 0, False, relevancy, 1.0, 0.3, None)
+
+
+def test_an_edl_holds_the_matches_at_the_clip_s_rate() -> None:
+    hits = [
+        Hit("a mug", "t", Path("output/kitchen"), 25.0, True, moment(1.0, 2.96)),
+        Hit("a mug", "t", Path("output/kitchen"), 25.0, True, moment(3661.0, 3661.0)),
+        Hit("a pan", "t", Path("output/kitchen"), 25.0, False, moment(4, 5)),
+    ]
+    lines = as_edl(hits).splitlines()
+    assert lines[:2] == ["TITLE: NeRV-CLIP", "FCM: NON-DROP FRAME"]
+    events = [line for line in lines if line[:3].isdigit()]
+    assert events == [
+        "001  AX       V     C        00:00:01:00 00:00:03:00 01:00:00:00 01:00:02:00",
+        "002  AX       V     C        01:01:01:00 01:01:01:01 01:00:02:00 01:00:02:01",
+    ]
+    assert "* FROM CLIP NAME: kitchen" in lines
+    with pytest.raises(InputError, match="frame rate"):
+        as_edl([hits[0], hits[1]._replace(fps=30.0)])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, video: Path, teacher: str) -> Path:
+    """A small trained run whose teacher has random weights."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return (folder / train(video, *CLIP_FLAGS, "--clip_model", teacher)).resolve()
+
+
+def test_a_run_answers_with_moments(run: Path) -> None:
+    found = load_run(run)
+    answer = found.search("a red mug", top=3, grid=4)
+    assert len(answer.times) == len(answer.relevancy) == 45
+    assert answer.true_relevancy is not None
+    assert len(answer.true_relevancy) == 12
+    best = answer.moments[0]
+    assert best.relevancy == pytest.approx(answer.relevancy.max())
+    assert best.start <= best.peak <= best.end
+    assert best.peak_seconds == pytest.approx(best.peak * 11 / 25)
+    assert best.frame == round(best.peak * 11)
+    assert best.held_out == (best.frame % 3 == 2)
+    assert best.z > 0
+    assert best.true_relevancy == pytest.approx(answer.true_relevancy[best.frame])
+    assert answer.match == (answer.relevancy.max() > answer.threshold)
+    # what is on the frames' own times is what the run stored of them
+    stored = np.load(run / "predicted.npy").astype(np.float32)
+    stored /= np.linalg.norm(stored, axis=1, keepdims=True)
+    assert (found.index(4)[::4] * stored).sum(1).min() > 0.999
+
+
+def test_the_index_is_kept_by_the_checkpoint_s_hash(run: Path, tmp_path: Path) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def start(total: int, label: str) -> Any:  # noqa: ANN401 - what is told of each step
+        asked.append((total, label))
+        return lambda done: None
+
+    load_run(run, start=start).index(2)
+    load_run(run, start=start).index(2)
+    assert asked == [(23, "indexing")]
+    moved = tmp_path / "moved"
+    shutil.copytree(run, moved)
+    load_run(moved, start=start).index(2)
+    assert len(asked) == 1  # the same checkpoint at another place
+    (kept,) = (tmp_path / "cache" / "nerv_clip" / "indexes").iterdir()
+    kept.write_bytes(b"damaged")
+    assert load_run(run, start=start).index(2).shape == (23, 16)
+    assert len(asked) == 2
+
+
+def test_images_and_likeness(run: Path, tmp_path: Path) -> None:
+    found = load_run(run)
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (80, 48), "red").save(picture)
+    answer = found.search_image(picture)
+    assert answer.question == "like picture.png"
+    assert answer.moments
+    with pytest.raises(InputError, match="cannot be read"):
+        found.search_image(run / "config.json")
+    alike = found.search_like(0.1, 0.2)
+    seconds = [(m.start_seconds, m.end_seconds) for m in alike.moments]
+    assert all(end < 0.1 or start > 0.2 for start, end in seconds)
+    with pytest.raises(InputError, match="the clip runs from"):
+        found.search_like(7, 8)
+
+
+def test_runs_of_different_teachers_are_never_mixed(run: Path, video: Path, tmp_path: Path) -> None:
+    other = write_tiny_clip(tmp_path / "other", seed=3)
+    folder = tmp_path / "library"
+    shutil.copytree(run, folder / "first")
+    shutil.copytree(run, folder / "twin")
+    shutil.copytree(train(video, *CLIP_FLAGS, "--clip_model", other), folder / "other")
+    shutil.copytree(train(video, "-e", "1", "--overwrite"), folder / "pixels")
+    library = Library([folder])
+    assert sorted(len(runs) for runs in library.runs.values()) == [1, 2]
+    assert len(library.skipped) == 1
+    assert "pixels has no CLIP head" in library.skipped[0]
+    hits = library.ask(lambda each: each.search("a red mug"), top=5)
+    by_teacher = {teacher: [h for h in hits if h.teacher == teacher] for teacher in library.runs}
+    for teacher, found in by_teacher.items():
+        assert {hit.run for hit in found} <= {each.run.path for each in library.runs[teacher]}
+        order = [(not hit.match, -hit.moment.relevancy) for hit in found]
+        assert order == sorted(order)
+    with pytest.raises(InputError, match="no run with a CLIP head"):
+        Library([folder / "pixels"])
+
+
+def test_fidelity_by_hand(run: Path) -> None:
+    found = load_run(run)
+    truth = np.arange(12) < 4
+    table = fidelity(found, [LabelledQuery("a red mug", truth), LabelledQuery("a pan", None)])
+    assert set(table["index"]) == {
+        "true", "predicted", "interpolated", "teacher on reconstruction",
+    }  # fmt: skip
+    assert len(table) == 2 * 4 * 3
+    exact = table[table["index"] == "true"]
+    assert exact["spearman"].to_numpy() == pytest.approx(1)
+    assert exact["shortfall"].to_numpy() == pytest.approx(0)
+    assert exact["overlap@5"].to_numpy() == pytest.approx(1)
+    (row,) = table[
+        (table["index"] == "predicted") & (table["frames"] == "all") & table["ap"].notna()
+    ].to_dict("records")
+    question = found.teacher.ask_text("a red mug")
+    mine, theirs = question.relevancy(found.index(1)), question.relevancy(found.true)
+    assert row["spearman"] == pytest.approx(stats.spearmanr(mine, theirs).statistic)
+    best, true_best = set(np.argsort(-mine)[:5]), set(np.argsort(-theirs)[:5])
+    assert row["overlap@5"] == len(best & true_best) / 5
+    less = theirs[list(true_best)].mean() - theirs[list(best)].mean()
+    assert row["shortfall"] == pytest.approx(less / np.ptp(theirs), abs=1e-4)
+    inside = np.zeros(12, bool)
+    for span in spans(mine):
+        inside[span.start : span.end + 1] = True
+    assert row["iou"] == pytest.approx((inside & truth).sum() / (inside | truth).sum())
+    assert len(summary(table)) == 12
+    with pytest.raises(InputError, match="labels are of 3 frames"):
+        fidelity(found, [LabelledQuery("a pan", truth[:3])])
+
+
+def test_the_script_prints_lists(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*argv: str) -> str:
+        capsys.readouterr()
+        main(["--run", str(run), *argv])
+        return capsys.readouterr().out
+
+    assert "a red mug:" in printed("a red mug", "--top", "2")
+    content = json.loads(printed("a red mug", "a pan -apple", "--json"))
+    assert {hit["question"] for hit in content} == {"a red mug", "a pan -apple"}
+    assert {"start_seconds", "relevancy", "z", "held_out", "true_relevancy"} <= content[0].keys()
+    table = pd.read_csv(pd.io.common.StringIO(printed("a red mug", "--csv")))
+    assert len(table) == sum(hit["question"] == "a red mug" for hit in content)
+    assert printed("a red mug", "--edl").startswith("TITLE:")
+    main(["--run", str(run), "--like", "0-0.44"])  # all of it
+    assert "no other moment" in capsys.readouterr().err
+    queries = Path("queries.txt")
+    queries.write_text("a red mug\n\na pan\n")
+    assert "2 queries" in printed("--fidelity", str(queries))
+
+
+def test_what_cannot_be_searched_is_refused(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refused(*argv: str, path: Path = run) -> str:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["search.py", "--run", str(path), *argv])
+        with pytest.raises(SystemExit) as left:
+            main_guard(main)
+        assert left.value.code == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    assert "nothing is asked" in refused()
+    assert "asks for nothing" in refused(" ")
+    assert "--top" in refused("mug", "--top", "0")
+    assert "--grid" in refused("mug", "--grid", "0")
+    assert "START-END" in refused("--like", "now")
+    assert "cannot be read as an image" in refused("--image", "nothing.png")
+    assert "no run with a CLIP head" in refused("mug", path=tmp_path / "nowhere")
+    assert "cannot read nothing.txt" in refused("--fidelity", "nothing.txt")
+    assert "no labels" in refused("--fidelity", "nothing.json")
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n")
+    assert "no query" in refused("--fidelity", str(empty))
+    swapped = tmp_path / "swapped"
+    shutil.copytree(run, swapped)
+    config = json.loads((swapped / "config.json").read_text())
+    config["flags"]["clip_model"] = write_tiny_clip(tmp_path / "another", seed=9)
+    (swapped / "config.json").write_text(json.dumps(config))
+    assert "cannot be compared" in refused("mug", path=swapped)
