@@ -18,12 +18,15 @@ from tqdm import tqdm
 
 from nerv_clip import ClipEncoder, load_clip_encoder, main_guard
 from nerv_clip.demo import card, scores
+from nerv_clip.demo.captions import query
 from nerv_clip.demo.clip import SIZE, render_frame
-from nerv_clip.demo.facts import facts, truth
+from nerv_clip.demo.facts import PAIRS, PLACE, facts, truth
 from nerv_clip.demo.story import FRAMES
 from nerv_clip.demo.workers import workers
+from nerv_clip.search.teacher import Teacher
 
 SAMPLES = 9
+FEW = 2  # frames of a kitchen: what fewer show is neither present nor absent
 
 
 def frames(seeds: list[int], step: int) -> Iterator[tuple[NDArray[np.uint8], frozenset[str]]]:
@@ -49,6 +52,32 @@ def embedded(encoder: ClipEncoder, seeds: list[int], step: int) -> tuple[Tensor,
     return torch.cat(parts), truth(true)
 
 
+def clear_matches(
+    encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_], kitchens: int
+) -> dict[str, list[float]]:
+    """Of things that a kitchen shows, and that it doesn't, how many search calls a clear match.
+
+    The search is `nerv_clip.search`'s, over the true embeddings of each kitchen's frames; shares
+    with the number of things asked for.
+    """
+    flags = {"clip_model": encoder.name, "clip_pretrained": None}
+    teacher = Teacher({"teacher": {"id": encoder.id}, "flags": flags})
+    questions = {pair: teacher.ask_text(query(pair)) for pair in PAIRS}
+    said: dict[str, list[bool]] = {"present": [], "absent": []}
+    for part, of_part in zip(
+        np.array_split(pictures.half().numpy(), kitchens),
+        np.array_split(true, kitchens),
+        strict=True,
+    ):
+        threshold = teacher.background.threshold(part)
+        for pair, question in questions.items():
+            seen = of_part[:, PLACE[pair]].sum()
+            if seen == 0 or seen >= FEW:
+                match = bool(question.relevancy(part).max() > threshold)
+                said["present" if seen else "absent"].append(match)
+    return {name: [float(np.mean(of)), len(of)] for name, of in said.items()}
+
+
 def report(frames: int, result: dict[str, Any]) -> str:
     """The figures as Markdown."""
     meanings = [
@@ -66,6 +95,14 @@ def report(frames: int, result: dict[str, Any]) -> str:
             *card.score_lines(result),
             "",
             table(meanings),
+            "Search in each kitchen for every thing of every colour: the share that is called a "
+            "clear match.\n",
+            table(
+                [
+                    {"things": name, "asked for": of, "clear match": f"{share:.3f}"}
+                    for name, (share, of) in result["clear matches"].items()
+                ]
+            ),
             "Every query, worst first; those that fewer than "
             f"{scores.RARE} frames answer are left out.\n",
             table(queries),
@@ -85,6 +122,7 @@ def main(argv: list[str]) -> None:
     encoder = load_clip_encoder(args.clip_model)
     pictures, true = embedded(encoder, list(range(first, last + 1)), args.step)
     result = scores.measure(encoder, pictures, true)
+    result["clear matches"] = clear_matches(encoder, pictures, true, last - first + 1)
     write(args.out, "# The demo encoder\n\n" + heading(__doc__) + report(len(true), result))
     if args.out is not None:
         args.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from nerv_clip.files import written
 KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
 QUALITY_DB = 45.0  # of what a comparison shows, against what it should show
 CRFS = (20, 16, 12, 8, 4, 1)
+COARSEST = 40
 MAX_SIDE = 4096  # of a stream: what browsers' decoders take
 SAMPLE = 12  # consecutive frames, one group of pictures, on which the quality is chosen
 
@@ -64,22 +68,60 @@ def write_comparison(
     mean PSNR in dB of the decoded stream, in RGB, against what it shows.
     """
     middle = max((frames - SAMPLE) // 2, 0)
-    sample = [_stack(*pair) for pair in pairs(range(frames)[middle : middle + SAMPLE])]
+    sample = [*map(_stacked, pairs(range(frames)[middle : middle + SAMPLE]))]
     with written(path) as temporary:
         # what the finest setting cannot reach at a scale, no other can
         enough = _encode(temporary, sample, fps, CRFS[-1]) >= QUALITY_DB
         scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
         for crf in CRFS[:-1]:
             if _encode(temporary, sample, fps, crf, scale) >= QUALITY_DB:
-                pictures = (_stack(*pair) for pair in pairs(range(frames)))
-                quality = _encode(temporary, pictures, fps, crf, scale)
+                quality = _encode(temporary, map(_stacked, pairs(range(frames))), fps, crf, scale)
                 if quality >= QUALITY_DB:
                     return quality
-        pictures = (_stack(*pair) for pair in pairs(range(frames)))
-        return _encode(temporary, pictures, fps, CRFS[-1], scale)
+        return _encode(temporary, map(_stacked, pairs(range(frames))), fps, CRFS[-1], scale)
 
 
-def _stack(true: Tensor, drawn: Tensor) -> Pixels:
+def shrink_comparison(
+    path: Path,
+    pairs: Callable[[Sequence[int]], Iterator[tuple[Tensor, Tensor]]],
+    frames: int,
+    fps: float,
+    most_bytes: int,
+) -> float:
+    """`write_comparison` again, as good as it gets in ``most_bytes``; returns its quality in dB.
+
+    Both scales are tried, on a few groups of pictures: doubled pixels keep colours sharp, plain
+    ones cost less. Where even the coarsest setting is larger, that is what is written.
+    """
+    starts = range(0, frames, max(SAMPLE, frames // 4))
+    chosen = [i for start in starts for i in range(start, min(start + SAMPLE, frames))]
+    sample = [*map(_stacked, pairs(chosen))]
+    share = len(chosen) / frames
+    with written(path) as temporary:
+
+        def fits(crf: int, scale: int) -> bool:
+            _encode(temporary, sample, fps, crf, scale)
+            return temporary.stat().st_size <= share * most_bytes
+
+        options = []
+        for scale in (1, 2):
+            crf = bisect_left(range(COARSEST), True, key=partial(fits, scale=scale))
+            options.append((_encode(temporary, sample, fps, crf, scale), scale, crf))
+        _, scale, first = max(options)
+        quality = _encode(temporary, map(_stacked, pairs(range(frames))), fps, first, scale)
+        room = most_bytes / temporary.stat().st_size
+        finer = max(first - int(6 * math.log2(room)), 0)  # 6 steps halve the size
+        if room > 1 and finer == first:
+            return quality
+        for crf in range(finer, COARSEST + 1):
+            quality = _encode(temporary, map(_stacked, pairs(range(frames))), fps, crf, scale)
+            if temporary.stat().st_size <= most_bytes:
+                break
+        return quality
+
+
+def _stacked(pair: tuple[Tensor, Tensor]) -> Pixels:
+    true, drawn = pair
     height, width = true.shape[1:]
     shrink = -(-max(2 * height, width) // MAX_SIDE)
     if shrink > 1:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 import torch
 
@@ -48,13 +51,15 @@ def test_everything_is_built_from_nothing_and_only_once(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_not_shipped(tmp_path: Path) -> None:
     (tmp_path / "model_latest.pth").write_bytes(b"training")
     with pytest.raises(InputError, match="not finished"):
-        ship(tmp_path)
+        ship(Run(tmp_path), Path("data"), Terminal(quiet=True))
     assert (tmp_path / "model_latest.pth").exists()
 
 
 def test_what_ships_is_small() -> None:
     assert size(SHIPPED) < 40e6
     assert size(SHIPPED / "demo_clip") <= 12e6
+    for name in RUNS:
+        assert size(SHIPPED / name) < 6e6, name
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +99,28 @@ def test_the_demo_encoder_knows_a_kitchen_it_has_not_seen(
 def test_synonyms_are_nearer_than_antonyms(demo: ClipEncoder) -> None:
     kept = [same > other for *_, same, other in scores.meanings_kept(demo)]
     assert sum(kept) >= 0.9 * len(kept)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_shipped_run_is_whole_and_says_what_it_is(name: str, demo: ClipEncoder) -> None:
+    run = Run(SHIPPED / name)
+    config = run.read_config()
+    model = load_model(run.best)
+    frames = model.arch.frames
+    assert frames >= 240
+    per_frame = pd.read_csv(run.per_frame)
+    assert len(per_frame) == frames
+    assert (per_frame["split"] == "val").sum() == frames // 4
+    assert config["flags"]["epochs"] > config["flags"]["pixel_loss_warmup_epochs"]
+    assert config["teacher"]["id"] == demo.id  # of the encoder beside it, not of an older one
+    assert run.comparison.stat().st_size > 10_000
+    metrics = json.loads(run.metrics.read_text())
+    assert metrics["train"]["psnr"] > 28
+    if name == "kitchen":
+        t = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+        with torch.no_grad():
+            now = torch.nn.functional.normalize(model(t).embedding, dim=1)
+        stored = np.load(run.predicted).astype(np.float32)
+        assert stored.shape == (frames, 512)
+        stored /= np.linalg.norm(stored, axis=1, keepdims=True)
+        assert (now[[0, 2]].numpy() * stored[[0, -1]]).sum(1).min() > 0.999

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.video import Clip, ClipSpec, load_clip, parse_size
-from nerv_clip.video_writer import write_comparison, write_image, write_video
+from nerv_clip.video_writer import shrink_comparison, write_comparison, write_image, write_video
 from tests.samples import moving_picture, write_clip
 
 
@@ -269,6 +269,24 @@ def test_comparison_is_true_above_drawn_and_seeks(tmp_path: Path, size: tuple[in
     for half, expected in ((0, true.float()), (1, 255 * drawn)):
         part = shown[:, half, : size[0], : size[1]] - expected.permute(0, 2, 3, 1).numpy()
         assert 10 * np.log10(255**2 / np.square(part).mean()) > 43
+
+
+def test_a_comparison_is_brought_below_a_size(tmp_path: Path) -> None:
+    true = torch.from_numpy(moving_picture(30, 48, 80)).permute(0, 3, 1, 2)
+    path = tmp_path / "c.mp4"
+
+    def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((true[i], true[i]) for i in indices)
+
+    full = write_comparison(path, pairs, 18, 25)
+    size = path.stat().st_size
+    qualities = [
+        shrink_comparison(path, pairs, 18, 25, most_bytes=round(size * share))
+        for share in (0.8, 0.4)
+    ]
+    assert path.stat().st_size <= 0.4 * size
+    assert full > qualities[0] > qualities[1] > 25
+    assert len(load(path)) == 18
 
 
 def test_images_and_videos_written(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from nerv_clip.clip_encoder import DEMO, LOCAL
 from nerv_clip.demo.clip import LABELS, SAMPLES, SIZE, write_clip
@@ -13,13 +16,17 @@ from nerv_clip.demo.pretraining import Plan
 from nerv_clip.demo.story import FRAMES
 from nerv_clip.demo.teach import Lesson, teach
 from nerv_clip.errors import InputError
+from nerv_clip.evaluation import decode
 from nerv_clip.files import make_folder
 from nerv_clip.flags import parse
-from nerv_clip.run import Run
+from nerv_clip.run import Run, load_model
 from nerv_clip.session import run_session
 from nerv_clip.terminal import Terminal
+from nerv_clip.video import ClipSpec, load_clip
+from nerv_clip.video_writer import shrink_comparison
 
 CHECKPOINTS = DEMO.parent
+MOST_BYTES = 5_900_000  # of a run that ships
 SEMANTIC = "--predict_clip --clip_dim 512 --clip_loss_weight 0.1"
 # what ships, and what sets it apart; all else is the same
 RUNS = {
@@ -90,7 +97,7 @@ def build(what: Build, terminal: Terminal) -> bool:
             terminal.say(f"the run {name}")
             if not run_session(parse(command(what, name))):
                 return False
-            ship(what.checkpoints / name)
+            ship(Run(what.checkpoints / name), what.data, terminal)
             _mark(what, name)
     terminal.say(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
     return True
@@ -106,14 +113,29 @@ def command(what: Build, name: str) -> list[str]:
     return [*flags.split(), "--outf", out, *(["--overwrite"] if fresh else [])]
 
 
-def ship(path: Path) -> None:
-    """Drop what only training needs from a finished run."""
-    run = Run(path)
+def ship(run: Run, data: Path, terminal: Terminal) -> None:
+    """Drop what only training needs from a finished run, and bring it below `MOST_BYTES`.
+
+    What gives way is the quality of ``comparison.mp4``.
+    """
     if not run.metrics.exists():
-        raise InputError(f"{path} has no metrics.json: its training is not finished")
-    run.latest.unlink(missing_ok=True)
-    shutil.rmtree(path / "logs", ignore_errors=True)
-    (path / ".lock").unlink(missing_ok=True)
+        raise InputError(f"{run.path} has no metrics.json: its training is not finished")
+    dropped = [run.latest, run.path / ".lock", run.path / "logs"]
+    kept = [item for item in run.path.iterdir() if item not in dropped and item != run.comparison]
+    left = MOST_BYTES - sum(item.stat().st_size for item in kept)
+    if run.comparison.stat().st_size > left:
+        clip, model = load_clip(ClipSpec(data), progress=not terminal.quiet), load_model(run.best)
+
+        def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+            with terminal.bar(len(indices), run.comparison.name, "frame") as bar:
+                for (index,), drawn, _, _ in decode(model, list(indices)):
+                    bar.update()
+                    yield clip.read([index])[0].float() / 255, drawn[0]
+
+        quality = shrink_comparison(run.comparison, pairs, len(clip), clip.fps, left)
+        terminal.say(f"{run.comparison}: shows its pictures at {quality:.1f} dB, to stay small")
+    for item in dropped:  # last: without these a training does not go on
+        shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 
 
 def _done(what: Build, part: str) -> bool:
