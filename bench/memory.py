@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from report import heading, table, write
 
 from nerv_clip import NeRVClip, Trainer, load_clip, main_guard, parse, solve, split_frames
+from nerv_clip.checkpoint import export_model, load_model
 from nerv_clip.inputs import Inputs
 from nerv_clip.products import pairs, score
-from nerv_clip.run import export_model, load_model
 from nerv_clip.sizing import decoder_parameters
 from nerv_clip.terminal import Terminal
 from nerv_clip.video_writer import write_comparison, write_video

@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import NeRVClip, Trainer, load_clip, load_model, parse, solve, split_frames
+from nerv_clip.checkpoint import export_model
 from nerv_clip.evaluation import decode
-from nerv_clip.run import export_model
 from nerv_clip.sizing import decoder_parameters
 
 

@@ -46,7 +46,7 @@ def means(frame: pd.DataFrame) -> list[dict[str, str]]:
     """`summary` with three digits."""
     return [
         {
-            name: value if isinstance(value, str) else ("–" if np.isnan(value) else f"{value:.3f}")
+            str(name): value if isinstance(value, str) else ("–" if np.isnan(value) else f"{value:.3f}")
             for name, value in row.items()
         }
         for row in summary(frame).to_dict("records")
@@ -58,7 +58,7 @@ def worst(frame: pd.DataFrame) -> list[dict[str, str]]:
     own = frame[(frame["index"] == "predicted") & (frame["frames"] == "all")]
     kept = own.nsmallest(6, "spearman")[["query", "spearman", "shortfall", "ap", "iou"]]
     return [
-        {k: v if isinstance(v, str) else f"{v:.3f}" for k, v in row.items()}
+        {str(k): v if isinstance(v, str) else f"{v:.3f}" for k, v in row.items()}
         for row in kept.to_dict("records")
     ]
 

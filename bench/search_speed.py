@@ -8,6 +8,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from report import heading, table, write
 
 from nerv_clip import Architecture, NeRVClip, Run, Terminal, load_model, main_guard
-from nerv_clip.run import export_model
+from nerv_clip.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
 from nerv_clip.verification.statistics import block_permutation_test
@@ -114,8 +115,8 @@ def taps(like: Run) -> list[dict[str, str]]:
     for tap in (0, 1, len(arch.strides)):
         model = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
         with torch.no_grad():
-            full = seconds(lambda m=model: m(t), 50)
-            alone = seconds(lambda m=model: m.embed(t), 50)
+            full = seconds(partial(model, t), 50)
+            alone = seconds(partial(model.embed, t), 50)
         rows.append(
             {
                 "what": f"full decode / embedding alone, --clip_tap {tap} of {len(arch.strides)}",

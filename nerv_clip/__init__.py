@@ -1,24 +1,49 @@
 """NeRV-CLIP: a video as one small network that plays it and knows what is in it.
 
-These are the public names; scripts and the app need no others.
+These are the public names; scripts and the app need no others, beside those of the packages
+`nerv_clip.verification`, `nerv_clip.search` and `nerv_clip.demo`. A name's module is imported
+when it is first asked for, so that what only reads run directories does not wait for torch.
 """
 
-from nerv_clip.arguments import Parser
-from nerv_clip.clip_encoder import ClipEncoder, embed_clip, load_clip_encoder
-from nerv_clip.config import Architecture, ModelConfig, TrainConfig
-from nerv_clip.coordinates import frame_time, split_frames
-from nerv_clip.errors import InputError
-from nerv_clip.evaluation import Evaluation, evaluate
-from nerv_clip.flags import Options, main_guard, parse
-from nerv_clip.model import NeRVClip, Output
-from nerv_clip.run import Run, find_runs, load_model, run_path
-from nerv_clip.search import load_run
-from nerv_clip.session import run_session
-from nerv_clip.sizing import solve
-from nerv_clip.terminal import Terminal
-from nerv_clip.training import EpochResult, Trainer
-from nerv_clip.video import Clip, ClipSpec, load_clip
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from nerv_clip.arguments import Parser
+    from nerv_clip.checkpoint import load_model
+    from nerv_clip.clip_encoder import ClipEncoder, embed_clip, load_clip_encoder
+    from nerv_clip.config import Architecture, ModelConfig, TrainConfig
+    from nerv_clip.coordinates import frame_time, split_frames
+    from nerv_clip.errors import InputError
+    from nerv_clip.evaluation import Evaluation, evaluate
+    from nerv_clip.flags import Options, main_guard, parse
+    from nerv_clip.model import NeRVClip, Output
+    from nerv_clip.run import Run, find_runs, run_path
+    from nerv_clip.search import load_run
+    from nerv_clip.session import run_session
+    from nerv_clip.sizing import solve
+    from nerv_clip.terminal import Terminal
+    from nerv_clip.training import EpochResult, Trainer
+    from nerv_clip.video import Clip, ClipSpec, load_clip
+
+_PLACES = {
+    "arguments": ["Parser"],
+    "checkpoint": ["load_model"],
+    "clip_encoder": ["ClipEncoder", "embed_clip", "load_clip_encoder"],
+    "config": ["Architecture", "ModelConfig", "TrainConfig"],
+    "coordinates": ["frame_time", "split_frames"],
+    "errors": ["InputError"],
+    "evaluation": ["Evaluation", "evaluate"],
+    "flags": ["Options", "main_guard", "parse"],
+    "model": ["NeRVClip", "Output"],
+    "run": ["Run", "find_runs", "run_path"],
+    "search": ["load_run"],
+    "session": ["run_session"],
+    "sizing": ["solve"],
+    "terminal": ["Terminal"],
+    "training": ["EpochResult", "Trainer"],
+    "video": ["Clip", "ClipSpec", "load_clip"],
+}
 __all__ = [
     "Architecture",
     "Clip",
@@ -51,3 +76,11 @@ __all__ = [
     "solve",
     "split_frames",
 ]
+
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACE_OF[name]}"), name)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from nerv_clip.checkpoint import load_model
 from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.coordinates import Split, frame_time
 from nerv_clip.files import written
 from nerv_clip.interpolation import blend_weights
 from nerv_clip.metrics import cosine, ms_ssim, ms_ssim_scales, psnr
 from nerv_clip.model import NeRVClip
-from nerv_clip.run import Run, load_model
+from nerv_clip.run import Run
 from nerv_clip.video import Clip
 
 Notice = Callable[[int], object]  # told how many frames were done

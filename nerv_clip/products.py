@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from nerv_clip.checkpoint import load_model
 from nerv_clip.evaluation import Evaluation, decode, evaluate, write_evaluation
 from nerv_clip.files import make_folder
 from nerv_clip.inputs import Inputs
 from nerv_clip.model import NeRVClip
-from nerv_clip.run import Run, load_model
+from nerv_clip.run import Run
 from nerv_clip.terminal import evaluation_line
 from nerv_clip.video_writer import QUALITY_DB, write_comparison, write_image, write_video
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from nerv_clip.checkpoint import export_model, load_checkpoint, load_model, save_checkpoint
 from nerv_clip.config import ModelConfig
 from nerv_clip.coordinates import Split
 from nerv_clip.distributed import Workers, workers
@@ -20,7 +21,7 @@ from nerv_clip.losses import check_loss_fits
 from nerv_clip.model import NeRVClip
 from nerv_clip.products import pairs, score, write_products
 from nerv_clip.record import check_same, record
-from nerv_clip.run import Run, export_model, load_checkpoint, load_model, save_checkpoint
+from nerv_clip.run import Run
 from nerv_clip.sizing import decoder_parameters, head_parameters, solve
 from nerv_clip.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
 from nerv_clip.training import EpochResult, Trainer

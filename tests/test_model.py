@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from nerv_clip.checkpoint import export_model, load_checkpoint, load_model
 from nerv_clip.config import ModelConfig
 from nerv_clip.errors import InputError
 from nerv_clip.layers import FrameTable, TemporalGrid
 from nerv_clip.model import NeRVClip, Output
-from nerv_clip.run import export_model, load_checkpoint, load_model
 from nerv_clip.sizing import solve
 
 T = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)

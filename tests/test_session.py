@@ -16,8 +16,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nerv_clip import InputError, load_clip, load_model, parse
+from nerv_clip.checkpoint import load_checkpoint
 from nerv_clip.interpolation import blend_weights
-from nerv_clip.run import load_checkpoint
 from tests.samples import write_clip
 from train.train_nerv_clip import main
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from nerv_clip.checkpoint import load_model
 from nerv_clip.clip_encoder import DEMO, LOCAL
 from nerv_clip.demo.clip import LABELS, SAMPLES, SIZE, write_clip
 from nerv_clip.demo.pretraining import Plan
@@ -19,7 +20,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.evaluation import decode
 from nerv_clip.files import make_folder
 from nerv_clip.flags import parse
-from nerv_clip.run import Run, load_model
+from nerv_clip.run import Run
 from nerv_clip.session import run_session
 from nerv_clip.terminal import Terminal
 from nerv_clip.video import ClipSpec, load_clip

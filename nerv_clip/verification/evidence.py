@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nerv_clip.checkpoint import load_model
 from nerv_clip.config import Architecture
 from nerv_clip.coordinates import Split, frame_time, split_frames
 from nerv_clip.errors import InputError
@@ -15,7 +16,7 @@ from nerv_clip.evaluation import embed_times, evaluate
 from nerv_clip.flags import parse
 from nerv_clip.inputs import load_inputs
 from nerv_clip.model import NeRVClip
-from nerv_clip.run import Run, load_model
+from nerv_clip.run import Run
 from nerv_clip.terminal import Terminal
 from nerv_clip.verification.likeness import Array, unit
 from nerv_clip.video import Clip, load_clip
