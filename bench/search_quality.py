@@ -46,7 +46,9 @@ def means(frame: pd.DataFrame) -> list[dict[str, str]]:
     """`summary` with three digits."""
     return [
         {
-            str(name): value if isinstance(value, str) else ("–" if np.isnan(value) else f"{value:.3f}")
+            str(name): value
+            if isinstance(value, str)
+            else ("–" if np.isnan(value) else f"{value:.3f}")
             for name, value in row.items()
         }
         for row in summary(frame).to_dict("records")
