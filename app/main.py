@@ -1,28 +1,45 @@
-"""The app: for now, the runs it finds."""
+"""The app's frame: pages, the run picker, and what stands in the URL."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
-
 import streamlit as st
+from look import icon
+from state import pick_run, remember, restore
 
-from nerv_clip import find_runs
+from nerv_clip import InputError
 
+PAGES = {
+    "One run": [
+        st.Page("screens/overview.py", title="Overview", icon=":material/dashboard:", default=True),
+        st.Page("screens/frames.py", title="Frames", icon=":material/movie:"),
+        st.Page("screens/semantics.py", title="Semantics", icon=":material/insights:"),
+        st.Page("screens/embedding_map.py", title="Embedding map", icon=":material/scatter_plot:"),
+        st.Page("screens/search.py", title="Search", icon=":material/search:"),
+        st.Page("screens/verify.py", title="Verify", icon=":material/verified:"),
+    ],
+    "Many": [
+        st.Page("screens/compare.py", title="Compare", icon=":material/compare:"),
+        st.Page("screens/train.py", title="Train", icon=":material/model_training:"),
+    ],
+}
+ALONE = ("Train", "Compare")  # pages that need no picked run
 
-def main(argv: list[str]) -> None:
-    """List the runs below the folders named by ``--runs``."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", action="append", type=Path, help="a folder that holds runs")
-    folders = parser.parse_args(argv).runs or [Path("output")]
-    st.set_page_config(page_title="NeRV-CLIP")
-    st.title("NeRV-CLIP")
-    runs = find_runs(folders)
-    if not runs:
-        st.info("No runs yet. Train one: `python train/train_nerv_clip.py --data_path VIDEO`")
-    for run in runs:
-        st.subheader(str(run.path))
-
-
-main(sys.argv[1:])
+st.set_page_config(page_title="NeRV-CLIP", page_icon=icon(), layout="wide")
+st.html("<style>.stMainBlockContainer { padding-top: 2.5rem; }</style>")
+restore()
+page = st.navigation(PAGES)
+with st.sidebar:
+    st.session_state.path = run = pick_run()
+try:
+    if run is None and page.title not in ALONE:
+        st.title("No runs yet")
+        st.info(
+            "Train one on the **Train** page, or in a terminal:\n\n"
+            "`python train/train_nerv_clip.py --data_path VIDEO --predict_clip --outf first`\n\n"
+            "It appears here as soon as its first evaluation is written."
+        )
+    else:
+        page.run()
+except InputError as error:
+    st.error(str(error), icon=":material/error:")
+remember()

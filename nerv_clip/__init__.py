@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nerv_clip.errors import InputError
     from nerv_clip.evaluation import Evaluation, evaluate
     from nerv_clip.flags import Options, main_guard, parse
+    from nerv_clip.forecast import Estimate, estimate
     from nerv_clip.model import NeRVClip, Output
     from nerv_clip.run import Run, find_runs, run_path
     from nerv_clip.search import load_run
@@ -33,6 +34,7 @@ _PLACES = {
     "config": ["Architecture", "ModelConfig", "TrainConfig"],
     "coordinates": ["frame_time", "split_frames"],
     "errors": ["InputError"],
+    "forecast": ["Estimate", "estimate"],
     "evaluation": ["Evaluation", "evaluate"],
     "flags": ["Options", "main_guard", "parse"],
     "model": ["NeRVClip", "Output"],
@@ -50,6 +52,7 @@ __all__ = [
     "ClipEncoder",
     "ClipSpec",
     "EpochResult",
+    "Estimate",
     "Evaluation",
     "InputError",
     "ModelConfig",
@@ -62,6 +65,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "embed_clip",
+    "estimate",
     "evaluate",
     "find_runs",
     "frame_time",

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -41,6 +42,8 @@ class Run:
         self.predicted = path / "predicted.npy"
         self.baselines = path / "baselines.npz"
         self.comparison = path / "comparison.mp4"
+        self.verification = path / "verification.json"
+        self.progress = path / ".progress.json"
         self.candidate = path / ".candidate.pth"
         self.tensorboard = path / "logs" / "tensorboard"
 
@@ -84,14 +87,36 @@ class Run:
             raise cannot_write(self.path, error) from None
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(file)
             except OSError:
                 raise InputError(
                     f"another training is writing {self.path}: wait for it or choose another --outf"
                 ) from None
-            for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate):
+            for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate, self.progress):
                 leftover.unlink(missing_ok=True)  # half-written by a killed process
-            yield
+            try:
+                yield
+            finally:
+                self.progress.unlink(missing_ok=True)
+
+    def training(self) -> dict[str, Any] | None:
+        """How far the training is that writes this directory now, or None where none does.
+
+        ``pid``, and once it has taken steps ``epoch``, ``epochs``, ``step`` and ``steps`` of all
+        epochs, ``psnr`` in dB and ``seconds`` since the start of this process.
+        """
+        try:
+            with (self.path / ".lock").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            try:
+                found: dict[str, Any] = json.loads(self.progress.read_text())
+            except (OSError, ValueError):
+                return {}
+            return found
+        except OSError:
+            return None
+        return None
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """One readable JSON file, atomically."""
@@ -118,6 +143,19 @@ class Run:
             rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
         with written(self.history) as temporary:
             rows.to_csv(temporary, index=False)
+
+
+def _lock(file: IO[str]) -> None:
+    """Hold a lock file alone; a reader that only looks lets go of it at once."""
+    for attempt in range(4):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if attempt == 3:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:

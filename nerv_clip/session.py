@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
+import time
 from contextlib import nullcontext
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from nerv_clip.checkpoint import export_model, load_checkpoint, load_model, save_checkpoint
 from nerv_clip.config import ModelConfig
@@ -24,7 +27,7 @@ from nerv_clip.record import check_same, record
 from nerv_clip.run import Run
 from nerv_clip.sizing import decoder_parameters, head_parameters, solve
 from nerv_clip.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
-from nerv_clip.training import EpochResult, Trainer
+from nerv_clip.training import EpochResult, Step, Trainer
 
 
 def run_session(options: Options) -> bool:
@@ -110,6 +113,7 @@ class Training:
             max_steps=10 if options.debug else None,
         )
         self.record = record(options, clip, self.inputs.teacher, group.size, arch)
+        self.started = self.shown = time.monotonic()
         self.best: tuple[bool, float] | None = None  # after the warm-up?, score of model_best.pth
 
     def go(self) -> bool:
@@ -187,7 +191,7 @@ class Training:
                 self._evaluate_epoch(pending, curves)
             self.group.wait()
             for result in trainer.fit(
-                on_step=lambda step: show_step(bar, step),
+                on_step=lambda step: self._show(bar, step),
                 save=lambda: self._save(curves),
                 save_seconds=60 * self.options.save_minutes,
                 stop=lambda: bool(received),
@@ -206,6 +210,23 @@ class Training:
                 f"stopped in {place}: all is saved, the same command goes on from here"
             )
         return not stopped
+
+    def _show(self, bar: tqdm[Any], step: Step) -> None:
+        """Move the bar; once a second, also say in the run directory how far it is."""
+        show_step(bar, step)
+        now = time.monotonic()
+        if self.group.first and now - self.shown > 1:
+            self.shown = now
+            about = {
+                "pid": os.getpid(),
+                "epoch": step.epoch + 1,
+                "epochs": self.options.train.epochs,
+                "step": step.steps * step.epoch + step.step,
+                "steps": step.steps * self.options.train.epochs,
+                "psnr": step.psnr,
+                "seconds": now - self.started,
+            }
+            self.run.write_json(self.run.progress, about)
 
     def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
         if curves is not None:

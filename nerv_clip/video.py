@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -77,6 +78,13 @@ def parse_size(flag: str, text: str) -> tuple[int, int] | None:
     return height, width
 
 
+class Store(Protocol):
+    """Where a clip's frames are."""
+
+    def read(self, indices: list[int]) -> Tensor:
+        """The frames at some indices, uint8 (B, 3, H, W)."""
+
+
 class _Memory:
     """Frames in memory: one tensor on the device, or a tensor each where they were decoded."""
 
@@ -137,7 +145,7 @@ class Clip:
 
     def __init__(
         self,
-        store: _Memory | _Disk,
+        store: Store,
         shape: tuple[int, int, int],
         timestamps: tuple[float, ...],
         digest: str,
@@ -246,7 +254,7 @@ def _kept(spec: ClipSpec) -> Iterator[tuple[Picture, Tensor]]:
                 f"{first[0]}x{first[1]}: all must have one size"
             )
         if spec.keeps(index):
-            yield picture, _fit(picture.pixels, spec)
+            yield picture, fit(picture.pixels, spec)
         if index + 1 == spec.end:
             return
     if spec.end is not None or spec.start >= total:
@@ -254,8 +262,8 @@ def _kept(spec: ClipSpec) -> Iterator[tuple[Picture, Tensor]]:
         raise InputError(f"{flag}: {spec.path} has {total} frames")
 
 
-def _fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:
-    """Centre crop, then resize; (H, W, 3) to (3, h, w)."""
+def fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:
+    """A picture as a spec wants it: centre crop, then resize; uint8 (H, W, 3) to (3, h, w)."""
     if spec.crop is not None:
         (height, width), (rows, columns) = spec.crop, pixels.shape[:2]
         if height > rows or width > columns:

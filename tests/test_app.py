@@ -9,22 +9,28 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
+SHIPPED = MAIN.parents[1] / "checkpoints"
 
 
-def test_it_names_the_runs_it_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("b", "a"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text('{"flags": {}, "identity": {}}')
-    monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(tmp_path)])
-    app = AppTest.from_file(str(MAIN)).run()
-    assert not app.exception
-    assert [s.value for s in app.subheader] == [str(tmp_path / "a"), str(tmp_path / "b")]
+def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "") -> AppTest:
+    """A page of the app on the runs below a folder."""
+    monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(folder)])
+    monkeypatch.syspath_prepend(str(MAIN.parent))
+    app = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    return app.switch_page(f"screens/{page}.py").run() if page else app
 
 
 def test_without_runs_it_says_how_to_make_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(tmp_path)])
-    app = AppTest.from_file(str(MAIN)).run()
+    app = opened(monkeypatch, tmp_path)
     assert not app.exception
     assert "train/train_nerv_clip.py" in app.info[0].value
+
+
+def test_a_run_of_another_version_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.json").write_text('{"flags": {}, "identity": {}}')
+    app = opened(monkeypatch, tmp_path)
+    assert not app.exception
+    assert "train it again" in app.error[0].value

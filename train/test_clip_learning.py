@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nerv_clip import Parser, Terminal, main_guard, run_path
-from nerv_clip.verification import STEPS, gather, summary, verify, write_verification
+from nerv_clip.verification import STEPS, gather, remember, summary, verify, write_verification
 
 
 def main(argv: list[str]) -> None:
@@ -23,6 +23,7 @@ def main(argv: list[str]) -> None:
     write_verification(verification, folder)
     print(summary(verification))
     terminal.say(f"written to {folder}: open report.html in a browser")
+    remember(verification)
 
 
 if __name__ == "__main__":

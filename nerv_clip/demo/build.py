@@ -23,6 +23,7 @@ from nerv_clip.flags import parse
 from nerv_clip.run import Run
 from nerv_clip.session import run_session
 from nerv_clip.terminal import Terminal
+from nerv_clip.verification import STEPS, gather, remember, verify
 from nerv_clip.video import ClipSpec, load_clip
 from nerv_clip.video_writer import shrink_comparison
 
@@ -98,7 +99,11 @@ def build(what: Build, terminal: Terminal) -> bool:
             terminal.say(f"the run {name}")
             if not run_session(parse(command(what, name))):
                 return False
-            ship(Run(what.checkpoints / name), what.data, terminal)
+            run = Run(what.checkpoints / name)
+            ship(run, what.data, terminal)
+            if load_model(run.best).clip_head is not None:
+                with terminal.bar(STEPS, "verifying", "step") as bar:
+                    remember(verify(gather(run.best, terminal), bar.update))
             _mark(what, name)
     terminal.say(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
     return True

@@ -5,7 +5,7 @@
 
 from nerv_clip.verification.evidence import Evidence, gather
 from nerv_clip.verification.page import page
-from nerv_clip.verification.report import plain, write_verification
+from nerv_clip.verification.report import plain, remember, write_verification
 from nerv_clip.verification.verify import STEPS, Verification, verify
 from nerv_clip.verification.words import summary
 
@@ -16,6 +16,7 @@ __all__ = [
     "gather",
     "page",
     "plain",
+    "remember",
     "summary",
     "verify",
     "write_verification",

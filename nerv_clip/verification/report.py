@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nerv_clip.files import make_folder, written
-from nerv_clip.run import git_commit, versions
+from nerv_clip.files import file_hash, make_folder, written
+from nerv_clip.run import Run, git_commit, versions
 from nerv_clip.verification.page import page
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.verify import Figures, Verification
@@ -19,6 +19,7 @@ def plain(verification: Verification) -> dict[str, Any]:
     v = verification
     config = v.evidence.config
     content = {
+        "checkpoint_hash": file_hash(v.evidence.checkpoint),
         "checkpoint": str(v.evidence.checkpoint),
         "clip": {k: config["clip"][k] for k in ("path", "hash", "frames", "height", "width")},
         "teacher": config["teacher"],
@@ -43,6 +44,7 @@ def plain(verification: Verification) -> dict[str, Any]:
             part: {name: difference._asdict() for name, difference in by_name.items()}
             for part, by_name in v.differences.items()
         },
+        "shifts": [round(float(value), 5) for value in v.shifts],
         "versions": versions(),
         "commit": git_commit(),
     }
@@ -61,6 +63,12 @@ def _finite(value: object) -> object:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def remember(verification: Verification) -> None:
+    """Leave the result in the run directory, under its checkpoint's hash, for the app to show."""
+    run = Run(verification.evidence.checkpoint.parent)
+    run.write_json(run.verification, plain(verification))
 
 
 def write_verification(verification: Verification, folder: Path) -> None:

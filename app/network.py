@@ -1,0 +1,92 @@
+"""What asks the network or its teacher; torch is imported when this is first called for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+from reading import View
+
+from nerv_clip import InputError
+
+if TYPE_CHECKING:
+    from nerv_clip import NeRVClip
+    from nerv_clip.search import TrainedRun
+
+Pixels = NDArray[np.uint8]
+
+
+@st.cache_resource(max_entries=4, show_spinner="loading the network…")
+def _model(key: str, path: str) -> NeRVClip:
+    from nerv_clip import load_model
+
+    return load_model(Path(path))
+
+
+def draw(view: View, t: float) -> Pixels:
+    """What the network draws at a time in [0, 1]: uint8 (H, W, 3)."""
+    import torch
+
+    model = _model(view.key, str(view.run.best))
+    with torch.no_grad():
+        frame = model(torch.tensor([t], dtype=torch.float64)).frames[0]
+    pixels: Pixels = frame.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(pixels)
+
+
+@st.cache_resource(max_entries=2, show_spinner="reading the source video…")
+def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> object:
+    from nerv_clip import ClipSpec, load_clip
+
+    clip = load_clip(ClipSpec(Path(path), *spec), progress=False)  # type: ignore[arg-type]
+    return clip if clip.hash == digest else None
+
+
+def true_frame(view: View, frame: int) -> Pixels | None:
+    """The true frame as the source has it, or None where the source is not here any more."""
+    from nerv_clip.video import parse_size
+
+    about, flags = view.config["clip"], view.config["flags"]
+    if not Path(about["path"]).exists():
+        return None
+    spec = (
+        parse_size("--crop_list", flags["crop_list"]),
+        parse_size("--resize_list", flags["resize_list"]),
+        flags["vid_start"],
+        flags["vid_end"],
+        flags["vid_step"],
+    )
+    try:
+        clip = _clip(view.key, about["path"], spec, about["hash"])
+    except InputError:
+        return None
+    if clip is None:
+        return None
+    pixels: Pixels = clip.read([frame])[0].permute(1, 2, 0).cpu().numpy()  # type: ignore[attr-defined]
+    return np.ascontiguousarray(pixels)
+
+
+@st.cache_resource(max_entries=4, show_spinner="loading the teacher…")
+def searchable(key: str, path: str) -> TrainedRun:
+    """A run to ask, kept with its teacher."""
+    from nerv_clip import load_run
+
+    return load_run(path, start=progress)
+
+
+def progress(total: int, label: str) -> Callable[[int], object]:
+    """A progress bar on the page, gone after the last step."""
+    bar, done = st.progress(0.0, text=label), 0
+
+    def notice(steps: int) -> None:
+        nonlocal done
+        done += steps
+        bar.progress(min(done / max(total, 1), 1.0), text=label)
+        if done >= total:
+            bar.empty()
+
+    return notice

@@ -1,0 +1,180 @@
+"""Run directories as the pages need them: read once, kept by what was read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from nerv_clip import InputError, Run
+from nerv_clip.files import file_hash
+from nerv_clip.interpolation import interpolated
+from nerv_clip.stream import Layout, read_layout, read_pairs
+
+Embeddings = NDArray[np.float32]
+THUMBNAILS = 12
+
+
+@dataclass(frozen=True)
+class View:
+    """A run that can be looked at: ``key`` changes with its checkpoint, and names all caches."""
+
+    run: Run
+    key: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    per_frame: pd.DataFrame
+
+    @property
+    def frames(self) -> int:
+        """How many frames the clip has."""
+        return len(self.per_frame)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+        return self.config["clip"]["height"], self.config["clip"]["width"]
+
+    @property
+    def seconds(self) -> list[float]:
+        """The source's timestamp of each frame."""
+        return [float(s) for s in self.config["clip"]["timestamps"]]
+
+    @property
+    def has_head(self) -> bool:
+        """Whether it predicts embeddings."""
+        return bool(self.config["architecture"]["clip_dim"])
+
+    def part(self, split: str) -> NDArray[np.intp]:
+        """Frame indices of a split."""
+        return np.flatnonzero((self.per_frame["split"] == split).to_numpy())
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """A file as a key: where, when written, how large."""
+    about = path.stat()
+    return str(path), about.st_mtime_ns, about.st_size
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _hash(at: tuple[str, int, int]) -> str:
+    return file_hash(Path(at[0]))
+
+
+def read_view(run: Run) -> View:
+    """A finished run; raises `InputError` that says what is missing, and what to do."""
+    config = run.read_config()
+    if not {"architecture", "clip"} <= config.keys():
+        raise InputError(f"{run.path} was written by an older version: train it again")
+    if not run.best.exists() or not run.metrics.exists():
+        raise InputError(
+            f"{run.path} has no evaluated checkpoint yet: wait for its first evaluation"
+        )
+    try:
+        metrics = json.loads(run.metrics.read_text())
+        per_frame = pd.read_csv(run.per_frame)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{run.path} is damaged ({error}): evaluate it with --eval_only") from None
+    return View(run, _hash(stamp(run.best)), config, metrics, per_frame)
+
+
+def history(view: View) -> pd.DataFrame:
+    """Evaluations during training; empty where the run kept none."""
+    path = view.run.history
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def layout(view: View) -> Layout:
+    """How its stream is laid out; raises `InputError` where there is none."""
+    if not view.run.comparison.exists():
+        raise InputError(f"{view.run.path} has no comparison.mp4: evaluate it with --eval_only")
+    return read_layout(view.run.comparison, *view.size)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _thumbnails(
+    key: str, at: tuple[str, int, int], frames: int, size: tuple[int, int]
+) -> list[tuple[int, NDArray[np.uint8]]]:
+    step = max(12, round(frames / THUMBNAILS / 12) * 12)  # key frames are quick to reach
+    pairs = read_pairs(Path(at[0]), range(0, frames, step), *size)
+    return [(pair.frame, pair.true) for pair in pairs]
+
+
+def thumbnails(view: View) -> list[tuple[int, NDArray[np.uint8]]]:
+    """About a dozen true frames over time, with their indices."""
+    return _thumbnails(view.key, stamp(view.run.comparison), view.frames, view.size)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _pair(
+    at: tuple[str, int, int], frame: int, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    (pair,) = read_pairs(Path(at[0]), [frame], *size)
+    return pair.true, pair.drawn
+
+
+def pair(view: View, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """True frame and reconstruction as the stream shows them."""
+    return _pair(stamp(view.run.comparison), frame, view.size)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _embeddings(at: tuple[str, int, int]) -> Embeddings:
+    values = np.load(at[0]).astype(np.float32)
+    unit: Embeddings = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def embeddings(view: View, which: str) -> Embeddings:
+    """``true`` or ``predicted`` unit embeddings (T, dim); raises `InputError` without them."""
+    path = view.run.true if which == "true" else view.run.predicted
+    if not path.exists():
+        raise InputError(
+            f"{view.run.path} stores no {which} embeddings: train it with --predict_clip"
+            if which == "predicted"
+            else f"{view.run.path} stores no true embeddings: evaluate it with --eval_only"
+        )
+    return _embeddings(stamp(path))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _similarities(
+    true_at: tuple[str, int, int], predicted_at: tuple[str, int, int], train: tuple[int, ...]
+) -> pd.DataFrame:
+    true, predicted = _embeddings(true_at), _embeddings(predicted_at)
+    mean = true[list(train)].mean(0)
+    between = interpolated(true.astype(np.float64), list(train), spherical=True)
+    guesses = {"prediction": predicted, "mean": np.broadcast_to(mean, true.shape)}
+    guesses["interpolation"] = between
+    columns = {}
+    for name, guess in guesses.items():
+        columns[name] = _cosine(guess, true)
+        columns[f"{name}, centred"] = _cosine(_unit(guess) - mean, true - mean)
+    return pd.DataFrame(columns)
+
+
+def _unit(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    unit: NDArray[np.floating] = values / np.maximum(
+        np.linalg.norm(values, axis=1, keepdims=True), 1e-12
+    )
+    return unit
+
+
+def _cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    products: NDArray[np.floating] = (_unit(a) * _unit(b)).sum(1)
+    return products
+
+
+def similarities(view: View) -> pd.DataFrame:
+    """Each frame's cosine with its true embedding: of the prediction, the mean train embedding,
+    and the interpolation of the neighbouring train frames (its own left out); raw and centred.
+    """
+    embeddings(view, "true"), embeddings(view, "predicted")  # or it says what is missing
+    train = tuple(int(i) for i in view.part("train"))
+    return _similarities(stamp(view.run.true), stamp(view.run.predicted), train)

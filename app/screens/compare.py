@@ -1,0 +1,121 @@
+"""Runs side by side: figures, curves, the same frame, and what sets them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import charts
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from look import SERIES
+from reading import View, pair, read_view
+from state import folders, run_called, run_names
+
+from nerv_clip import InputError
+
+
+def chosen() -> list[tuple[str, View]]:
+    """The runs that are compared."""
+    names = list(run_names(tuple(map(str, folders()))))
+    first = [n for n in (st.session_state.run, *names) if n in names]
+    picked = st.multiselect("Runs", names, default=list(dict.fromkeys(first))[:3], key="compared")
+    out = []
+    for name in picked:
+        run = run_called(name)
+        try:
+            if run is not None:
+                out.append((name, read_view(run)))
+        except InputError as error:
+            st.error(str(error), icon=":material/error:")
+    return out
+
+
+def aspects(view: View) -> dict[str, str]:
+    """The rows of the table of key differences, measured."""
+    arch, metrics, sizes = view.config["architecture"], view.metrics, view.config["parameters"]
+    width = (160 if arch["embed"] else 0) + (arch["clip_input"] or 0)
+
+    def both(field: str, form: str) -> str:
+        values = [metrics[part].get(field) for part in ("train", "val")]
+        return " / ".join("–" if v is None else form.format(v) for v in values)
+
+    return {
+        "input": f"(x, y, t){' + CLIP' if arch['clip_input'] else ''}: {width} dims",
+        "output": "RGB" + (" + CLIP" if arch["clip_dim"] else ""),
+        "trained by": "reconstruction" + (" + semantics" if arch["clip_dim"] else ""),
+        "parameters, decoder": f"{sizes['decoder']:,}",
+        "parameters, CLIP head": f"{sizes['clip_head']:,}",
+        "widths": " ".join(map(str, arch["widths"])),
+        "bytes": f"{metrics['bytes']:,}",
+        "PSNR seen / held out, dB": both("psnr", "{:.2f}"),
+        "MS-SSIM seen / held out": both("ms_ssim", "{:.4f}"),
+        "CLIP similarity of the head": both("clip_similarity", "{:.4f}"),
+        "teacher on the reconstruction": both("teacher_similarity", "{:.4f}"),
+        "needed at test time": "an embedding for every t" if arch["clip_input"] else "t",
+        "epochs, split, seed": f"{view.config['flags']['epochs']}, "
+        f"{view.config['flags']['data_split']}, {view.config['seed']}",
+    }
+
+
+def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.Figure:
+    """A figure of every frame, a line a run."""
+    figure = go.Figure()
+    for index, (name, view) in enumerate(views):
+        values = view.per_frame[field]
+        if values.notna().any():
+            figure.add_scatter(
+                x=view.per_frame["frame"], y=values, mode="lines", name=name,
+                line={"color": SERIES[index % len(SERIES)], "width": 1.5},
+            )  # fmt: skip
+    return charts.dressed(figure, title, "frame index", y)
+
+
+def same_frame(views: list[tuple[str, View]]) -> None:
+    """One frame under every run of the same clip."""
+    shared = [(n, v) for n, v in views if v.run.comparison.exists()]
+    clips = {v.config["clip"]["hash"] for _, v in shared}
+    if len(clips) != 1:
+        st.info("The same frame is shown for runs of the same clip.")
+        return
+    frames = shared[0][1].frames
+    frame = st.slider("Frame index", 0, frames - 1, min(st.session_state.frame, frames - 1))
+    columns = st.columns(len(shared) + 1)
+    columns[0].image(pair(shared[0][1], frame)[0], caption="true")
+    for column, (name, view) in zip(columns[1:], shared, strict=True):
+        row = view.per_frame.iloc[frame]
+        column.image(pair(view, frame)[1], caption=f"{name}: {row['psnr']:.2f} dB")
+
+
+def main() -> None:
+    """The page."""
+    st.title("Compare")
+    views = chosen()
+    if len(views) < 2:
+        st.info("Pick two runs or more.")
+        return
+    found: dict[str, Any] = {name: aspects(view) for name, view in views}
+    differences = pd.DataFrame(found)
+    st.subheader("Key differences, measured")
+    st.table(differences)
+    st.download_button("Table as CSV", differences.to_csv(), "differences.csv", "text/csv")
+    same_frame(views)
+    table = pd.concat([view.per_frame.assign(run=name) for name, view in views])
+    charts.show(
+        lines(views, "psnr", "PSNR of the reconstruction, frame by frame", "dB"),
+        "compared psnr",
+        table,
+    )
+    if any(view.has_head for _, view in views):
+        charts.show(
+            lines(views, "clip_similarity", "CLIP similarity of the head", "cosine"),
+            "compared clip",
+            table,
+        )
+    ends = np.array([view.metrics["train"]["psnr"] for _, view in views])
+    best = views[int(ends.argmax())][0]
+    st.caption(f"Highest PSNR on seen frames: {best}.")
+
+
+main()

@@ -1,0 +1,103 @@
+"""Predicted and true embeddings on one map."""
+
+from __future__ import annotations
+
+import charts
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from reading import View, embeddings, pair, read_view, similarities, stamp
+from state import go_to
+
+from nerv_clip import Run
+
+
+@st.cache_data(max_entries=16, show_spinner="fitting the map…")
+def fitted(
+    key: str, places: tuple[tuple[str, int, int], ...], method: str, neighbours: int, spread: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of true and of predicted embeddings, fitted together with a fixed seed."""
+    from nerv_clip.projection import project
+
+    groups = [np.load(place[0]) for place in places]
+    true, predicted = project(
+        groups,
+        method,  # type: ignore[arg-type]
+        neighbours=neighbours,
+        spread=spread,
+    )
+    return true, predicted
+
+
+def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
+    """The controls: method with its parameters, colour, and whether pairs are joined."""
+    columns = st.columns([1, 1, 1, 1, 1])
+    method = columns[0].selectbox("Map", ["UMAP", "PCA"], key="map method")
+    most = max(2, min(100, 2 * view.frames - 1))
+    neighbours = columns[1].slider(
+        "Neighbours", 2, most, min(15, most), disabled=method != "UMAP", key="map neighbours"
+    )
+    spread = columns[2].slider(
+        "Least distance", 0.0, 1.0, 0.1, 0.05, disabled=method != "UMAP", key="map spread"
+    )
+    colour = columns[3].selectbox("Colour", ["time", "split", "similarity"], key="map colour")
+    joined = columns[4].toggle("Join pairs", key="map joined")
+    return (method, neighbours, spread), colour, joined
+
+
+def main(run: Run) -> None:
+    """The page."""
+    view = read_view(run)
+    st.title("Embedding map")
+    embeddings(view, "true"), embeddings(view, "predicted")
+    how, colour, joined = chosen_map(view)
+    places = (stamp(view.run.true), stamp(view.run.predicted))
+    true, predicted = fitted(view.key, places, *how)
+    shades = {
+        "time": view.per_frame["t"].to_numpy(),
+        "similarity": similarities(view)["prediction"].to_numpy(),
+    }
+    frame = min(st.session_state.frame, view.frames - 1)
+    figure = charts.scatter_map(
+        predicted,
+        true,
+        shades.get(colour),
+        "t" if colour == "time" else "cosine",
+        view.per_frame["split"].tolist(),
+        joined=joined,
+        current=frame,
+    )
+    left, right = st.columns([3, 1])
+    numbers = pd.DataFrame(
+        {
+            "frame": np.arange(view.frames),
+            **{f"true_{a}": true[:, i] for i, a in enumerate("xy")},
+            **{f"predicted_{a}": predicted[:, i] for i, a in enumerate("xy")},
+        }
+    )
+    with left:
+        event = charts.show(
+            figure, f"map {view.key}", numbers, on_select="rerun",
+            selection_mode=("points", "lasso"), config=charts.LASSO,
+        )  # fmt: skip
+    picked = sorted({int(p["customdata"]) for p in event.selection.points if "customdata" in p})
+    if len(picked) == 1 and picked[0] != frame:
+        go_to(picked[0])
+        st.rerun()
+    with right:
+        if view.run.comparison.exists():
+            shown, drawn = pair(view, frame)
+            st.image(shown, caption=f"frame {frame}, true")
+            st.image(drawn, caption="reconstruction")
+        if len(picked) > 1:
+            st.dataframe(
+                view.per_frame.loc[picked, ["frame", "split", "psnr", "clip_similarity"]],
+                hide_index=True,
+                height=220,
+            )
+        else:
+            st.caption("Click a point to go to its frame; draw a lasso to list frames.")
+
+
+main(st.session_state.path)

@@ -1,0 +1,128 @@
+"""What a run is, in one look."""
+
+from __future__ import annotations
+
+import json
+
+import charts
+import numpy as np
+import pandas as pd
+import streamlit as st
+from look import SPLIT_NAMES, tile
+from reading import View, history, read_view, similarities, thumbnails
+from state import go_to
+
+from nerv_clip import Run
+
+
+def headline(view: View) -> None:
+    """Name, clip, and the figures that matter."""
+    clip, metrics = view.config["clip"], view.metrics
+    st.title(view.run.path.name)
+    flags = view.config["flags"]
+    counts = {name: len(view.part(name)) for name in ("train", "val", "unused")}
+    told = ", ".join(f"{count} {SPLIT_NAMES[part]}" for part, count in counts.items() if count)
+    st.caption(
+        f"{clip['frames']} frames of {clip['width']}×{clip['height']} at {clip['fps']:.3g} "
+        f"frames/s · split `{flags['data_split']}`: {told} · preset `{flags['preset']}`, "
+        f"{flags['epochs']} epochs, seed {view.config['seed']} · "
+        + (f"teacher {view.config['teacher']['name']}" if view.config["teacher"] else "no teacher")
+    )
+    columns = st.columns(5)
+    pairs = (
+        ("PSNR", "psnr", "{:.2f} dB"),
+        ("MS-SSIM", "ms_ssim", "{:.4f}"),
+        ("CLIP similarity", "clip_similarity", "{:.4f}"),
+    )
+    for column, (label, field, form) in zip(columns, pairs, strict=False):
+        seen, held = metrics["train"][field], metrics["val"][field]
+        beside = "" if held is None else f"{form.format(held)} held out"
+        tile(column, f"{label}, seen", "–" if seen is None else form.format(seen), beside)
+    blend = metrics["val"].get("blend_psnr")
+    tile(
+        columns[3],
+        "Blend of neighbours",
+        "–" if blend is None else f"{blend:.2f} dB",
+        "on held-out frames",
+        "PSNR of the linear blend of the neighbouring train frames: what doing nothing clever "
+        "would reach on the held-out frames.",
+    )
+    size, rate = f"{metrics['bytes'] / 1e6:.2f} MB", f"{metrics['bpp']:.3f} bits a pixel"
+    tile(columns[4], "Checkpoint", size, rate)
+
+
+def strip(view: View) -> None:
+    """Frames over time, with the CLIP similarity under them."""
+    if view.run.comparison.exists():
+        pictures = thumbnails(view)
+        row = np.concatenate([picture for _, picture in pictures], axis=1)
+        st.image(row, width="stretch", caption=None)
+    split = view.per_frame["split"].tolist()
+    if view.has_head:
+        table = similarities(view)
+        values, title, y = (
+            table["prediction"],
+            "CLIP similarity of the predicted embedding, frame by frame",
+            "cosine",
+        )
+        lines = {"interpolation of train neighbours": table["interpolation"].to_numpy()}
+    else:
+        values, title, y = view.per_frame["psnr"], "PSNR, frame by frame", "dB"
+        lines = {}
+    figure = charts.over_time(values.to_numpy(), split, title, y, lines=lines, height=280)
+    numbers = view.per_frame
+    event = charts.show(
+        figure, f"overview {view.key}", numbers, on_select="rerun", selection_mode="points"
+    )
+    points = event.selection.points
+    if points and int(points[0]["x"]) != st.session_state.frame:
+        go_to(int(points[0]["x"]))
+        st.toast(f"The player stands at frame {st.session_state.frame}.")
+
+
+def verdict(view: View) -> None:
+    """What a verification said, if it was run on this checkpoint."""
+    if not view.has_head:
+        st.info("This run has no CLIP head: it plays its video, and knows nothing of it.")
+        return
+    path = view.run.verification
+    found = json.loads(path.read_text()) if path.exists() else None
+    if found is None or found["checkpoint_hash"] != view.key:
+        st.info("Not verified yet: the **Verify** page says whether it learned its embeddings.")
+        return
+    said = found["verdict"]
+    st.markdown(f"**Verdict: {said['label']}.** {said['sentence']}")
+
+
+def main(run: Run) -> None:
+    """The page."""
+    view = read_view(run)
+    headline(view)
+    strip(view)
+    left, right = st.columns([2, 1])
+    with left:
+        table = history(view)
+        if len(table) > 1:
+            charts.show(charts.training(table), f"training {view.key}", table)
+        else:
+            st.info("No training curves were kept with this run.")
+    with right:
+        st.subheader("Did it learn?")
+        verdict(view)
+        st.subheader("Network")
+        sizes, arch = view.config["parameters"], view.config["architecture"]
+        facts = {
+            "decoder": f"{sizes['decoder']:,} parameters",
+            "CLIP head": f"{sizes['clip_head']:,} parameters",
+            "grid, strides": f"{arch['grid'][0]}×{arch['grid'][1]}, "
+            f"{' '.join(map(str, [*arch['strides'], arch['head_stride']]))}",
+            "widths": " ".join(map(str, arch["widths"])),
+            "encoding": arch["embed"] or "none (latents)",
+            "decoding": f"{view.metrics['decoded_fps']:.0f} frames/s where it was evaluated",
+        }
+        st.table(pd.DataFrame({"": facts.keys(), " ": facts.values()}).set_index(""))
+        if view.run.tensorboard.exists():
+            st.code(f"tensorboard --logdir {view.run.path}", language="bash")
+
+
+main(st.session_state.path)

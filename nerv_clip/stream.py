@@ -1,0 +1,85 @@
+"""Pictures out of ``comparison.mp4``: the true frame and its reconstruction, as a browser has them.
+
+It needs neither torch nor the source video, so that an overview is there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from nerv_clip.errors import InputError
+
+Pixels = NDArray[np.uint8]
+
+
+class Pair(NamedTuple):
+    """A frame index with what the stream shows of it, uint8 (h, w, 3) each."""
+
+    frame: int
+    true: Pixels
+    drawn: Pixels
+
+
+class Layout(NamedTuple):
+    """Where the two pictures of a frame lie in the stream.
+
+    Each fills half of ``height``, from the top left, ``scale`` stream pixels to one of its own;
+    ``shown`` is a picture's (height, width), smaller than the clip's where the stream is.
+    """
+
+    width: int
+    height: int
+    scale: int
+    shown: tuple[int, int]
+    fps: float
+    frames: int
+
+
+def read_layout(path: Path, height: int, width: int) -> Layout:
+    """How a stream of ``height`` x ``width`` frames is laid out; `InputError` if it is damaged."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            fps, frames = float(stream.average_rate or 25), stream.frames
+            size = stream.width, stream.height
+    except (OSError, IndexError, av.error.FFmpegError) as error:
+        raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
+    scale = max(1, size[0] // (width + width % 2))
+    shrink = max(1, -(-width // size[0]))
+    shown = (min(height // shrink, size[1] // 2), min(width // shrink, size[0]))
+    return Layout(*size, scale=scale, shown=shown, fps=fps, frames=frames)
+
+
+def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> Iterator[Pair]:
+    """The frames at ``indices``, in rising order, of a stream of ``height`` x ``width`` frames."""
+    layout = read_layout(path, height, width)
+    wanted = sorted(set(indices))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        base = float(stream.time_base or 1)
+        last = -1
+        for index in wanted:
+            if index != last + 1 or last < 0:
+                container.seek(round(index / layout.fps / base), stream=stream)
+            for picture in container.decode(stream):
+                last = round(float(picture.pts or 0) * base * layout.fps)
+                if last >= index:
+                    pixels = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+                    yield Pair(index, *(_half(pixels, half, layout) for half in (0, 1)))
+                    break
+
+
+def _half(pixels: Pixels, half: int, layout: Layout) -> Pixels:
+    part = pixels[half * layout.height // 2 :][: layout.height // 2]
+    s = layout.scale
+    if s > 1:
+        rows, columns = part.shape[0] // s, part.shape[1] // s
+        blocks = part[: rows * s, : columns * s].reshape(rows, s, columns, s, 3)
+        part = blocks.mean((1, 3)).round().astype(np.uint8)
+    return np.ascontiguousarray(part[: layout.shown[0], : layout.shown[1]])

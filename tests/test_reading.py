@@ -1,0 +1,115 @@
+"""What a page shows of a run: pictures out of its stream, maps, how far a training is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+import nerv_clip
+from nerv_clip import InputError, Run, estimate, parse
+from nerv_clip.projection import project
+from nerv_clip.stream import read_layout, read_pairs
+from nerv_clip.video_writer import write_comparison
+from tests.samples import moving_picture
+from tests.test_session import flags, train
+
+
+def test_public_names_are_there_and_come_when_asked_for() -> None:
+    for name in nerv_clip.__all__:
+        assert not isinstance(getattr(nerv_clip, name), ModuleType), name
+    with pytest.raises(AttributeError, match="nothing_such"):
+        _ = nerv_clip.nothing_such
+    code = (
+        "import sys; from nerv_clip import find_runs; find_runs([]); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"  # a page that only reads runs does not wait for it
+
+
+@pytest.mark.parametrize("size", [(48, 80), (33, 47)])
+def test_the_stream_s_pictures_are_those_asked_for(tmp_path: Path, size: tuple[int, int]) -> None:
+    true = torch.from_numpy(moving_picture(40, *size)).permute(0, 3, 1, 2)
+    path = tmp_path / "c.mp4"
+    write_comparison(path, lambda chosen: ((true[i], 255 - true[i]) for i in chosen), 40, 25)
+    layout = read_layout(path, *size)
+    assert (layout.shown, layout.frames, layout.fps) == (size, 40, 25)
+    found = list(read_pairs(path, [39, 0, 13, 14, 15, 27], *size))
+    assert [pair.frame for pair in found] == [0, 13, 14, 15, 27, 39]
+    for pair in found:
+        expected = true[pair.frame].permute(1, 2, 0).numpy().astype(float)
+        assert pair.true.shape == (*size, 3)
+        errors = [np.abs(pair.true - (expected + d)).mean() for d in (0,)]
+        assert errors[0] < 3
+        assert np.abs(pair.drawn - (255 - expected)).mean() < 3
+        other = true[(pair.frame + 3) % 40].permute(1, 2, 0).numpy().astype(float)
+        assert np.abs(pair.true - other).mean() > 2 * errors[0]
+
+
+def test_a_damaged_stream_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.mp4").write_bytes(b"no video")
+    with pytest.raises(InputError, match=r"c\.mp4 cannot be read"):
+        read_layout(tmp_path / "c.mp4", 48, 80)
+
+
+def test_a_map_holds_both_groups_in_one() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.repeat(np.eye(3, 16), 20, 0)
+    true = centres + 0.05 * rng.standard_normal(centres.shape)
+    predicted = true + 0.02 * rng.standard_normal(centres.shape)
+    flat = project([true, predicted], "PCA")
+    unit = np.concatenate([true, predicted])
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    theirs = PCA(2).fit_transform(unit)
+    np.testing.assert_allclose(np.abs(np.concatenate(flat)), np.abs(theirs), atol=1e-6)
+    first = project([true, predicted], neighbours=10)
+    again = project([true, predicted], neighbours=10)
+    np.testing.assert_array_equal(first[0], again[0])
+    groups = np.repeat(np.arange(3), 20)
+    middles = np.stack([first[0][groups == g].mean(0) for g in range(3)])
+    nearest = np.linalg.norm(first[1][:, None] - middles, axis=2).argmin(1)
+    assert (nearest == groups).all()  # a predicted embedding lies by the true ones of its kind
+
+
+def test_what_cannot_be_mapped_is_refused() -> None:
+    with pytest.raises(InputError, match="4 are the least"):
+        project([np.eye(3)], "PCA")
+    with pytest.raises(InputError, match="neighbours"):
+        project([np.eye(8)], neighbours=8)
+
+
+def test_an_estimate_is_what_the_training_has(video: Path) -> None:
+    argv = flags(video, "--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2")
+    found = estimate(parse([*argv, "--clip_model", "demo"]))
+    assert (found.frames, found.height, found.width) == (12, 48, 80)
+    assert (found.train_frames, found.held_out, found.steps) == (8, 4, 16)
+    run = train(video)
+    config = json.loads((run / "config.json").read_text())
+    assert found.decoder_parameters == config["parameters"]["decoder"]
+    assert found.head_parameters > 0
+    size = (run / "model_best.pth").stat().st_size
+    assert 4 * found.decoder_parameters == pytest.approx(size, rel=0.1)
+    assert 0 < found.seconds < 60
+    with pytest.raises(InputError, match="too small"):
+        estimate(parse([*argv, "--modelsize", "0.0001"]))
+
+
+def test_a_training_says_how_far_it_is(video: Path) -> None:
+    run = Run(train(video))
+    assert run.training() is None
+    assert Run(Path("nowhere")).training() is None
+    with run.locked():
+        assert run.training() == {}
+        run.write_json(run.progress, {"pid": 1, "step": 3})
+        assert run.training() == {"pid": 1, "step": 3}
+        with pytest.raises(InputError, match="another training"), Run(run.path).locked():
+            pass
+    assert run.training() is None
+    assert not run.progress.exists()
