@@ -69,11 +69,11 @@ def clear_matches(
         np.array_split(true, kitchens),
         strict=True,
     ):
-        threshold = teacher.background.threshold(part)
+        level = teacher.background.level(part)
         for pair, question in questions.items():
             seen = of_part[:, PLACE[pair]].sum()
             if seen == 0 or seen >= FEW:
-                match = bool(question.relevancy(part).max() > threshold)
+                match = bool(question.scores(part, level).relevancy.max() > level.threshold)
                 said["present" if seen else "absent"].append(match)
     return {name: [float(np.mean(of)), len(of)] for name, of in said.items()}
 

@@ -29,7 +29,7 @@ from nerv_clip.search import (
 from nerv_clip.search.index import cosines, grid_times
 from nerv_clip.search.phrases import CANONICAL, UNRELATED, phrases_of
 from nerv_clip.search.query import TEMPLATES, Term, parse_query, text_vector
-from nerv_clip.search.question import TEMPERATURE, Background, Question
+from nerv_clip.search.question import TEMPERATURE, Background, Question, ask_vector
 from tests.samples import write_tiny_clip
 from tests.test_session import CLIP_FLAGS, train
 from train.search import main
@@ -97,21 +97,37 @@ def test_relevancy_by_hand() -> None:
     each = np.exp(TEMPERATURE * products[:, :, None])
     softmax = each / (each + np.exp(TEMPERATURE * against[:, None, :]))
     first, second = softmax.min(2).T
+    level = background.level(index)
+    np.testing.assert_allclose(level.background[:, 0], against.max(1), atol=1e-5)
     one = Question("", vectors[:1], np.ones(1, np.float32), np.array([False]), background)
-    np.testing.assert_allclose(one.relevancy(index), first, atol=1e-5)
+    np.testing.assert_allclose(one.scores(index, level).relevancy, first, atol=1e-5)
     weights, negated = np.array([3, 1], np.float32), np.array([False, True])
-    both = Question("", vectors, weights, negated, background)
-    np.testing.assert_allclose(both.relevancy(index), first**0.75 * (1 - second) ** 0.25, atol=1e-5)
+    both = Question("", vectors, weights, negated, background).scores(index, level)
+    np.testing.assert_allclose(both.relevancy, first**0.75 * (1 - second) ** 0.25, atol=1e-5)
     np.testing.assert_allclose(
-        both.cosine(index), 0.75 * products[:, 0] - 0.25 * products[:, 1], atol=1e-5
+        both.cosine, 0.75 * products[:, 0] - 0.25 * products[:, 1], atol=1e-5
     )
+    alone = np.ones(1, np.float32), np.array([False]), background
     best = [
-        Question("", v[None], np.ones(1, np.float32), np.array([False]), background)
-        .relevancy(index)
-        .max()
-        for v in background.unrelated
+        Question("", text[None], *alone).scores(index, level).relevancy.max()
+        for text in background.unrelated
     ]
-    assert background.threshold(index) == pytest.approx(np.quantile(best, 0.95), abs=1e-6)
+    assert level.threshold == pytest.approx(np.quantile(best, 0.95), abs=1e-6)
+
+
+def test_a_picture_is_measured_from_the_clip_s_average() -> None:
+    index = rows(30, 8, 0).astype(np.float16)
+    question = ask_vector("like", index[4])
+    level = question.level(index)
+    relevancy, cosine = question.scores(index, level)
+    expected = index.astype(np.float64) @ index[4].astype(np.float64)
+    np.testing.assert_allclose(cosine, expected, atol=2e-3)
+    np.testing.assert_allclose(
+        relevancy, 1 / (1 + np.exp(-TEMPERATURE * (expected - expected.mean()))), atol=2e-3
+    )
+    pairs = (index.astype(np.float64) @ index.astype(np.float64).T).mean()
+    typical = 1 / (1 + np.exp(-TEMPERATURE * (pairs - expected.mean())))
+    assert level.threshold == pytest.approx(typical, abs=2e-3)
 
 
 def test_a_text_is_averaged_over_the_templates_that_are_known() -> None:
@@ -257,7 +273,11 @@ def test_fidelity_by_hand(run: Path) -> None:
         (table["index"] == "predicted") & (table["frames"] == "all") & table["ap"].notna()
     ].to_dict("records")
     question = found.teacher.ask_text("a red mug")
-    mine, theirs = question.relevancy(found.index(1)), question.relevancy(found.true)
+    background = found.teacher.background
+    mine, theirs = (
+        question.scores(index, background.level(index)).relevancy
+        for index in (found.index(1), found.true)
+    )
     assert row["spearman"] == pytest.approx(stats.spearmanr(mine, theirs).statistic)
     best, true_best = set(np.argsort(-mine)[:5]), set(np.argsort(-theirs)[:5])
     assert row["overlap@5"] == len(best & true_best) / 5

@@ -46,6 +46,7 @@ def fidelity(
     - ``iou``: of the frames in the query's moments with the labelled ones, over all frames
     """
     indexes = indexes_of(run)
+    levels = {name: run.teacher.background.level(index) for name, index in indexes.items()}
     rows = []
     for query in queries:
         if query.truth is not None and len(query.truth) != run.frames:
@@ -53,7 +54,9 @@ def fidelity(
                 f"the labels are of {len(query.truth)} frames, {run.run.path} has {run.frames}"
             )
         question = run.teacher.ask_text(query.text)
-        scores = {name: question.relevancy(index) for name, index in indexes.items()}
+        scores = {
+            name: question.scores(index, levels[name]).relevancy for name, index in indexes.items()
+        }
         for part in PARTS:
             chosen = np.array([part in ("all", name) for name in run.split])
             if chosen.sum() < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,17 @@ TEMPERATURE = 10.0  # of relevancy, as LERF's code has it
 QUANTILE = 0.95  # of what unrelated texts reach
 
 
+class Level(NamedTuple):
+    """What an index gives to texts that describe nothing: the measure of all that is asked of it.
+
+    ``background`` (N, 1) is the cosine of the nearest canonical text; ``threshold`` the relevancy
+    that the best moment of one unrelated text in twenty exceeds.
+    """
+
+    background: Curve
+    threshold: float
+
+
 @dataclass(frozen=True)
 class Background:
     """What a teacher says to texts that describe nothing here, computed once for each teacher.
@@ -27,12 +39,20 @@ class Background:
     canonical: Vectors
     unrelated: Vectors
 
-    def threshold(self, index: Index) -> float:
-        """The relevancy that the best moment of one unrelated text in twenty exceeds."""
+    def level(self, index: Index) -> Level:
+        """The level of an index."""
         products = cosines(index, np.concatenate([self.canonical, self.unrelated]))
-        background, texts = np.split(products, [len(self.canonical)], 1)
-        lead = (texts - background.max(1, keepdims=True)).max(0)
-        return float(np.quantile(_logistic(lead), QUANTILE))
+        canonical, texts = np.split(products, [len(self.canonical)], 1)
+        background = canonical.max(1, keepdims=True)
+        best = _logistic((texts - background).max(0))
+        return Level(background, float(np.quantile(best, QUANTILE)))
+
+
+class Scores(NamedTuple):
+    """How well each row of an index answers: ``relevancy`` in [0, 1], ``cosine`` in [-1, 1]."""
+
+    relevancy: Curve
+    cosine: Curve
 
 
 @dataclass(frozen=True)
@@ -49,41 +69,32 @@ class Question:
     negated: NDArray[np.bool_]
     background: Background | None
 
-    def relevancy(self, index: Index) -> Curve:
-        """In [0, 1] for every row: 0.5 is as near as the background.
+    def level(self, index: Index) -> Level:
+        """What relevancy is measured from, and above which the best moment is a match.
 
-        For one text it is LERF's: the softmax of its cosine against the nearest canonical text's.
-        Terms are joined by their weighted geometric mean; a negated one counts as 1 - relevancy.
-        """
-        products = cosines(index, self.vectors)
-        values = _logistic(products - self._background(index, products))
-        values[:, self.negated] = 1 - values[:, self.negated]
-        logs = np.log(np.maximum(values, 1e-12))
-        joined: Curve = np.exp(logs @ (self.weights / self.weights.sum()))
-        return joined
-
-    def cosine(self, index: Index) -> Curve:
-        """The terms' weighted mean cosine with every row, negated ones with a minus."""
-        signed = np.where(self.negated, -self.weights, self.weights) / self.weights.sum()
-        joined: Curve = cosines(index, self.vectors) @ signed.astype(np.float32)
-        return joined
-
-    def threshold(self, index: Index) -> float:
-        """The relevancy above which the best moment is a match.
-
-        For texts, what unrelated ones reach; for a picture, what it would have if it were as near
+        For a picture: the mean cosine over the clip, and the relevancy of what is as near to it
         as two moments of the clip are to each other on average.
         """
         if self.background is not None:
-            return self.background.threshold(index)
+            return self.background.level(index)
+        mean = cosines(index, self.vectors).mean(0, keepdims=True)
         centre = np.array(index, np.float32).mean(0)
-        own = cosines(index, self.vectors).mean()
-        return float(_logistic(np.array(centre @ centre - own)))
+        return Level(mean, float(_logistic(centre @ centre - mean.mean())))
 
-    def _background(self, index: Index, products: Curve) -> Curve:
-        if self.background is None:
-            return np.asarray(products.mean(0, keepdims=True))
-        return np.asarray(cosines(index, self.background.canonical).max(1, keepdims=True))
+    def scores(self, index: Index, level: Level) -> Scores:
+        """Relevancy and cosine of every row; 0.5 is as near as the background.
+
+        For one text, relevancy is LERF's: the softmax of its cosine against the nearest canonical
+        text's. Terms are joined by their weighted geometric mean, a negated one as 1 - relevancy.
+        The cosine is the terms' weighted mean, negated ones with a minus.
+        """
+        products = cosines(index, self.vectors)
+        values = _logistic(products - level.background)
+        values[:, self.negated] = 1 - values[:, self.negated]
+        shares = self.weights / self.weights.sum()
+        relevancy: Curve = np.exp(np.log(np.maximum(values, 1e-12)) @ shares)
+        cosine: Curve = products @ np.where(self.negated, -shares, shares).astype(np.float32)
+        return Scores(relevancy, cosine)
 
 
 def ask_vector(label: str, vector: Vectors) -> Question:
@@ -93,5 +104,4 @@ def ask_vector(label: str, vector: Vectors) -> Question:
 
 
 def _logistic(lead: Curve) -> Curve:
-    values: Curve = 1 / (1 + np.exp(-TEMPERATURE * lead))
-    return values
+    return np.asarray(1 / (1 + np.exp(-TEMPERATURE * lead)))

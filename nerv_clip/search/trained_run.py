@@ -15,7 +15,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.run import Run
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
-from nerv_clip.search.question import Curve, Index, Question, ask_vector
+from nerv_clip.search.question import Curve, Index, Level, Question, ask_vector
 from nerv_clip.search.teacher import Start, Teacher, silent
 
 GRID = 4  # points a frame
@@ -78,6 +78,8 @@ class TrainedRun:
         self.split = split_frames(self.frames, flags["data_split"], flags["shuffle_data"])
         self.timestamps = np.array(self.config["clip"]["timestamps"])
         self.teacher = teacher or Teacher(self.config, start)
+        self._indexes: dict[int, Index] = {}
+        self._levels: dict[int, Level] = {}
 
     @cached_property
     def true(self) -> Index | None:
@@ -89,7 +91,17 @@ class TrainedRun:
 
     def index(self, grid: int = GRID) -> Index:
         """Predicted unit embeddings at `grid_times`; see `load_index`."""
-        return load_index(self.run.best, grid, self._start)
+        if grid not in self._indexes:
+            self._indexes[grid] = load_index(self.run.best, grid, self._start)
+        return self._indexes[grid]
+
+    def _level(self, question: Question, grid: int) -> Level:
+        """The level of an index: for texts it is the same each time."""
+        if question.background is None:
+            return question.level(self.index(grid))
+        if grid not in self._levels:
+            self._levels[grid] = question.level(self.index(grid))
+        return self._levels[grid]
 
     def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
         """The moments that a text describes; `parse_query` says how terms are weighed or negated.
@@ -124,22 +136,23 @@ class TrainedRun:
         besides: NDArray[np.bool_] | None = None,
     ) -> Answer:
         """The best ``top`` moments for a question, none that touches the points ``besides``."""
-        index = self.index(grid)
-        relevancy, cosine = question.relevancy(index), question.cosine(index)
-        true = None if self.true is None else question.relevancy(self.true)
+        level = self._level(question, grid)
+        relevancy, cosine = question.scores(self.index(grid), level)
+        true = None
+        if self.true is not None:
+            true = question.scores(self.true, question.level(self.true)).relevancy
         found = [
             span
             for span in spans(relevancy, grid)
             if besides is None or not besides[span.start : span.end + 1].any()
         ]
-        threshold = question.threshold(index)
-        clear = [span for span in found if relevancy[span.peak] > threshold]
+        clear = [span for span in found if relevancy[span.peak] > level.threshold]
         times = grid_times(self.frames, grid)
         moments = [
             self._moment(span, times, relevancy, cosine, true) for span in (clear or found)[:top]
         ]
         return Answer(
-            question.label, times, relevancy, cosine, true, threshold, bool(clear), moments
+            question.label, times, relevancy, cosine, true, level.threshold, bool(clear), moments
         )
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
