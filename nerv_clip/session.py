@@ -33,6 +33,8 @@ from nerv_clip.training import EpochResult, Step, Trainer
 def run_session(options: Options) -> bool:
     """Train, or evaluate, as the options say; False if it was interrupted and can go on."""
     device = resolve_device(options.device)
+    # the momentum of a unit that died decays into denormals, which made late steps 1.4 times slower
+    torch.set_flush_denormal(True)
     command = Evaluating if options.eval_only else Training
     with workers(device) as group:
         work = command(options, group, device)  # all that can be refused before a file is written

@@ -1,0 +1,274 @@
+"""The app in a real browser: one server, one browser, every page.
+
+Skipped, saying so, where there is no Chromium.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from nerv_clip.stream import read_pairs
+from tests.samples import write_clip
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "checkpoints"
+HEIGHT, WIDTH = 180, 320
+PATIENCE = 60_000  # ms: two cores, and other tests beside
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on the shipped runs; its log has to be clean at the end."""
+    place = tmp_path_factory.mktemp("server")
+    (place / "data").mkdir()
+    write_clip(place / "data" / "moving.mp4")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    log = place / "log.txt"
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command += ["--server.port", str(port), "--server.headless", "true"]
+    command += ["--", "--runs", str(SHIPPED), "--runs", "output"]
+    env = {**os.environ, "XDG_CACHE_HOME": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=place, env=env, stdout=out, stderr=out)
+    address = f"http://localhost:{port}"
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield address
+    process.terminate()
+    process.wait()
+    said = log.read_text()
+    assert "Traceback" not in said, said[-3000:]
+    assert "Error" not in said, said[-3000:]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as p:
+        found = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(server: str, browser: playwright.Browser) -> Iterator[playwright.Page]:
+    """A fresh session; nothing may be said on the console, and nothing fetched from elsewhere."""
+    opened = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=server)
+    opened.set_default_timeout(PATIENCE)
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "console",
+        lambda line: complaints.append(line.text) if line.type == "error" else None,
+    )
+    opened.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((server, "data:", "blob:", server.replace("http", "ws")))
+            else complaints.append(f"fetches {request.url}")
+        ),
+    )
+    yield opened
+    opened.close()
+    # Streamlit looks for its own service below a page's address first, which the browser notes
+    assert [c for c in complaints if "404" not in c] == []
+
+
+def go(page: playwright.Page, title: str) -> None:
+    """To a page by its link."""
+    page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+    page.get_by_role("heading", name=title, level=1).wait_for()
+
+
+def shown(page: playwright.Page) -> int:
+    return int(page.locator(".player").get_attribute("data-shown") or -1)
+
+
+def stands_at(page: playwright.Page, frame: int) -> None:
+    page.wait_for_function(
+        "frame => [...document.querySelectorAll('*')].some(e => "
+        "e.shadowRoot?.querySelector('.player')?.dataset.shown === String(frame))",
+        arg=frame,
+    )
+
+
+def canvas(page: playwright.Page) -> NDArray[np.float64]:
+    """What the player's canvas holds."""
+    url = page.locator(".player .picture").evaluate("canvas => canvas.toDataURL()")
+    content = base64.b64decode(url.split(",")[1])
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=float)
+
+
+def small(pixels: NDArray[np.float64] | NDArray[np.uint8]) -> NDArray[np.float64]:
+    image = Image.fromarray(pixels.astype(np.uint8)).resize((80, 45), Image.Resampling.BOX)
+    return np.asarray(image, dtype=float)
+
+
+def test_the_player_shows_the_held_out_frame_that_is_asked_for(page: playwright.Page) -> None:
+    page.goto("/?run=kitchen")
+    go(page, "Frames")
+    stands_at(page, 0)
+    player = page.locator(".player")
+    player.focus()
+    for held_out in (3, 7):
+        page.keyboard.press("h")
+        stands_at(page, held_out)
+    page.keyboard.press("ArrowLeft")
+    stands_at(page, 6)
+    page.keyboard.press("ArrowRight")
+    stands_at(page, 7)
+    picture = canvas(page)
+    middle = picture.shape[1] // 2
+    wanted = list(read_pairs(SHIPPED / "kitchen" / "comparison.mp4", [7, 31], HEIGHT, WIDTH))
+    for half, name in ((picture[:, :middle], "true"), (picture[:, middle:], "drawn")):
+        here, elsewhere = (
+            np.abs(small(half) - small(getattr(pair, name))).mean() for pair in wanted
+        )
+        assert here < 8  # the tags on the picture are not in the stream
+        assert elsewhere > here + 5
+    assert "held out" in page.locator(".player .figures").inner_text()
+    page.wait_for_url("**frame=7**")
+
+
+def test_the_player_s_views(page: playwright.Page) -> None:
+    page.goto("/?run=kitchen&frame=7")
+    go(page, "Frames")
+    stands_at(page, 7)
+    player = page.locator(".player")
+    player.get_by_role("button", name="wipe").click()
+    box = player.locator(".picture").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
+    picture = canvas(page)
+    (pair,) = read_pairs(SHIPPED / "kitchen" / "comparison.mp4", [7], HEIGHT, WIDTH)
+    left = slice(4, int(0.25 * 80) - 2)
+    right = slice(int(0.25 * 80) + 2, 78)
+    for part, source in ((left, pair.true), (right, pair.drawn)):
+        assert np.abs(small(picture)[12:, part] - small(source)[12:, part]).mean() < 8
+    player.get_by_role("button", name="difference").click()
+    dark = canvas(page)
+    assert dark.mean() < picture.mean() / 2
+    player.get_by_role("button", name="Zoom in").click()
+    player.get_by_role("button", name="Whole picture").click()
+
+
+def test_search_leads_to_the_moment(page: playwright.Page) -> None:
+    page.goto("/?run=kitchen")
+    go(page, "Search")
+    page.get_by_role("button", name="a purple kettle").click()
+    button = page.get_by_role("button", name="Go to frame").first
+    button.wait_for()
+    frame = int(button.inner_text().rsplit(" ", 1)[1])
+    button.click()
+    page.get_by_role("heading", name="Frames", level=1).wait_for()
+    stands_at(page, frame)
+    go(page, "Search")
+    page.get_by_label("Queries, one a line").fill("a zebra\na red mug")
+    page.get_by_label("Queries, one a line").press("Control+Enter")
+    page.get_by_text('doesn\'t know "zebra"').wait_for()
+    page.get_by_text("No clear match").wait_for()
+
+
+def test_a_point_of_the_map_moves_the_shared_time(page: playwright.Page) -> None:
+    page.goto("/?run=kitchen")
+    go(page, "Embedding map")
+    page.get_by_label("Map").click()
+    page.get_by_role("option", name="PCA").click()
+    points = page.locator(".scatterlayer .points path")
+    points.nth(40).wait_for()
+    page.wait_for_timeout(1000)
+    points.nth(140).click(force=True)
+    page.wait_for_url("**frame=**")
+    page.wait_for_function("!location.search.includes('frame=0')")
+
+
+def test_verification_runs_to_its_verdict(page: playwright.Page) -> None:
+    page.goto("/?run=kitchen")
+    go(page, "Verify")
+    page.get_by_text("Worth independent").wait_for()  # what ships is verified
+    page.goto("/verify?run=kitchen_baseline")
+    page.get_by_text("no CLIP head").wait_for()
+
+
+def test_a_training_is_started_watched_and_stopped(page: playwright.Page) -> None:
+    page.goto("/")
+    go(page, "Train")
+    page.get_by_role("tab", name="From the data folder").click()
+    page.get_by_label("Video, or folder of images").click()
+    page.get_by_role("option", name="moving.mp4").click()
+    page.get_by_label("Epochs", exact=True).fill("5000")
+    page.get_by_label("Epochs", exact=True).press("Enter")
+    page.get_by_label("Model size, millions").fill("0.05")
+    page.get_by_label("Model size, millions").press("Enter")
+    page.get_by_role("button", name="Start training").click()
+    stop = page.get_by_role("button", name="Stop")
+    stop.wait_for()
+    page.get_by_text("epoch 1").first.wait_for()
+    stop.click()
+    page.get_by_text("No training runs").wait_for()
+
+
+def test_two_sessions_do_not_mix(
+    page: playwright.Page, browser: playwright.Browser, server: str
+) -> None:
+    other = browser.new_page(base_url=server)
+    page.goto("/?run=kitchen&frame=10")
+    other.goto("/?run=kitchen_baseline&frame=20")
+    go(page, "Frames")
+    go(other, "Frames")
+    stands_at(page, 10)
+    stands_at(other, 20)
+    page.reload()
+    stands_at(page, 10)
+    assert "run=kitchen_baseline" in other.url
+    other.close()
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
+def test_nothing_is_wider_than_the_screen(page: playwright.Page, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for path in (
+        "",
+        "frames",
+        "semantics",
+        "embedding_map",
+        "search",
+        "verify",
+        "compare",
+        "train",
+    ):
+        page.goto(f"/{path}?run=kitchen")
+        page.get_by_role("heading", level=1).first.wait_for()
+        page.wait_for_timeout(500)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0], path
+        assert page.get_by_test_id("stException").count() == 0, path
