@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nerv_clip.search import TrainedRun
 
 Pixels = NDArray[np.uint8]
+MOST_BYTES = 500_000_000  # of a source clip that is kept to show its true frames
 
 
 @st.cache_resource(max_entries=4, show_spinner="loading the network…")
@@ -47,11 +48,12 @@ def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> object:
 
 
 def true_frame(view: View, frame: int) -> Pixels | None:
-    """The true frame as the source has it, or None where the source is not here any more."""
+    """The true frame as the source has it, or None where it is not here any more, or too large."""
     from nerv_clip.video import parse_size
 
     about, flags = view.config["clip"], view.config["flags"]
-    if not Path(about["path"]).exists():
+    large = 3 * about["frames"] * about["height"] * about["width"] > MOST_BYTES
+    if large or not Path(about["path"]).exists():
         return None
     spec = (
         parse_size("--crop_list", flags["crop_list"]),
