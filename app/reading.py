@@ -175,6 +175,7 @@ def similarities(view: View) -> pd.DataFrame:
     """Each frame's cosine with its true embedding: of the prediction, the mean train embedding,
     and the interpolation of the neighbouring train frames (its own left out); raw and centred.
     """
-    embeddings(view, "true"), embeddings(view, "predicted")  # or it says what is missing
+    for which in ("true", "predicted"):
+        embeddings(view, which)  # or it says what is missing
     train = tuple(int(i) for i in view.part("train"))
     return _similarities(stamp(view.run.true), stamp(view.run.predicted), train)

@@ -50,7 +50,8 @@ def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Embedding map")
-    embeddings(view, "true"), embeddings(view, "predicted")
+    for which in ("true", "predicted"):
+        embeddings(view, which)  # or it says what is missing
     how, colour, joined = chosen_map(view)
     places = (stamp(view.run.true), stamp(view.run.predicted))
     true, predicted = fitted(view.key, places, *how)
