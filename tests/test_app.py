@@ -16,6 +16,8 @@ def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "") -> App
     """A page of the app on the runs below a folder."""
     monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(folder)])
     monkeypatch.syspath_prepend(str(MAIN.parent))
+    # the runner puts the app in its place, which processes that a later test spawns would import
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     app = AppTest.from_file(str(MAIN), default_timeout=60).run()
     return app.switch_page(f"screens/{page}.py").run() if page else app
 
