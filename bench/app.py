@@ -1,0 +1,192 @@
+"""The app in Chromium: cold start, page switches, scrubbing, wrong frames, search, memory."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from playwright.sync_api import Page, sync_playwright
+from report import heading, table, write
+from torch import Tensor
+
+from nerv_clip import main_guard
+from nerv_clip.video_writer import write_comparison
+
+ROOT = Path(__file__).parents[1]
+BITS = 10  # a frame's number as black and white blocks along the top
+SEEKS, INTERACTIONS = 500, 200
+FIND = """() => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.player'))
+  .find(p => p)"""
+SEEK = """async ([player, frame, bits]) => {
+  const begin = performance.now();
+  window.dispatchEvent(new CustomEvent('nerv:go', { detail: frame }));
+  while (player.dataset.shown !== String(frame)) await new Promise(requestAnimationFrame);
+  const took = performance.now() - begin;
+  const canvas = player.querySelector('.picture');
+  const pen = canvas.getContext('2d'), block = canvas.width / 2 / 20;
+  let number = 0;
+  for (let i = 0; i < bits; i++) {
+    const [red] = pen.getImageData((i + .5) * block, canvas.height - block / 2, 1, 1).data;
+    number += (red > 127) << i;
+  }
+  return [took, number];
+}"""
+
+
+def numbered(height: int, width: int, frame: int) -> Tensor:
+    """A picture (3, H, W) that says its frame index in blocks along its lower edge."""
+    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(frame)) * 0.2
+    side = width // 20
+    for bit in range(BITS):
+        on = float(frame >> bit & 1)
+        picture[:, height - side :, bit * side : (bit + 1) * side] = on
+    return picture
+
+
+@contextmanager
+def serving(run: Path, place: Path) -> Iterator[tuple[str, int, float]]:
+    """The app on a copy of a run whose stream is numbered: address, process id, when started."""
+    shutil.copytree(run, place / "runs" / run.name)
+    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
+    write_comparison(
+        place / "runs" / run.name / "comparison.mp4",
+        lambda chosen: ((numbered(180, 320, i),) * 2 for i in chosen),
+        300,
+        25,
+    )
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command += ["--server.port", str(port), "--server.headless", "true", "--", "--runs", "runs"]
+    process = subprocess.Popen(
+        command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://localhost:{port}"
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+            break
+        except OSError:
+            time.sleep(0.05)
+    try:
+        yield address, process.pid, time.perf_counter()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def memory(pid: int) -> float:
+    """Resident memory of a process in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def go(page: Page, title: str) -> float:
+    """Seconds from the click on a page's link to its heading."""
+    begin = time.perf_counter()
+    page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+    page.get_by_role("heading", name=title, level=1).wait_for()
+    return time.perf_counter() - begin
+
+
+def scrub(page: Page) -> list[dict[str, str]]:
+    """Steps and random seeks, each checked by what the canvas shows."""
+    go(page, "Frames")
+    page.wait_for_function(f"() => ({FIND})()?.dataset.shown !== undefined")
+    player = page.evaluate_handle(FIND)
+    rng = random.Random(0)  # noqa: S311 - an order of frames
+    steps = [page.evaluate(SEEK, [player, i, BITS]) for i in range(1, 200)]
+    wanted = [rng.randrange(300) for _ in range(SEEKS)]
+    seeks = [page.evaluate(SEEK, [player, i, BITS]) for i in wanted]
+    wrong = sum(shown != i for (_, shown), i in zip(seeks, wanted, strict=True))
+    wrong += sum(shown != i for (_, shown), i in zip(steps, range(1, 200), strict=True))
+    times = np.array([took for took, _ in seeks])
+    stepping = 1000 / float(np.median([took for took, _ in steps]))
+    return [
+        {"what": "stepping, median frames/s", "value": f"{stepping:.0f}"},
+        {"what": f"{SEEKS} random seeks, median ms", "value": f"{np.median(times):.0f}"},
+        {"what": f"{SEEKS} random seeks, p95 ms", "value": f"{np.quantile(times, 0.95):.0f}"},
+        {"what": "wrong frames among them and the steps", "value": str(wrong)},
+    ]
+
+
+def search(page: Page) -> list[dict[str, str]]:
+    """Seconds from Ctrl-Enter to the answer of a text query; the first loads the teacher."""
+    go(page, "Search")
+    box = page.get_by_role("textbox", name="Queries, one a line")
+    took = []
+    for query in ("a red apple", "a white pan", "the fridge is open", "a hand", "at night"):
+        box.fill(query)
+        begin = time.perf_counter()
+        box.press("Control+Enter")
+        page.get_by_role("heading", name=query, exact=True, level=3).wait_for()
+        took.append(time.perf_counter() - begin)
+    warm = f"{1000 * float(np.median(took[1:])):.0f}"
+    return [
+        {"what": "first text query, s", "value": f"{took[0]:.1f}"},
+        {"what": "a text query once warm, ms, from key to page", "value": warm},
+    ]
+
+
+def interactions(page: Page, pid: int) -> list[dict[str, str]]:
+    """Memory before and after many page switches and queries."""
+    titles = ("Overview", "Frames", "Semantics", "Search", "Verify", "Compare")
+    for title in titles:
+        go(page, title)
+    before = memory(pid)
+    switches = [go(page, titles[i % len(titles)]) for i in range(INTERACTIONS)]
+    return [
+        {"what": "switching pages, median ms", "value": f"{1000 * float(np.median(switches)):.0f}"},
+        {
+            "what": f"server's memory before {INTERACTIONS} interactions, MiB",
+            "value": f"{before:.0f}",
+        },
+        {"what": "… and after", "value": f"{memory(pid):.0f}"},
+    ]
+
+
+def main(argv: list[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=ROOT / "checkpoints" / "kitchen")
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args(argv)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=args.chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        with serving(args.run, Path(folder)) as (address, pid, started):
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.set_default_timeout(120_000)
+            page.goto(f"{address}/?run={args.run.name}")
+            page.locator(".js-plotly-plot").first.wait_for()
+            cold = time.perf_counter() - started
+            rows.append(
+                {
+                    "what": "first page with its chart, s after the server is up",
+                    "value": f"{cold:.1f}",
+                }
+            )
+            rows += scrub(page) + search(page) + interactions(page, pid)
+        browser.close()
+    write(args.out, "# The app\n\n" + heading(__doc__) + table(rows))
+
+
+if __name__ == "__main__":
+    main_guard(main)
