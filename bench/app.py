@@ -23,6 +23,7 @@ from report import heading, table, write
 from torch import Tensor
 
 from nerv_clip import main_guard
+from nerv_clip.files import file_hash
 from nerv_clip.video_writer import write_comparison
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,7 @@ def serving(run: Path, place: Path) -> Iterator[tuple[str, int, float]]:
         lambda chosen: ((numbered(180, 320, i),) * 2 for i in chosen),
         300,
         25,
+        file_hash(run / "model_best.pth"),
     )
     with socket.socket() as free:
         free.bind(("localhost", 0))

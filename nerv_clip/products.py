@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nerv_clip.checkpoint import load_model
 from nerv_clip.evaluation import Evaluation, decode, evaluate, write_evaluation
-from nerv_clip.files import make_folder
+from nerv_clip.files import file_hash, make_folder
 from nerv_clip.inputs import Inputs
 from nerv_clip.model import NeRVClip
 from nerv_clip.run import Run
@@ -57,6 +57,7 @@ def write_products(
         lambda indices: pairs(inputs, model, indices, run.comparison.name),
         len(frames),
         inputs.clip.fps,
+        file_hash(checkpoint),
     )
     if quality < QUALITY_DB:
         inputs.terminal.say(f"{run.comparison.name} shows its pictures at {quality:.1f} dB only")

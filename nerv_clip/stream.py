@@ -31,6 +31,7 @@ class Layout(NamedTuple):
 
     Each fills half of ``height``, from the top left, ``scale`` stream pixels to one of its own;
     ``shown`` is a picture's (height, width), smaller than the clip's where the stream is.
+    ``checkpoint`` is the hash of the checkpoint that drew it, empty where the file does not say.
     """
 
     width: int
@@ -39,6 +40,7 @@ class Layout(NamedTuple):
     shown: tuple[int, int]
     fps: float
     frames: int
+    checkpoint: str
 
 
 def read_layout(path: Path, height: int, width: int) -> Layout:
@@ -47,13 +49,13 @@ def read_layout(path: Path, height: int, width: int) -> Layout:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             fps, frames = float(stream.average_rate or 25), stream.frames
-            size = stream.width, stream.height
+            size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
     except (OSError, IndexError, av.error.FFmpegError) as error:
         raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
     scale = max(1, size[0] // (width + width % 2))
     shrink = max(1, -(-width // size[0]))
     shown = (min(height // shrink, size[1] // 2), min(width // shrink, size[0]))
-    return Layout(*size, scale=scale, shown=shown, fps=fps, frames=frames)
+    return Layout(*size, scale, shown, fps, frames, comment)
 
 
 def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> Iterator[Pair]:

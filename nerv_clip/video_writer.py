@@ -49,7 +49,7 @@ def write_image(path: Path, frame: Tensor) -> None:
 def write_video(path: Path, frames: Iterable[Tensor], fps: float, crf: int = 12) -> None:
     """An H.264 file of frames (3, H, W), uint8 or float in [0, 1]; odd sides grow by a pixel."""
     with written(path) as temporary:
-        _encode(temporary, (_even(to_pixels(frame)) for frame in frames), fps, crf)
+        _encode(temporary, (_even(to_pixels(frame)) for frame in frames), crf, fps=fps)
 
 
 def write_comparison(
@@ -57,6 +57,7 @@ def write_comparison(
     pairs: Callable[[Sequence[int]], Iterator[tuple[Tensor, Tensor]]],
     frames: int,
     fps: float,
+    checkpoint: str = "",
 ) -> float:
     """Every true frame above its reconstruction, as one H.264 stream for a seeking browser.
 
@@ -64,21 +65,23 @@ def write_comparison(
     is called more than once. Key frames every 12 frames, no B-frames, BT.709; each picture is
     grown to even sides, and shrunk by a whole number where the stream would pass `MAX_SIDE`.
     4:2:0 halves the resolution of colour: where `QUALITY_DB` cannot be met so, and the size
-    allows, the pixels are doubled, and a player shows the stream at half its size. Returns the
-    mean PSNR in dB of the decoded stream, in RGB, against what it shows.
+    allows, the pixels are doubled, and a player shows the stream at half its size. ``checkpoint``,
+    its hash, is kept in the file, so that a stream of another one is noticed. Returns the mean
+    PSNR in dB of the decoded stream, in RGB, against what it shows.
     """
+    encode = partial(_encode, fps=fps, comment=checkpoint)
     middle = max((frames - SAMPLE) // 2, 0)
     sample = [*map(_stacked, pairs(range(frames)[middle : middle + SAMPLE]))]
     with written(path) as temporary:
         # what the finest setting cannot reach at a scale, no other can
-        enough = _encode(temporary, sample, fps, CRFS[-1]) >= QUALITY_DB
+        enough = encode(temporary, sample, CRFS[-1]) >= QUALITY_DB
         scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
         for crf in CRFS[:-1]:
-            if _encode(temporary, sample, fps, crf, scale) >= QUALITY_DB:
-                quality = _encode(temporary, map(_stacked, pairs(range(frames))), fps, crf, scale)
+            if encode(temporary, sample, crf, scale) >= QUALITY_DB:
+                quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
                 if quality >= QUALITY_DB:
                     return quality
-        return _encode(temporary, map(_stacked, pairs(range(frames))), fps, CRFS[-1], scale)
+        return encode(temporary, map(_stacked, pairs(range(frames))), CRFS[-1], scale)
 
 
 def shrink_comparison(
@@ -87,12 +90,14 @@ def shrink_comparison(
     frames: int,
     fps: float,
     most_bytes: int,
+    checkpoint: str = "",
 ) -> float:
     """`write_comparison` again, as good as it gets in ``most_bytes``; returns its quality in dB.
 
     Both scales are tried, on a few groups of pictures: doubled pixels keep colours sharp, plain
     ones cost less. Where even the coarsest setting is larger, that is what is written.
     """
+    encode = partial(_encode, fps=fps, comment=checkpoint)
     starts = range(0, frames, max(SAMPLE, frames // 4))
     chosen = [i for start in starts for i in range(start, min(start + SAMPLE, frames))]
     sample = [*map(_stacked, pairs(chosen))]
@@ -100,21 +105,21 @@ def shrink_comparison(
     with written(path) as temporary:
 
         def fits(crf: int, scale: int) -> bool:
-            _encode(temporary, sample, fps, crf, scale)
+            encode(temporary, sample, crf, scale)
             return temporary.stat().st_size <= share * most_bytes
 
         options = []
         for scale in (1, 2):
             crf = bisect_left(range(COARSEST), True, key=partial(fits, scale=scale))
-            options.append((_encode(temporary, sample, fps, crf, scale), scale, crf))
+            options.append((encode(temporary, sample, crf, scale), scale, crf))
         _, scale, first = max(options)
-        quality = _encode(temporary, map(_stacked, pairs(range(frames))), fps, first, scale)
+        quality = encode(temporary, map(_stacked, pairs(range(frames))), first, scale)
         room = most_bytes / temporary.stat().st_size
         finer = max(first - int(6 * math.log2(room)), 0)  # 6 steps halve the size
         if room > 1 and finer == first:
             return quality
         for crf in range(finer, COARSEST + 1):
-            quality = _encode(temporary, map(_stacked, pairs(range(frames))), fps, crf, scale)
+            quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
             if temporary.stat().st_size <= most_bytes:
                 break
         return quality
@@ -142,7 +147,15 @@ def _grow(pixels: Pixels, scale: int) -> Pixels:
     return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _encode(path: Path, pictures: Iterable[Pixels], fps: float, crf: int, scale: int = 1) -> float:
+def _encode(
+    path: Path,
+    pictures: Iterable[Pixels],
+    crf: int,
+    scale: int = 1,
+    *,
+    fps: float,
+    comment: str = "",
+) -> float:
     """Write pictures, each pixel doubled by ``scale`` 2; returns the mean PSNR of the stream.
 
     The stream is decoded again as it is written, so that pictures are made only once.
@@ -150,6 +163,7 @@ def _encode(path: Path, pictures: Iterable[Pixels], fps: float, crf: int, scale:
     pending: deque[Pixels] = deque()
     figures: list[float] = []
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        container.metadata["comment"] = comment
         options = {"crf": str(crf), "preset": "medium", "tune": "psnr", "bf": "0"}
         rate = Fraction(fps).limit_denominator(1001)
         stream = container.add_stream("libx264", rate=rate, options=options)

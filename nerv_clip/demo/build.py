@@ -18,7 +18,7 @@ from nerv_clip.demo.story import FRAMES
 from nerv_clip.demo.teach import Lesson, teach
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import decode
-from nerv_clip.files import make_folder
+from nerv_clip.files import file_hash, make_folder
 from nerv_clip.flags import parse
 from nerv_clip.run import Run
 from nerv_clip.session import run_session
@@ -138,7 +138,8 @@ def ship(run: Run, data: Path, terminal: Terminal) -> None:
                     bar.update()
                     yield clip.read([index])[0].float() / 255, drawn[0]
 
-        quality = shrink_comparison(run.comparison, pairs, len(clip), clip.fps, left)
+        about = (len(clip), clip.fps, left, file_hash(run.best))
+        quality = shrink_comparison(run.comparison, pairs, *about)
         terminal.say(f"{run.comparison}: shows its pictures at {quality:.1f} dB, to stay small")
     for item in dropped:  # last: without these a training does not go on
         shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
