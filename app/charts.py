@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 import streamlit as st
 from look import GREY, SERIES, SPLIT_COLOURS, SPLIT_NAMES, SPLIT_SHAPES
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 CONFIG = {
     "displaylogo": False,
@@ -20,18 +19,27 @@ CONFIG = {
 }
 LASSO = {**CONFIG, "modeBarButtonsToRemove": ["autoScale2d"]}
 
+SCALE = ((0.0, "#2F6BC1"), (0.5, "#1FA187"), (1.0, "#E08214"))  # seen on white and on black
+TRAINING = (
+    ("psnr", "PSNR in training", "dB"),
+    ("clip_similarity", "CLIP similarity in training", "cosine"),
+)  # fields of history.csv with title and unit
+
 
 def dressed(
     figure: go.Figure, title: str, x: str = "", y: str = "", height: int = 340
 ) -> go.Figure:
-    """The manner of all figures."""
+    """The manner of all figures; a title of 40 letters fits on a phone."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}},
         height=height,
-        margin={"l": 8, "r": 8, "t": 56, "b": 8},
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+        margin={"l": 8, "r": 8, "t": 48, "b": 72},
+        legend={
+            "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0,
+            "xanchor": "left", "itemsizing": "constant",
+        },
         hovermode="closest",
-    )
+    )  # fmt: skip
     figure.update_xaxes(title=x, automargin=True)
     figure.update_yaxes(title=y, automargin=True)
     return figure
@@ -45,7 +53,10 @@ def show(
 ) -> Any:  # noqa: ANN401 - Streamlit's selection
     """A figure with its PNG in the toolbar and, below, its numbers as CSV."""
     config = options.pop("config", CONFIG)
-    event = st.plotly_chart(figure, key=key, width="stretch", config=config, **options)
+    image = {**config["toImageButtonOptions"], "filename": key.split(" ")[0]}
+    config = {**config, "toImageButtonOptions": image}
+    title = figure.layout.title.text
+    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=title, **options)
     if table is not None:
         st.download_button(
             "Numbers as CSV",
@@ -72,15 +83,12 @@ def over_time(
     figure = go.Figure()
     frames = np.arange(len(values))
     values, parts = np.asarray(values, float), np.asarray(split)
-    dashes = ("dash", "dot", "dashdot")
-    for (name, line), dash in zip((lines or {}).items(), dashes, strict=False):
+    manners = ((SERIES[2], "dash"), (SERIES[3], "dot"))
+    for (name, line), (colour, dash) in zip((lines or {}).items(), manners, strict=False):
         figure.add_scatter(
-            x=frames,
-            y=line,
-            mode="lines",
-            name=name,
-            line={"color": GREY, "dash": dash, "width": 1},
-        )
+            x=frames, y=line, mode="lines", name=name, hoverinfo="skip",
+            line={"color": colour, "dash": dash, "width": 1.5},
+        )  # fmt: skip
     figure.add_scatter(
         x=frames, y=values, mode="lines", line={"color": GREY, "width": 1}, opacity=0.4,
         showlegend=False, hoverinfo="skip",
@@ -93,10 +101,17 @@ def over_time(
                 y=values[chosen],
                 mode="markers",
                 name=SPLIT_NAMES[part],
+                customdata=frames[chosen],
                 marker={"color": SPLIT_COLOURS[part], "symbol": SPLIT_SHAPES[part], "size": 6},
                 hovertemplate=f"frame %{{x}} ({SPLIT_NAMES[part]})<br>%{{y:.4f}}<extra></extra>",
             )
+    figure.update_xaxes(range=_around(len(values)))
     return dressed(figure, title, "frame index", y, height)
+
+
+def _around(frames: int) -> list[float]:
+    """An axis that holds all frame indices, and little more."""
+    return [-0.01 * frames, 1.01 * frames - 1]
 
 
 def curves(
@@ -104,27 +119,51 @@ def curves(
 ) -> go.Figure:
     """Several curves over the same axis."""
     figure = go.Figure()
+    mode = "lines" if len(x) > 50 else "lines+markers"
     for index, (name, line) in enumerate(lines.items()):
         colour = SERIES[index % len(SERIES)]
-        figure.add_scatter(x=x, y=line, mode="lines", name=name, line={"color": colour, "width": 2})
+        figure.add_scatter(x=x, y=line, mode=mode, name=name, line={"color": colour, "width": 2})
     return dressed(figure, title, xs, y)
 
 
-def training(history: pd.DataFrame) -> go.Figure:
-    """PSNR and CLIP similarity at each evaluation, seen beside held out."""
-    figure = make_subplots(1, 2, subplot_titles=("PSNR, dB", "CLIP similarity, cosine"))
-    for column, name in ((1, "psnr"), (2, "clip_similarity")):
-        for part in ("train", "val"):
-            field = f"{name}_{part}"
-            if field in history and history[field].notna().any():
-                figure.add_scatter(
-                    x=history["epoch"], y=history[field], row=1, col=column,
-                    mode="lines+markers", name=SPLIT_NAMES[part], legendgroup=part,
-                    showlegend=column == 1,
-                    line={"color": SPLIT_COLOURS[part]},
-                    marker={"symbol": SPLIT_SHAPES[part], "size": 8},
-                )  # fmt: skip
-    return dressed(figure, "At each evaluation in training", "epoch", "", 300)
+def relevancy(
+    frames: NDArray[np.floating],
+    predicted: Mapping[str, NDArray[np.floating]],
+    true: Mapping[str, NDArray[np.floating]],
+) -> go.Figure:
+    """Queries over time: by the predicted embeddings at ``frames``, by the true at each frame."""
+    figure = go.Figure()
+    nearest = np.rint(frames).astype(int)
+    for index, (query, values) in enumerate(predicted.items()):
+        colour = SERIES[index % len(SERIES)]
+        figure.add_scatter(
+            x=frames, y=values, mode="lines", name=query, line={"color": colour, "width": 2},
+            customdata=nearest, legendgroup=query,
+            hovertemplate=f"{query}<br>frame %{{x:.2f}}<br>%{{y:.3f}}<extra></extra>",
+        )  # fmt: skip
+        if query in true:
+            figure.add_scatter(
+                x=np.arange(len(true[query])), y=true[query], mode="lines", hoverinfo="skip",
+                line={"color": colour, "width": 1, "dash": "dot"}, legendgroup=query,
+                name="by the true embeddings", showlegend=index == len(predicted) - 1,
+            )  # fmt: skip
+    figure.update_yaxes(range=[0, 1])
+    figure.update_xaxes(range=_around(int(nearest[-1]) + 1))
+    return dressed(figure, "Relevancy over time", "frame index", "relevancy", 360)
+
+
+def training(history: pd.DataFrame, field: str, title: str, y: str) -> go.Figure | None:
+    """A figure at each evaluation, seen beside held out; None where it was not measured."""
+    figure = go.Figure()
+    for part in ("train", "val"):
+        values = history.get(f"{field}_{part}")
+        if values is not None and values.notna().any():
+            figure.add_scatter(
+                x=history["epoch"], y=values, mode="lines+markers", name=SPLIT_NAMES[part],
+                line={"color": SPLIT_COLOURS[part]},
+                marker={"symbol": SPLIT_SHAPES[part], "size": 8},
+            )  # fmt: skip
+    return dressed(figure, title, "epoch", y, 300) if figure.data else None
 
 
 def distribution(
@@ -150,20 +189,20 @@ def distribution(
     return dressed(figure, title, x, "share of frames", 300)
 
 
-def matrices(pictures: Mapping[str, NDArray[np.floating]], title: str) -> go.Figure:
-    """Similarity of frames with frames, side by side on one scale."""
-    figure = make_subplots(1, len(pictures), subplot_titles=list(pictures), horizontal_spacing=0.06)
-    for column, matrix in enumerate(pictures.values(), start=1):
-        step = max(1, -(-len(matrix) // 200))
-        index = np.arange(0, len(matrix), step)
-        figure.add_heatmap(
-            x=index, y=index, z=np.round(matrix[::step, ::step], 3), coloraxis="coloraxis",
-            row=1, col=column,
-            hovertemplate="frames %{x}, %{y}<br>cosine %{z:.3f}<extra></extra>",
-        )  # fmt: skip
-        figure.update_yaxes(autorange="reversed", row=1, col=column)
-    figure.update_layout(coloraxis={"colorscale": "Cividis", "colorbar": {"title": "cosine"}})
-    return dressed(figure, title, "frame index", "", 420)
+def matrix(values: NDArray[np.floating], title: str, rows: str, columns: str) -> go.Figure:
+    """Similarity of frames with frames; every other one where there are very many."""
+    figure = go.Figure()
+    step = max(1, -(-len(values) // 200))
+    index = np.arange(0, len(values), step)
+    figure.add_heatmap(
+        x=index, y=index, z=np.round(values[::step, ::step], 3), zmin=-0.2, zmax=1,
+        colorscale="Cividis", colorbar={"title": "cosine", "thickness": 10},
+        hovertemplate="frames %{y}, %{x}<br>cosine %{z:.3f}<extra></extra>",
+    )  # fmt: skip
+    dressed(figure, title, f"frame index, {columns}", f"frame index, {rows}", 380)
+    figure.update_xaxes(constrain="domain")
+    figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain")
+    return figure.update_layout(margin={"b": 24})
 
 
 def scatter_map(
@@ -188,13 +227,13 @@ def scatter_map(
     frames = np.arange(len(true))
     parts = np.asarray(split)
     for name, points in (("true", true), ("predicted", predicted)):
-        marker: dict[str, Any] = {"size": 8 if name == "predicted" else 6}
-        symbols = [SPLIT_SHAPES[part] + ("-open" if name == "true" else "") for part in parts]
-        marker["symbol"] = symbols
+        open_ = name == "true"  # a ring around the prediction, so that both are seen
+        marker: dict[str, Any] = {"size": 11 if open_ else 6, "line": {"width": 1.5 * open_}}
+        marker["symbol"] = [SPLIT_SHAPES[part] + ("-open" if open_ else "") for part in parts]
         if colour is None:
             marker["color"] = [SPLIT_COLOURS[part] for part in parts]
         else:
-            marker |= {"color": colour, "colorscale": "Viridis"}
+            marker |= {"color": colour, "colorscale": SCALE}
             if name == "predicted":
                 marker["colorbar"] = {"title": colour_name, "thickness": 12}
         figure.add_scatter(
@@ -207,31 +246,36 @@ def scatter_map(
         name="current frame", hoverinfo="skip",
         marker={"size": 18, "symbol": "circle-open", "color": SERIES[3], "line": {"width": 3}},
     )  # fmt: skip
-    dressed(figure, "Each frame's embedding, predicted (filled) and true (open)", "", "", 560)
-    figure.update_xaxes(showticklabels=False, zeroline=False)
-    figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
-    return figure
+    dressed(figure, "Embeddings: predicted filled, true open", "", "", 600)
+    figure.update_xaxes(showticklabels=False, zeroline=False, showgrid=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False, showgrid=False, scaleanchor="x")
+    return figure.update_layout(margin={"b": 40})
 
 
 def intervals(rows: Sequence[Mapping[str, Any]], measure: str, title: str, x: str) -> go.Figure:
     """A measure of every guess with its interval, seen beside held out, best informed below."""
     figure = go.Figure()
-    for part in ("train", "val"):
-        kept = [
-            (row["name"], row["figures"][part][measure])
-            for row in reversed(rows)
-            if row["figures"].get(part)
-        ]
-        kept = [(name, value) for name, value in kept if value["mean"] is not None]
-        figure.add_scatter(
-            x=[v["mean"] for _, v in kept],
-            y=[name for name, _ in kept],
-            error_x={
-                "array": [v["high"] - v["mean"] for _, v in kept],
-                "arrayminus": [v["mean"] - v["low"] for _, v in kept],
-            },
-            mode="markers",
-            name=SPLIT_NAMES[part],
-            marker={"color": SPLIT_COLOURS[part], "symbol": SPLIT_SHAPES[part], "size": 9},
-        )
-    return dressed(figure, title, x, "", 480)
+    names = [row["name"] for row in reversed(rows)]
+    for part, lift in (("train", 0.1), ("val", -0.2)):
+        for place, row in enumerate(reversed(rows)):
+            value = (row["figures"].get(part) or {}).get(measure)
+            if value is None or value["mean"] is None:
+                continue
+            figure.add_scatter(
+                x=[value["mean"]], y=[place + lift], mode="markers", name=SPLIT_NAMES[part],
+                error_x={
+                    "array": [value["high"] - value["mean"]],
+                    "arrayminus": [value["mean"] - value["low"]],
+                },
+                marker={"color": SPLIT_COLOURS[part], "symbol": SPLIT_SHAPES[part], "size": 8},
+                legendgroup=part, showlegend=not any(t.legendgroup == part for t in figure.data),
+                hovertemplate=f"{row['name']}, {SPLIT_NAMES[part]}<br>%{{x:.4f}}<extra></extra>",
+            )  # fmt: skip
+    for place, name in enumerate(names):  # above its points: a phone has no room beside them
+        figure.add_annotation(
+            x=0, xref="paper", xanchor="left", y=place + 0.4, text=name, showarrow=False,
+            font={"size": 12},
+        )  # fmt: skip
+    dressed(figure, title, x, "", 46 * len(names) + 130)
+    figure.update_yaxes(visible=False, range=[-0.5, len(names) - 0.3])
+    return figure

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from reading import View
+from reading import View, drawn_picture
 
-from nerv_clip import InputError
+from nerv_clip import InputError, frame_time
 
 if TYPE_CHECKING:
-    from nerv_clip import NeRVClip
+    from nerv_clip import Clip, NeRVClip
     from nerv_clip.search import TrainedRun
 
 Pixels = NDArray[np.uint8]
-MOST_BYTES = 500_000_000  # of a source clip that is kept to show its true frames
+MOST_BYTES = 250_000_000  # of a source clip that is kept to show its true frames
 
 
 @st.cache_resource(max_entries=4, show_spinner="loading the network…")
@@ -28,27 +28,37 @@ def _model(key: str, path: str) -> NeRVClip:
     return load_model(Path(path))
 
 
+def model_of(view: View) -> NeRVClip:
+    """A run's network, kept by its checkpoint's hash."""
+    return _model(view.key, str(view.run.best))
+
+
 def draw(view: View, t: float) -> Pixels:
     """What the network draws at a time in [0, 1]: uint8 (H, W, 3)."""
     import torch
 
-    model = _model(view.key, str(view.run.best))
+    from nerv_clip.video_writer import to_pixels
+
     with torch.no_grad():
-        frame = model(torch.tensor([t], dtype=torch.float64)).frames[0]
-    pixels: Pixels = frame.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-    return np.ascontiguousarray(pixels)
+        return to_pixels(model_of(view)(torch.tensor([t], dtype=torch.float64)).frames[0])
+
+
+def drawn(view: View, frame: int) -> Pixels:
+    """The reconstruction of a frame: out of its stream, or by the network where there is none."""
+    stored = drawn_picture(view, frame)
+    return draw(view, frame_time(frame, view.frames)) if stored is None else stored
 
 
 @st.cache_resource(max_entries=2, show_spinner="reading the source video…")
-def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> object:
+def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Clip | None:
     from nerv_clip import ClipSpec, load_clip
 
     clip = load_clip(ClipSpec(Path(path), *spec), progress=False)  # type: ignore[arg-type]
     return clip if clip.hash == digest else None
 
 
-def true_frame(view: View, frame: int) -> Pixels | None:
-    """The true frame as the source has it, or None where it is not here any more, or too large."""
+def clip_of(view: View) -> Clip | None:
+    """The source video, or None where it is not here any more, is another one, or too large."""
     from nerv_clip.video import parse_size
 
     about, flags = view.config["clip"], view.config["flags"]
@@ -63,13 +73,17 @@ def true_frame(view: View, frame: int) -> Pixels | None:
         flags["vid_step"],
     )
     try:
-        clip = _clip(view.key, about["path"], spec, about["hash"])
+        return _clip(view.key, about["path"], spec, about["hash"])
     except InputError:
         return None
-    if clip is None:
-        return None
-    pixels: Pixels = clip.read([frame])[0].permute(1, 2, 0).cpu().numpy()  # type: ignore[attr-defined]
-    return np.ascontiguousarray(pixels)
+
+
+def true_frame(view: View, frame: int) -> Pixels | None:
+    """The true frame as the source has it, or None where the source is not here."""
+    from nerv_clip.video_writer import to_pixels
+
+    clip = clip_of(view)
+    return None if clip is None else to_pixels(clip.read([frame])[0])
 
 
 @st.cache_resource(max_entries=4, show_spinner="loading the teacher…")

@@ -13,12 +13,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from nerv_clip import InputError, Run
-from nerv_clip.files import file_hash
+from nerv_clip.files import file_hash, user_cache
 from nerv_clip.interpolation import interpolated
 from nerv_clip.stream import Layout, read_layout, read_pairs
 
 Embeddings = NDArray[np.float32]
-THUMBNAILS = 12
+THUMBNAILS = 9
 
 
 @dataclass(frozen=True)
@@ -90,25 +90,57 @@ def history(view: View) -> pd.DataFrame:
     return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
-def layout(view: View) -> Layout:
-    """How its stream is laid out; raises `InputError` where there is none."""
-    if not view.run.comparison.exists():
-        raise InputError(f"{view.run.path} has no comparison.mp4: evaluate it with --eval_only")
-    return read_layout(view.run.comparison, *view.size)
+def verification(view: View) -> dict[str, Any] | None:
+    """What a verification of this very checkpoint found, if one was run."""
+    try:
+        content: dict[str, Any] = json.loads(view.run.verification.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if content.get("checkpoint_hash") == view.key else None
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _layout(at: tuple[str, int, int], size: tuple[int, int]) -> Layout:
+    return read_layout(Path(at[0]), *size)
+
+
+def layout(view: View, stream: Path) -> Layout:
+    """How a stream of a run's frames is laid out; raises `InputError` if it is damaged."""
+    return _layout(stamp(stream), view.size)
+
+
+def redrawn(view: View) -> Path:
+    """Where a stream is kept that was drawn again, since the run's own is another checkpoint's."""
+    return user_cache() / "streams" / f"{view.key}.mp4"
+
+
+def stream(view: View) -> Path | None:
+    """The stream that this very checkpoint drew, if there is one."""
+    for path in (view.run.comparison, redrawn(view)):
+        if path.exists() and layout(view, path).checkpoint == view.key:
+            return path
+    return None
+
+
+def true_stream(view: View) -> Path | None:
+    """A stream whose true frames are this run's; an earlier checkpoint's serves as well."""
+    own = view.run.comparison
+    return stream(view) or (own if own.exists() else None)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _thumbnails(
-    key: str, at: tuple[str, int, int], frames: int, size: tuple[int, int]
+    at: tuple[str, int, int], frames: int, size: tuple[int, int]
 ) -> list[tuple[int, NDArray[np.uint8]]]:
-    step = max(12, round(frames / THUMBNAILS / 12) * 12)  # key frames are quick to reach
-    pairs = read_pairs(Path(at[0]), range(0, frames, step), *size)
+    middles = sorted({int((i + 0.5) * frames / THUMBNAILS) for i in range(THUMBNAILS)})
+    pairs = read_pairs(Path(at[0]), middles, *size)
     return [(pair.frame, pair.true) for pair in pairs]
 
 
 def thumbnails(view: View) -> list[tuple[int, NDArray[np.uint8]]]:
-    """About a dozen true frames over time, with their indices."""
-    return _thumbnails(view.key, stamp(view.run.comparison), view.frames, view.size)
+    """Some true frames, evenly over time, with their indices; none without a stream."""
+    path = true_stream(view)
+    return [] if path is None else _thumbnails(stamp(path), view.frames, view.size)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -119,14 +151,24 @@ def _pair(
     return pair.true, pair.drawn
 
 
-def pair(view: View, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """True frame and reconstruction as the stream shows them."""
-    return _pair(stamp(view.run.comparison), frame, view.size)
+def true_picture(view: View, frame: int) -> NDArray[np.uint8] | None:
+    """The true frame as a stream shows it, or None without one."""
+    path = true_stream(view)
+    return None if path is None else _pair(stamp(path), frame, view.size)[0]
+
+
+def drawn_picture(view: View, frame: int) -> NDArray[np.uint8] | None:
+    """The reconstruction as its stream shows it, or None without one."""
+    path = stream(view)
+    return None if path is None else _pair(stamp(path), frame, view.size)[1]
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _embeddings(at: tuple[str, int, int]) -> Embeddings:
-    values = np.load(at[0]).astype(np.float32)
+    try:
+        values = np.load(at[0]).astype(np.float32)
+    except (OSError, ValueError, EOFError):
+        raise InputError(f"{at[0]} is damaged: evaluate the run with --eval_only") from None
     unit: Embeddings = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     return unit
 

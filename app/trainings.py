@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
 from state import folders
 
 from nerv_clip import find_runs
@@ -26,13 +27,24 @@ def log_of(name: str) -> Path:
 def start(argv: list[str], name: str) -> None:
     """Start the training script with flags; no shell reads them. It outlives the server."""
     with log_of(name).open("w") as log:
-        subprocess.Popen(  # noqa: S603 - an argument list, checked by the script's own parser
+        _started()[name] = subprocess.Popen(  # noqa: S603 - a list, checked by the script's parser
             [sys.executable, str(SCRIPT), *argv],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+
+@st.cache_resource(max_entries=1)
+def _started() -> dict[str, subprocess.Popen[bytes]]:
+    return {}
+
+
+def ended() -> dict[str, bool]:
+    """The trainings started here that run no more, by name: whether each came to its end."""
+    codes = {name: process.poll() for name, process in _started().items()}
+    return {name: code == 0 for name, code in codes.items() if code is not None}
 
 
 def running() -> list[tuple[Path, dict[str, Any]]]:

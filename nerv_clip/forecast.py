@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import Counter
 from typing import NamedTuple
 
 import torch
@@ -14,14 +16,15 @@ from nerv_clip.model import NeRVClip
 from nerv_clip.sizing import decoder_parameters, head_parameters, solve
 from nerv_clip.sources import pictures
 from nerv_clip.training import Trainer
-from nerv_clip.video import Clip, fit
+from nerv_clip.video import GIB, Clip, fit
 
 
 class Estimate(NamedTuple):
     """Of a training command: the clip, the network, the steps, and seconds on this machine.
 
-    ``clip_bytes`` are the frames as the training keeps them; ``checkpoint_bytes`` about what
-    ``model_best.pth`` will have.
+    ``memory_bytes`` is about what training needs, beside torch itself: the frames, the weights
+    with gradient and two moments, and what a step keeps for its way back. ``checkpoint_bytes`` is
+    about what ``model_best.pth`` will have.
     """
 
     frames: int
@@ -32,9 +35,36 @@ class Estimate(NamedTuple):
     decoder_parameters: int
     head_parameters: int
     checkpoint_bytes: int
-    clip_bytes: int
+    memory_bytes: int
     steps: int
     seconds: float
+
+
+class _Kept:
+    """Counts the bytes that autograd keeps for the way back; ``peak`` is the most at a time."""
+
+    def __init__(self) -> None:
+        self.now = self.peak = 0
+        self.uses: Counter[int] = Counter()
+
+    def pack(self, tensor: Tensor) -> _Held:
+        storage = tensor.untyped_storage()
+        address, size = storage.data_ptr(), storage.nbytes()
+        self.now += 0 if self.uses[address] else size
+        self.uses[address] += 1
+        self.peak = max(self.peak, self.now)
+        held = _Held(tensor)
+        weakref.finalize(held, self._drop, address, size)
+        return held
+
+    def _drop(self, address: int, size: int) -> None:
+        self.uses[address] -= 1
+        self.now -= 0 if self.uses[address] else size
+
+
+class _Held:
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
 
 
 class _Alike:
@@ -68,7 +98,11 @@ def estimate(options: Options) -> Estimate:
     true = torch.nn.functional.normalize(torch.randn(frames, options.model.clip_dim), dim=1)
     trainer = Trainer(model, clip, split, options.train, true if semantic else None)
     sizes = decoder_parameters(model), head_parameters(model)
-    steps = trainer.steps * options.train.epochs
+    steps, kept = trainer.steps * options.train.epochs, _Kept()
+    with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda held: held.tensor):
+        seconds = trainer.trial()
+    pixels = 3 * frames * height * width
+    pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger clip is streamed
     return Estimate(
         frames=frames,
         height=height,
@@ -78,7 +112,7 @@ def estimate(options: Options) -> Estimate:
         decoder_parameters=sizes[0],
         head_parameters=sizes[1],
         checkpoint_bytes=4 * sum(sizes),
-        clip_bytes=3 * frames * height * width,
+        memory_bytes=pixels + 16 * sum(sizes) + kept.peak,
         steps=steps,
-        seconds=trainer.trial() * steps,
+        seconds=seconds * steps,
     )

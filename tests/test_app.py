@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,3 +37,80 @@ def test_a_run_of_another_version_is_named(tmp_path: Path, monkeypatch: pytest.M
     app = opened(monkeypatch, tmp_path)
     assert not app.exception
     assert "train it again" in app.error[0].value
+
+
+PAGES = {
+    "overview": "kitchen",
+    "frames": "Frames",
+    "semantics": "Semantics",
+    "embedding_map": "Embedding map",
+    "search": "Search",
+    "verify": "Verify",
+    "compare": "Compare",
+    "train": "Train",
+}
+OF_ONE_RUN = [page for page in PAGES if page not in ("compare", "train")]
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a copy of the shipped run, to be broken."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(SHIPPED / "kitchen", tmp_path / "runs" / "kitchen")
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_on_shipped_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(monkeypatch, SHIPPED, page)
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value == PAGES[page]
+
+
+@pytest.mark.parametrize("page", ["semantics", "embedding_map", "search", "verify"])
+def test_what_needs_a_clip_head_says_so(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(monkeypatch, SHIPPED)
+    app.sidebar.selectbox[0].select("kitchen_baseline").run()
+    app.switch_page(f"screens/{page}.py").run()
+    assert not app.exception
+    assert "--predict_clip" in app.error[0].value
+
+
+@pytest.mark.parametrize("page", OF_ONE_RUN)
+def test_a_run_that_is_being_written_says_to_wait(
+    page: str, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in ("model_best.pth", "metrics.json", "comparison.mp4"):
+        (runs / "kitchen" / file).unlink()
+    app = opened(monkeypatch, runs, page)
+    assert not app.exception
+    assert "wait for its first evaluation" in app.error[0].value
+
+
+@pytest.mark.parametrize("page", [*OF_ONE_RUN, "compare"])
+@pytest.mark.parametrize("file", ["metrics.json", "model_best.pth", "comparison.mp4", "true.npy"])
+def test_a_damaged_file_never_ends_in_a_traceback(
+    file: str, page: str, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs / "kitchen" / file
+    path.write_bytes(path.read_bytes()[: 40 if file == "metrics.json" else 2000])
+    app = opened(monkeypatch, runs, page)
+    assert not app.exception
+    for error in app.error:
+        assert "kitchen" in error.value
+    if file == "metrics.json":
+        assert "evaluate it with --eval_only" in app.error[0].value
+
+
+def test_a_verification_of_another_checkpoint_is_not_shown(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs / "kitchen" / "verification.json"
+    path.write_text(path.read_text().replace('"checkpoint_hash": "', '"checkpoint_hash": "0'))
+    app = opened(monkeypatch, runs, "verify")
+    assert "Not verified yet" in app.info[0].value
+    path.write_text("{")
+    app = opened(monkeypatch, runs)
+    assert any("Not verified yet" in info.value for info in app.info)

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from nerv_clip.stream import read_pairs
+from nerv_clip.video_writer import write_comparison
 from tests.samples import write_clip
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,9 +40,14 @@ PATIENCE = 60_000  # ms: two cores, and other tests beside
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the app runs."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(place: Path) -> Iterator[str]:
     """The app on copies of shipped runs, not yet verified; its log has to be clean at the end."""
-    place = tmp_path_factory.mktemp("server")
     (place / "data").mkdir()
     write_clip(place / "data" / "moving.mp4")
     for name in ("kitchen", "kitchen_baseline"):
@@ -219,7 +226,7 @@ def test_verification_runs_to_its_verdict(page: playwright.Page) -> None:
     page.get_by_text("Learned and generalises").wait_for()
     page.get_by_text("Worth independent").wait_for()
     page.goto("/?run=kitchen")
-    page.get_by_text("Verdict: learned and generalises").wait_for()
+    page.get_by_text("Learned and generalises").wait_for()
     page.goto("/verify?run=kitchen_baseline")
     page.get_by_text("no CLIP head").wait_for()
 
@@ -240,6 +247,60 @@ def test_a_training_is_started_watched_and_stopped(page: playwright.Page) -> Non
     page.get_by_text("epoch 1").first.wait_for()
     stop.click()
     page.get_by_text("No training runs").wait_for()
+
+
+def test_one_s_own_video_from_upload_to_a_run_that_is_open(
+    page: playwright.Page, place: Path, tmp_path: Path
+) -> None:
+    write_clip(tmp_path / "mine.mp4")
+    page.goto("/")
+    go(page, "Train")
+    page.locator("input[type=file]").set_input_files(tmp_path / "mine.mp4")
+    page.get_by_label("Split", exact=True).fill("nonsense")
+    page.get_by_label("Split", exact=True).press("Enter")
+    page.get_by_text("--data_split nonsense").last.wait_for()
+    assert page.get_by_role("button", name="Start training").count() == 0
+    for label, value in (("Split", "2_2_3"), ("Epochs", "4"), ("Model size, millions", "0.05")):
+        page.get_by_label(label, exact=True).fill(value)
+        page.get_by_label(label, exact=True).press("Enter")
+    page.get_by_text("4 held out").wait_for()
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("is finished").wait_for()
+    page.get_by_role("button", name="Open mine").click()
+    page.get_by_role("heading", name="mine", level=1).wait_for()
+    # its stream is another checkpoint's now, and black: it is noticed, and drawn again
+    black = torch.zeros(3, 48, 80)
+    write_comparison(
+        place / "output" / "mine" / "comparison.mp4",
+        lambda chosen: ((black, black) for _ in chosen),
+        12,
+        25,
+        "another",
+    )
+    go(page, "Frames")
+    stands_at(page, 0)
+    page.get_by_role("button", name="Next frame").click()
+    stands_at(page, 1)
+    assert canvas(page)[40:].mean() > 40
+
+
+def test_a_chart_s_point_shows_its_frame_under_the_pointer(page: playwright.Page) -> None:
+    page.goto("/semantics?run=kitchen")
+    points = page.locator(".js-plotly-plot").first.locator(".points path")
+    points.nth(100).wait_for()
+    page.wait_for_timeout(1000)
+    points.nth(100).hover(force=True)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some(e => "
+        "e.shadowRoot?.querySelector('.peek')?.dataset.frame)"
+    )
+    card = page.locator(".peek")
+    frame = int(card.get_attribute("data-frame") or -1)
+    url = card.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+    half = picture[:, : picture.shape[1] // 2]
+    (pair,) = read_pairs(SHIPPED / "kitchen" / "comparison.mp4", [frame], HEIGHT, WIDTH)
+    assert np.abs(small(half) - small(pair.true)).mean() < 5
 
 
 def test_two_sessions_do_not_mix(

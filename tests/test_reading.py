@@ -95,6 +95,11 @@ def test_an_estimate_is_what_the_training_has(video: Path) -> None:
     size = (run / "model_best.pth").stat().st_size
     assert 4 * found.decoder_parameters == pytest.approx(size, rel=0.1)
     assert 0 < found.seconds < 60
+    fixed = 3 * 12 * 48 * 80 + 16 * (found.decoder_parameters + found.head_parameters)
+    twice = estimate(parse([*argv, "--clip_model", "demo", "-b", "4"]))
+    kept = [estimated.memory_bytes - fixed for estimated in (found, twice)]
+    weights = 4 * found.decoder_parameters  # kept for the way back, whatever the batch
+    assert kept[1] - weights == pytest.approx(2 * (kept[0] - weights), rel=0.2)
     with pytest.raises(InputError, match="too small"):
         estimate(parse([*argv, "--modelsize", "0.0001"]))
 

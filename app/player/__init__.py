@@ -1,4 +1,4 @@
-"""The player: one stream, two pictures, no rerun a frame."""
+"""What plays in the browser: the player, and the card that shows the frame under the pointer."""
 
 from __future__ import annotations
 
@@ -12,35 +12,40 @@ import streamlit as st
 from look import SPLIT_COLOURS
 from numpy.typing import NDArray
 from PIL import Image
-from reading import View, layout
+from reading import View, layout, true_stream
 from streamlit import runtime
 
 HERE = Path(__file__).parent
-_MOUNT = st.components.v2.component(
-    "nerv_player",
-    html=(HERE / "player.html").read_text(),
-    css=(HERE / "player.css").read_text(),
-    js=(HERE / "player.js").read_text(),
-)
+
+
+def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
+    def text(kind: str) -> str:
+        return (HERE / f"{name}.{kind}").read_text()
+
+    script = (HERE / "stream.js").read_text() + text("js")
+    return st.components.v2.component(f"nerv_{name}", html=text("html"), css=text("css"), js=script)
+
+
+_PLAYER, _PEEK = _component("player"), _component("peek")
 MEASURES = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 
 def player(
     view: View,
+    path: Path,
     frame: int,
     jump: int,
     exact: tuple[int, NDArray[np.uint8] | None, NDArray[np.uint8]] | None = None,
 ) -> None:
-    """Show a run's stream; `resting` says in the next run of the page where it was left.
+    """Show the stream at ``path``; `resting` says in the page's next run where it was left.
 
     ``jump`` changes where the player has to go to ``frame``. ``exact`` is a frame index with its
     true picture, where the source is there, and its reconstruction, as the network draws it.
     """
     table = view.per_frame
     data: dict[str, Any] = {
-        "url": _address(view),
-        "layout": layout(view)._asdict(),
-        "fps": layout(view).fps,
+        "url": _address(path, f"player {view.key}"),
+        "layout": layout(view, path)._asdict(),
         "frames": view.frames,
         "split": table["split"].tolist(),
         "seconds": view.seconds,
@@ -57,7 +62,16 @@ def player(
         if exact is None
         else {"frame": exact[0], "true": _png(exact[1]), "drawn": _png(exact[2])},
     }
-    _MOUNT(key=f"player {view.key}", data=data, default={"frame": frame}, on_frame_change=_heard)
+    _PLAYER(key=f"player {view.key}", data=data, default={"frame": frame}, on_frame_change=_heard)
+
+
+def peek(view: View) -> None:
+    """Let every chart on the page whose points name a frame show it under the pointer."""
+    path = true_stream(view)
+    if path is not None:
+        about = layout(view, path)
+        data = {"url": _address(path, f"peek {view.key}"), "layout": about._asdict()}
+        _PEEK(key=f"peek {view.key}", data={**data, "stale": about.checkpoint != view.key})
 
 
 def resting(view: View, frame: int) -> int:
@@ -71,12 +85,11 @@ def _heard() -> None:
     st.session_state["player moved"] = True
 
 
-def _address(view: View) -> str:
-    """Where the browser gets the stream; empty outside a running app."""
+def _address(path: Path, coordinates: str) -> str:
+    """Where the browser gets a stream; empty outside a running app."""
     if not runtime.exists():
         return ""
-    files = runtime.get_instance().media_file_mgr
-    return files.add(str(view.run.comparison), "video/mp4", f"player {view.key}")
+    return runtime.get_instance().media_file_mgr.add(str(path), "video/mp4", coordinates)
 
 
 def _png(pixels: NDArray[np.uint8] | None) -> str | None:

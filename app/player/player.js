@@ -1,5 +1,4 @@
-// One H.264 stream, the true frame above its reconstruction: seeking, playing and comparing happen
-// here, without the server. A frame is drawn only once the stream says that it is the one asked for.
+// True frames beside what the network draws: views, zoom, figures, and the line of time.
 
 const VIEWS = { side: "side by side", wipe: "wipe", difference: "difference", flicker: "flicker" };
 const REST = 250; // ms without a change until the server is told which frame is looked at
@@ -22,20 +21,18 @@ class Player {
     this.at = (name) => this.root.querySelector(name);
     this.picture = this.at(".picture");
     this.line = this.at(".line");
-    this.video = Object.assign(document.createElement("video"), {
-      muted: true, playsInline: true, preload: "auto",
+    this.stream = new Stream(this.root, {
+      shown: (frame) => this.stand(frame),
+      played: (frame) => this.pass(frame),
+      failed: (reason) => (this.at(".note").textContent = `no picture: ${reason}`),
     });
-    this.root.append(this.video);
     this.view = "side";
     this.split = 0.5; // where the wipe stands
     this.zoom = { scale: 1, x: 0.5, y: 0.5 };
     this.frame = 0; // asked for
     this.shown = -1; // drawn
-    this.presented = -1; // by the browser
-    this.wanted = null; // while a seek is under way
     this.flicker = 0;
     this.exact = new Map();
-    this.gone = new AbortController();
     this.build();
   }
 
@@ -65,7 +62,7 @@ class Player {
       event.target.value = "";
     };
     const on = (target, name, act, options = {}) =>
-      target.addEventListener(name, act, { ...options, signal: this.gone.signal });
+      target.addEventListener(name, act, { ...options, signal: this.stream.gone.signal });
     const keys = { ArrowLeft: "prev", ArrowRight: "next", " ": "play", h: "held" };
     on(this.root, "keydown", (event) => {
       if (event.target !== this.root && event.target.tagName !== "CANVAS" && event.key === " ") return;
@@ -89,9 +86,7 @@ class Player {
       event.preventDefault();
       this.magnify(event.deltaY < 0 ? 1.2 : 1 / 1.2);
     }, { passive: false });
-    on(this.video, "seeked", () => setTimeout(() => this.arrive()));
     on(window, "nerv:go", (event) => this.go(event.detail));
-    this.watch();
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.root);
     this.timer = setInterval(() => {
@@ -107,7 +102,7 @@ class Player {
     const jump = !this.data || this.data.jump !== data.jump;
     this.data = data;
     this.root.style.setProperty("--held", data.colours.val);
-    if (fresh) this.open(data.url);
+    if (fresh) this.open(data);
     const options = Object.keys(data.measures);
     if (this.at(".measure").options.length !== options.length)
       this.at(".measure").replaceChildren(...options.map((name) => new Option(name, name)));
@@ -116,26 +111,11 @@ class Player {
     this.resize();
   }
 
-  async open(url) {
-    this.shown = this.presented = -1;
-    this.wanted = null;
+  async open({ url, layout }) {
+    this.shown = -1;
     this.exact.clear();
     this.at(".note").textContent = "loading…";
-    try {
-      const answer = await fetch(url, { signal: this.gone.signal });
-      if (!answer.ok) throw new Error(answer.statusText);
-      this.blob = await answer.blob();
-      if (this.address) URL.revokeObjectURL(this.address);
-      this.video.src = this.address = URL.createObjectURL(this.blob);
-      await new Promise((done, failed) => {
-        this.video.onloadeddata = done;
-        this.video.onerror = () => failed(new Error("the browser cannot play the stream"));
-      });
-      this.at(".note").textContent = "";
-      this.seek();
-    } catch (error) {
-      if (!this.gone.signal.aborted) this.at(".note").textContent = `no picture: ${error.message}`;
-    }
+    await this.stream.open(url, layout);
   }
 
   // --- time ---------------------------------------------------------------------------------
@@ -143,64 +123,36 @@ class Player {
   go(frame) {
     this.pause();
     this.frame = Math.max(0, Math.min(this.data.frames - 1, Math.round(frame)));
-    this.seek();
+    this.stream.seek(this.frame);
     this.say();
     this.drawLine();
     this.rest();
   }
 
-  // Every frame that the browser presents tells its time; only what was asked for is drawn.
-  watch() {
-    this.video.requestVideoFrameCallback((_, about) => {
-      this.presented = Math.round(about.mediaTime * this.data.fps);
-      if (this.video.paused) this.arrive();
-      else this.played();
-      if (!this.gone.signal.aborted) this.watch();
-    });
+  stand(frame) {
+    this.shown = frame;
+    this.at(".note").textContent = "";
+    this.draw();
   }
 
-  seek() {
-    if (this.wanted !== null || this.video.readyState < 2) return;
-    if (this.presented === this.frame) return this.arrive();
-    this.wanted = this.frame;
-    this.video.currentTime = (this.frame + 0.5) / this.data.fps;
-    clearTimeout(this.again);
-    this.again = setTimeout(() => this.retry(), 400);
-  }
-
-  arrive() {
-    if (this.presented === this.frame) {
-      this.wanted = null;
-      this.shown = this.frame;
-      this.draw();
-    } else if (this.wanted !== null && this.wanted !== this.frame && !this.video.seeking) this.retry();
-  }
-
-  retry() {
-    if (this.wanted === null) return;
-    this.wanted = null;
-    this.seek();
-  }
-
-  toggle() {
-    if (!this.video.paused) return this.pause();
-    this.wanted = null;
-    if (this.frame >= this.data.frames - 1) this.video.currentTime = 0;
-    this.at('[data-do="play"]').textContent = "❚❚";
-    this.video.play();
-  }
-
-  played() {
-    this.shown = this.frame = this.presented;
+  pass(frame) {
+    this.shown = this.frame = frame;
     this.draw();
     this.say();
     this.drawLine();
-    if (this.video.ended || this.frame >= this.data.frames - 1) this.pause();
+    if (this.stream.video.ended || frame >= this.data.frames - 1) this.pause();
+  }
+
+  toggle() {
+    if (!this.stream.paused) return this.pause();
+    if (this.frame >= this.data.frames - 1) this.stream.rewind();
+    this.at('[data-do="play"]').textContent = "❚❚";
+    this.stream.play();
   }
 
   pause() {
-    if (this.video.paused) return;
-    this.video.pause();
+    if (this.stream.paused) return;
+    this.stream.pause();
     this.at('[data-do="play"]').textContent = "▶";
     this.rest();
   }
@@ -208,7 +160,7 @@ class Player {
   rest() {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => {
-      if (this.video.paused && this.told !== this.frame) this.tell("frame", (this.told = this.frame));
+      if (this.stream.paused && this.told !== this.frame) this.tell("frame", (this.told = this.frame));
     }, REST);
   }
 
@@ -241,11 +193,8 @@ class Player {
   }
 
   source(name) {
-    const { layout } = this.data;
-    const exact = this.video.paused && this.exact.get(this.shown)?.[name];
-    if (exact) return [exact, 0, 0, exact.width, exact.height];
-    const [height, width] = layout.shown.map((side) => side * layout.scale);
-    return [this.video, 0, name === "true" ? 0 : layout.height / 2, width, height];
+    const exact = this.stream.paused && this.exact.get(this.shown)?.[name];
+    return exact ? [exact, 0, 0, exact.width, exact.height] : this.stream.part(name);
   }
 
   panes() {
@@ -275,7 +224,7 @@ class Player {
   }
 
   draw() {
-    if (this.shown < 0 || this.video.readyState < 2) return;
+    if (this.shown < 0 || !this.stream.ready) return;
     const tall = Math.round(this.panes().height);
     if (this.picture.height !== tall) this.picture.height = tall;
     const pen = this.picture.getContext("2d");
@@ -440,7 +389,7 @@ class Player {
   async save(what) {
     if (!what) return;
     const name = `frame_${String(this.shown).padStart(5, "0")}_${what}`;
-    if (what === "clip") return this.offer(this.blob, "comparison.mp4");
+    if (what === "clip") return this.offer(this.stream.blob, "comparison.mp4");
     const names = what === "pair" ? ["true", "drawn"] : [what];
     const sources = names.map((each) => this.source(each));
     const [, , , width, height] = sources[0];
@@ -457,13 +406,9 @@ class Player {
   }
 
   destroy() {
-    this.gone.abort();
+    this.stream.destroy();
     this.sizes.disconnect();
     clearInterval(this.timer);
     clearTimeout(this.resting);
-    clearTimeout(this.again);
-    this.video.pause();
-    this.video.removeAttribute("src");
-    if (this.address) URL.revokeObjectURL(this.address);
   }
 }

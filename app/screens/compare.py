@@ -10,7 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from look import SERIES
-from reading import View, pair, read_view
+from network import drawn
+from numpy.typing import NDArray
+from player import peek
+from reading import View, read_view, true_picture
 from state import folders, run_called, run_names
 
 from nerv_clip import InputError
@@ -67,6 +70,7 @@ def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.F
         if values.notna().any():
             figure.add_scatter(
                 x=view.per_frame["frame"], y=values, mode="lines", name=name,
+                customdata=view.per_frame["frame"],
                 line={"color": SERIES[index % len(SERIES)], "width": 1.5},
             )  # fmt: skip
     return charts.dressed(figure, title, "frame index", y)
@@ -74,18 +78,24 @@ def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.F
 
 def same_frame(views: list[tuple[str, View]]) -> None:
     """One frame under every run of the same clip."""
-    shared = [(n, v) for n, v in views if v.run.comparison.exists()]
-    clips = {v.config["clip"]["hash"] for _, v in shared}
-    if len(clips) != 1:
-        st.info("The same frame is shown for runs of the same clip.")
+    st.subheader("The same frame")
+    if len({v.config["clip"]["hash"] for _, v in views}) != 1:
+        st.info("These runs are of different clips: pick runs of one to see a frame under each.")
         return
-    frames = shared[0][1].frames
-    frame = st.slider("Frame index", 0, frames - 1, min(st.session_state.frame, frames - 1))
-    columns = st.columns(len(shared) + 1)
-    columns[0].image(pair(shared[0][1], frame)[0], caption="true")
-    for column, (name, view) in zip(columns[1:], shared, strict=True):
-        row = view.per_frame.iloc[frame]
-        column.image(pair(view, frame)[1], caption=f"{name}: {row['psnr']:.2f} dB")
+    frames = views[0][1].frames
+    if frames > 1:
+        now = min(st.session_state.frame, frames - 1)
+        st.session_state.frame = st.slider("Frame index", 0, frames - 1, now)
+    frame = min(st.session_state.frame, frames - 1)
+    pictures: list[tuple[NDArray[np.uint8], str]] = []
+    true = next((p for _, v in views if (p := true_picture(v, frame)) is not None), None)
+    if true is not None:
+        pictures.append((true, "true"))
+    for name, view in views:
+        pictures.append((drawn(view, frame), f"{name}: {view.per_frame['psnr'][frame]:.2f} dB"))
+    columns = st.container(key="pairs compared").columns(len(pictures))
+    for column, (picture, caption) in zip(columns, pictures, strict=True):
+        column.image(picture, caption=caption, width="stretch")
 
 
 def main() -> None:
@@ -98,24 +108,25 @@ def main() -> None:
     found: dict[str, Any] = {name: aspects(view) for name, view in views}
     differences = pd.DataFrame(found)
     st.subheader("Key differences, measured")
-    st.table(differences)
-    st.download_button("Table as CSV", differences.to_csv(), "differences.csv", "text/csv")
+    st.table(differences, border="horizontal")
+    st.download_button(
+        "Table as CSV", differences.to_csv(), "differences.csv", "text/csv",
+        type="tertiary", icon=":material/download:",
+    )  # fmt: skip
     same_frame(views)
     table = pd.concat([view.per_frame.assign(run=name) for name, view in views])
     charts.show(
-        lines(views, "psnr", "PSNR of the reconstruction, frame by frame", "dB"),
+        lines(views, "psnr", "PSNR, frame by frame", "dB"),
         "compared psnr",
         table,
     )
     if any(view.has_head for _, view in views):
         charts.show(
-            lines(views, "clip_similarity", "CLIP similarity of the head", "cosine"),
+            lines(views, "clip_similarity", "CLIP similarity, frame by frame", "cosine"),
             "compared clip",
             table,
         )
-    ends = np.array([view.metrics["train"]["psnr"] for _, view in views])
-    best = views[int(ends.argmax())][0]
-    st.caption(f"Highest PSNR on seen frames: {best}.")
+    peek(views[0][1])
 
 
 main()

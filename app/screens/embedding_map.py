@@ -6,8 +6,10 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
+from network import drawn
 from numpy.typing import NDArray
-from reading import View, embeddings, pair, read_view, similarities, stamp
+from player import peek
+from reading import View, embeddings, read_view, similarities, stamp, true_picture
 from state import go_to
 
 from nerv_clip import Run
@@ -36,10 +38,10 @@ def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
     method = columns[0].selectbox("Map", ["UMAP", "PCA"], key="map method")
     most = max(2, min(100, 2 * view.frames - 1))
     neighbours = columns[1].slider(
-        "Neighbours", 2, most, min(15, most), disabled=method != "UMAP", key="map neighbours"
+        "Neighbours", 2, most, min(30, most), disabled=method != "UMAP", key="map neighbours"
     )
     spread = columns[2].slider(
-        "Least distance", 0.0, 1.0, 0.1, 0.05, disabled=method != "UMAP", key="map spread"
+        "Least distance", 0.0, 1.0, 0.3, 0.05, disabled=method != "UMAP", key="map spread"
     )
     colour = columns[3].selectbox("Colour", ["time", "split", "similarity"], key="map colour")
     joined = columns[4].toggle("Join pairs", key="map joined")
@@ -87,10 +89,10 @@ def main(run: Run) -> None:
         go_to(picked[0])
         st.rerun()
     with right:
-        if view.run.comparison.exists():
-            shown, drawn = pair(view, frame)
-            st.image(shown, caption=f"frame {frame}, true")
-            st.image(drawn, caption="reconstruction")
+        shown = true_picture(view, frame)
+        if shown is not None:
+            st.image(shown, caption=f"frame {frame}, true", width="stretch")
+        st.image(drawn(view, frame), caption=f"frame {frame}, reconstruction", width="stretch")
         if len(picked) > 1:
             st.dataframe(
                 view.per_frame.loc[picked, ["frame", "split", "psnr", "clip_similarity"]],
@@ -98,7 +100,10 @@ def main(run: Run) -> None:
                 height=220,
             )
         else:
-            st.caption("Click a point to go to its frame; draw a lasso to list frames.")
+            st.caption(
+                "Click a point to go to its frame; the lasso, in the chart's toolbar, lists frames."
+            )
+    peek(view)
 
 
 main(st.session_state.path)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import charts
-import numpy as np
 import pandas as pd
 import streamlit as st
-from look import SPLIT_NAMES, tile
-from reading import View, history, read_view, similarities, thumbnails
+from look import SPLIT_NAMES, SUCCESS, strip, tile
+from player import peek
+from reading import View, history, read_view, similarities, thumbnails, verification
 from state import go_to
 
 from nerv_clip import Run
@@ -28,7 +26,7 @@ def headline(view: View) -> None:
         f"{flags['epochs']} epochs, seed {view.config['seed']} · "
         + (f"teacher {view.config['teacher']['name']}" if view.config["teacher"] else "no teacher")
     )
-    columns = st.columns(5)
+    columns = st.container(key="pairs figures").columns(5)
     pairs = (
         ("PSNR", "psnr", "{:.2f} dB"),
         ("MS-SSIM", "ms_ssim", "{:.4f}"),
@@ -36,14 +34,16 @@ def headline(view: View) -> None:
     )
     for column, (label, field, form) in zip(columns, pairs, strict=False):
         seen, held = metrics["train"][field], metrics["val"][field]
-        beside = "" if held is None else f"{form.format(held)} held out"
+        beside = "none held out" if held is None else f"{form.format(held)} held out"
+        if seen is None:
+            beside = "not measured: no CLIP head" if "CLIP" in label else "not measured"
         tile(column, f"{label}, seen", "–" if seen is None else form.format(seen), beside)
     blend = metrics["val"].get("blend_psnr")
     tile(
         columns[3],
-        "Blend of neighbours",
+        "Blend, held out",
         "–" if blend is None else f"{blend:.2f} dB",
-        "on held-out frames",
+        "of neighbouring frames",
         "PSNR of the linear blend of the neighbouring train frames: what doing nothing clever "
         "would reach on the held-out frames.",
     )
@@ -51,28 +51,21 @@ def headline(view: View) -> None:
     tile(columns[4], "Checkpoint", size, rate)
 
 
-def strip(view: View) -> None:
+def over_time(view: View) -> None:
     """Frames over time, with the CLIP similarity under them."""
-    if view.run.comparison.exists():
-        pictures = thumbnails(view)
-        row = np.concatenate([picture for _, picture in pictures], axis=1)
-        st.image(row, width="stretch", caption=None)
+    if pictures := thumbnails(view):
+        st.html(strip(pictures))
     split = view.per_frame["split"].tolist()
     if view.has_head:
         table = similarities(view)
-        values, title, y = (
-            table["prediction"],
-            "CLIP similarity of the predicted embedding, frame by frame",
-            "cosine",
-        )
-        lines = {"interpolation of train neighbours": table["interpolation"].to_numpy()}
+        values, title, y = table["prediction"], "CLIP similarity, frame by frame", "cosine"
+        lines = {"interpolated neighbours": table["interpolation"].to_numpy()}
     else:
         values, title, y = view.per_frame["psnr"], "PSNR, frame by frame", "dB"
         lines = {}
-    figure = charts.over_time(values.to_numpy(), split, title, y, lines=lines, height=280)
-    numbers = view.per_frame
+    figure = charts.over_time(values.to_numpy(), split, title, y, lines=lines, height=320)
     event = charts.show(
-        figure, f"overview {view.key}", numbers, on_select="rerun", selection_mode="points"
+        figure, f"overview {view.key}", view.per_frame, on_select="rerun", selection_mode="points"
     )
     points = event.selection.points
     if points and int(points[0]["x"]) != st.session_state.frame:
@@ -85,44 +78,65 @@ def verdict(view: View) -> None:
     if not view.has_head:
         st.info("This run has no CLIP head: it plays its video, and knows nothing of it.")
         return
-    path = view.run.verification
-    found = json.loads(path.read_text()) if path.exists() else None
-    if found is None or found["checkpoint_hash"] != view.key:
+    found = verification(view)
+    if found is None:
         st.info("Not verified yet: the **Verify** page says whether it learned its embeddings.")
         return
     said = found["verdict"]
-    st.markdown(f"**Verdict: {said['label']}.** {said['sentence']}")
+    text = f"**{said['label'].capitalize()}.** {said['sentence']}"
+    if said["label"] == SUCCESS:
+        st.success(text, icon=":material/verified:")
+    else:
+        st.warning(text, icon=":material/info:")
+
+
+def curves(view: View) -> None:
+    """How training went."""
+    table = history(view)
+    if len(table) < 2:
+        st.info("One evaluation or none was kept from the training: no curves to draw.")
+        return
+    columns = st.columns(2)
+    for column, (field, title, y) in zip(columns, charts.TRAINING, strict=True):
+        figure = charts.training(table, field, title, y)
+        if figure is not None:
+            with column:
+                charts.show(figure, f"{field}_training {view.key}", table)
+
+
+def network(view: View) -> None:
+    """How it is built."""
+    sizes, arch = view.config["parameters"], view.config["architecture"]
+    facts = {
+        "decoder": f"{sizes['decoder']:,} parameters",
+        "CLIP head": f"{sizes['clip_head']:,} parameters" if sizes["clip_head"] else "none",
+        "grid, strides": f"{arch['grid'][0]}×{arch['grid'][1]}, "
+        f"{' '.join(map(str, [*arch['strides'], arch['head_stride']]))}",
+        "widths": " ".join(map(str, arch["widths"])),
+        "encoding": arch["embed"] or "none (latents)",
+        "decoding": f"{view.metrics['decoded_fps']:.0f} frames/s where evaluated",
+    }
+    table = pd.DataFrame({"": facts.keys(), " ": facts.values()}).set_index("")
+    st.table(table, hide_header=True, border="horizontal")
+    if view.run.tensorboard.exists():
+        st.caption("Its TensorBoard logs are here:")
+        st.code(f"tensorboard --logdir {view.run.path}", language="bash", wrap_lines=True)
 
 
 def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     headline(view)
-    strip(view)
-    left, right = st.columns([2, 1])
+    over_time(view)
+    left, right = st.columns([2, 1], gap="medium")
     with left:
-        table = history(view)
-        if len(table) > 1:
-            charts.show(charts.training(table), f"training {view.key}", table)
-        else:
-            st.info("No training curves were kept with this run.")
+        curves(view)
     with right:
         st.subheader("Did it learn?")
         verdict(view)
         st.subheader("Network")
-        sizes, arch = view.config["parameters"], view.config["architecture"]
-        facts = {
-            "decoder": f"{sizes['decoder']:,} parameters",
-            "CLIP head": f"{sizes['clip_head']:,} parameters",
-            "grid, strides": f"{arch['grid'][0]}×{arch['grid'][1]}, "
-            f"{' '.join(map(str, [*arch['strides'], arch['head_stride']]))}",
-            "widths": " ".join(map(str, arch["widths"])),
-            "encoding": arch["embed"] or "none (latents)",
-            "decoding": f"{view.metrics['decoded_fps']:.0f} frames/s where it was evaluated",
-        }
-        st.table(pd.DataFrame({"": facts.keys(), " ": facts.values()}).set_index(""))
-        if view.run.tensorboard.exists():
-            st.code(f"tensorboard --logdir {view.run.path}", language="bash")
+        network(view)
+    peek(view)
 
 
 main(st.session_state.path)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import charts
+import pandas as pd
 import streamlit as st
 from network import searchable
-from reading import View, pair, read_view
+from player import peek
+from reading import View, read_view, true_picture
 from state import folders, go_to, run_called, run_names
 
 from nerv_clip import InputError, Run
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from nerv_clip.search import Answer, Moment
 
 MOST_BYTES = 20_000_000  # of an image that is searched for
+ACROSS = 4  # moments beside each other, two on a phone
 
 
 def examples(view: View) -> list[str]:
@@ -79,13 +82,16 @@ def by_picture(view: View) -> list[Answer]:
 
 def show(view: View, found: list[Answer]) -> None:
     """Curves over time, then the moments of each query."""
-    lines = {answer.question: answer.relevancy for answer in found}
-    times = found[0].times * (view.frames - 1)
-    figure = charts.curves(
-        times, lines, "Relevancy over time, by the predicted embeddings", "frame index", "relevancy"
+    last = view.frames - 1
+    predicted = {answer.question: answer.relevancy for answer in found}
+    true = {a.question: a.true_relevancy for a in found if a.true_relevancy is not None}
+    figure = charts.relevancy(found[0].times * last, predicted, true)
+    numbers = pd.DataFrame({"frame": found[0].times * last, **predicted})
+    charts.show(figure, f"search {view.key}", numbers)
+    st.caption(
+        "Relevancy, from 0 to 1, is against phrases that fit any picture: .5 is no preference. "
+        "True is by the true embedding; z is above the clip's mean, in standard deviations."
     )
-    figure.update_yaxes(range=[0, 1])
-    charts.show(figure, f"search {view.key}")
     for answer in found:
         st.subheader(answer.question)
         if not answer.match:
@@ -94,29 +100,35 @@ def show(view: View, found: list[Answer]) -> None:
                 "texts. The nearest:",
                 icon=":material/search_off:",
             )
-        columns = st.columns(3)
+        with st.container(key=f"pairs {answer.question}"):
+            columns = st.columns(ACROSS)
         for index, moment in enumerate(answer.moments):
-            with columns[index % 3]:
+            with columns[index % ACROSS]:
                 card(view, moment, f"{answer.question} {index}")
     table = export(found, view)
-    left, right = st.columns(2)
-    left.download_button("Moments as CSV", table[0], "moments.csv", "text/csv")
-    right.download_button("Moments as EDL, for video editors", table[1], "moments.edl")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Moments as CSV", table[0], "moments.csv", "text/csv", icon=":material/download:"
+        )
+        st.download_button(
+            "Moments as EDL, for video editors", table[1], "moments.edl", icon=":material/download:"
+        )
 
 
 def card(view: View, moment: Moment, key: str) -> None:
     """A moment: its picture, when it is, how sure."""
     with st.container(border=True):
-        if view.run.comparison.exists():
-            st.image(pair(view, moment.frame)[0], width="stretch")
-        held = " · :orange[◆ held out]" if moment.held_out else ""
+        picture = true_picture(view, moment.frame)
+        if picture is not None:
+            st.image(picture, width="stretch")
+        held = "  \n:orange[◆ held out]" if moment.held_out else "  \n:blue[● seen]"
+        true = "" if moment.true_relevancy is None else f", true {moment.true_relevancy:.2f}"
         st.markdown(
             f"**{moment.start_seconds:.2f} – {moment.end_seconds:.2f} s**, best at "
             f"{moment.peak_seconds:.2f} s{held}"
         )
-        true = "" if moment.true_relevancy is None else f" (true {moment.true_relevancy:.2f})"
-        st.caption(f"relevancy {moment.relevancy:.2f}{true} · z {moment.z:+.1f}")
-        if st.button(f"Go to frame {moment.frame}", key=f"go {key}", icon=":material/movie:"):
+        st.caption(f"relevancy {moment.relevancy:.2f}{true}; z {moment.z:+.1f}")
+        if st.button(f"Go to frame {moment.frame}", key=f"go {key}"):
             go_to(moment.frame)
             st.switch_page("screens/frames.py")
 
@@ -147,15 +159,16 @@ def everywhere(queries: list[str]) -> None:
     for query in queries:
         st.subheader(query)
         try:
-            hits = library.ask(partial(TrainedRun.search, query=query), top=9)
+            hits = library.ask(partial(TrainedRun.search, query=query), top=8)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
             continue
-        columns = st.columns(3)
+        with st.container(key=f"pairs all {query}"):
+            columns = st.columns(ACROSS)
         for index, hit in enumerate(hits):
             name = names[str(hit.run)]
             run = run_called(name)
-            with columns[index % 3]:
+            with columns[index % ACROSS]:
                 st.caption(name + ("" if hit.match else " · no clear match"))
                 if run is not None:
                     card(read_view(run), hit.moment, f"{query} {index} {name}")
@@ -177,6 +190,7 @@ def main(run: Run) -> None:
     found = [*answers(view, queries), *pictures]
     if found:
         show(view, found)
+        peek(view)
     else:
         st.caption("Type what should be seen, or pick an example.")
 

@@ -9,9 +9,12 @@ import charts
 import pandas as pd
 import streamlit as st
 from look import tile
-from trainings import last_line, running, sources, start, stop
+from network import draw
+from reading import read_view, stamp, true_picture
+from state import folders, run_names
+from trainings import ended, last_line, running, sources, start, stop
 
-from nerv_clip import InputError, Run
+from nerv_clip import Estimate, InputError, Run
 from nerv_clip.files import make_folder
 
 UPLOADS = Path("data/uploads")
@@ -50,78 +53,183 @@ def source() -> Path | None:
 
 
 def command(path: Path) -> list[str]:
-    """The flags, from the form."""
-    first, second, third = st.columns(3)
-    name = first.text_input("Name", path.stem, help="the run directory: output/NAME")
-    preset = second.selectbox(
+    """The flags, from the form; what is left at its default is left out."""
+    name, preset, split = st.columns(3)
+    argv = ["--data_path", str(path)]
+    argv += ["--outf", "output/" + name.text_input("Name", path.stem, help="of the run directory")]
+    chosen = preset.selectbox(
         "Preset", list(PRESETS), format_func=lambda p: f"{p}: {PRESETS[p]}", index=1
     )
-    split = third.text_input(
+    dealt = split.text_input(
         "Split", "3_3_4", help="a_b_c: of every c frames the first a train, from b on held out"
     )
-    size = first.number_input("Model size, millions", 0.02, 50.0, 0.35, 0.05)
-    epochs = second.number_input("Epochs", 1, 5000, 100)
-    resize = third.text_input("Resize to HEIGHT_WIDTH", "-1", help="-1 keeps the size")
-    batch = first.number_input("Batch", 1, 64, 2)
-    seed = second.number_input("Seed", 0, 2**31 - 1, 1)
-    argv = ["--data_path", str(path), "--outf", f"output/{name}", "--preset", preset]
-    argv += ["--data_split", split, "--modelsize", f"{size:g}", "-e", str(epochs)]
-    argv += ["-b", str(batch), "--manualSeed", str(seed)]
-    argv += [] if resize == "-1" else ["--resize_list", resize]
+    argv += ["--preset", chosen, "--data_split", dealt]
+    size, epochs, often = st.columns(3)
+    millions = size.number_input("Model size, millions", 0.02, 50.0, 0.35, 0.05)
+    count = epochs.number_input("Epochs", 1, 5000, 100)
+    argv += ["--modelsize", f"{millions:g}", "-e", str(count)]
+    argv += ["--eval_freq", str(often.number_input("Epochs between evaluations", 1, 5000, 10))]
     if st.toggle("Predict CLIP embeddings", True):
-        left, middle, right = st.columns(3)
-        teacher = left.text_input("Teacher", "demo", help="demo, an open_clip model, local-dir:…")
-        weights = middle.text_input("Its weights", "", help="a tag, or a file; empty for demo")
-        warm_up = right.number_input("Warm-up epochs", 0, 5000, min(50, int(epochs) // 2))
-        argv += ["--predict_clip", "--clip_model", teacher]
-        argv += ["--pixel_loss_warmup_epochs", str(warm_up)]
-        argv += ["--clip_pretrained", weights] if weights else []
+        argv += semantic_flags(int(count))
+    with st.expander("More: size of the frames, part of the video, learning"):
+        argv += further_flags()
     return argv
 
 
-def foretell(argv: list[str]) -> None:
-    """Size, memory and time, measured by a step."""
+def semantic_flags(epochs: int) -> list[str]:
+    """Teacher, warm-up, weight of the CLIP loss."""
+    teacher, weights, warm_up, weight = st.columns(4)
+    model = teacher.selectbox(
+        "Teacher", ["demo", "ViT-B-32"], accept_new_options=True,
+        help="demo: the small encoder that ships, of kitchens only. Any open_clip model's name, "
+        "or local-dir:FOLDER.",
+    )  # fmt: skip
+    file = weights.text_input("Its weights", "", help="a tag, or a file; empty: the default")
+    epochs_ = warm_up.number_input(
+        "Warm-up epochs", 0, 5000, min(50, epochs // 2), help="of the pixel loss alone"
+    )
+    share = weight.number_input("CLIP loss weight", 0.0, 10.0, 0.1, 0.01)
+    argv = ["--predict_clip", "--clip_model", model or "demo"]
+    argv += ["--clip_pretrained", file] if file else []
+    argv += ["--pixel_loss_warmup_epochs", str(epochs_)]
+    return [*argv, "--clip_loss_weight", f"{share:g}"]
+
+
+def further_flags() -> list[str]:
+    """What most trainings leave alone; only what was changed is returned."""
+    first, second, third, fourth = st.columns(4)
+    asked = {
+        "--resize_list": (first.text_input("Resize to HEIGHT_WIDTH", "-1"), "-1"),
+        "--vid_start": (second.number_input("First frame", 0, value=0), 0),
+        "--vid_end": (third.number_input("End, exclusive", 1, value=None), None),
+        "--vid_step": (fourth.number_input("Every n-th frame", 1, value=1), 1),
+        "-b": (first.number_input("Batch", 1, 64, value=None, placeholder="preset's"), None),
+        "--lr": (
+            second.number_input(
+                "Learning rate", 1e-6, 1.0, value=None, format="%g", placeholder="preset's"
+            ),
+            None,
+        ),
+        "--clip_tap": (
+            third.number_input(
+                "CLIP head after up-block", 1, 8, value=None, placeholder="the last",
+                help="an early one makes search faster than drawing",
+            ),
+            None,
+        ),
+        "--manualSeed": (fourth.number_input("Seed", 0, 2**31 - 1, 1), 1),
+    }  # fmt: skip
+    changed = {flag: value for flag, (value, usual) in asked.items() if value != usual}
+    return [part for flag, value in changed.items() for part in (flag, str(value))]
+
+
+@st.cache_data(max_entries=64, show_spinner="measuring a step…")
+def forecast(argv: tuple[str, ...], at: tuple[str, int, int]) -> Estimate:
+    """Size, memory and time of a training, by one step of it."""
     from nerv_clip import estimate, parse
 
-    with st.spinner("measuring a step…"):
-        e = estimate(parse(argv))
-    columns = st.columns(4)
+    return estimate(parse(list(argv)))
+
+
+def foretell(path: Path, argv: list[str]) -> None:
+    """Size, memory and time, before it is started."""
+    e = forecast(tuple(argv), stamp(path))
+    columns = st.container(key="pairs forecast").columns(5)
+    tile(columns[0], "Frames", f"{e.frames:,}", f"{e.width}×{e.height}")
+    tile(columns[1], "Seen", f"{e.train_frames:,}", f"{e.held_out:,} held out")
     weights = e.decoder_parameters + e.head_parameters
-    memory = f"{e.clip_bytes / 1e6:.0f} MB in memory"
-    tile(columns[0], "Clip", f"{e.frames} frames", f"{e.width}×{e.height}, {memory}")
-    size = f"about {e.checkpoint_bytes / 1e6:.1f} MB"
-    tile(columns[1], "Network", f"{weights / 1e6:.3f} M", size)
-    tile(columns[2], "Frames seen / held out", f"{e.train_frames} / {e.held_out}")
-    tile(columns[3], "Time here", f"{e.seconds / 60:.0f} min", f"{e.steps:,} steps")
+    tile(columns[2], "Parameters", f"{weights / 1e6:.3f} M", f"{e.checkpoint_bytes / 1e6:.1f} MB")
+    tile(
+        columns[3], "Memory", f"{e.memory_bytes / 1e6:,.0f} MB", "beside torch itself",
+        "The frames, the weights with gradient and moments, and what a step keeps.",
+    )  # fmt: skip
+    tile(columns[4], "Time here", lasting(e.seconds), f"{e.steps:,} steps", "By a step, just now.")
+
+
+def lasting(seconds: float) -> str:
+    """A duration as one says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def written_out(argv: list[str]) -> str:
+    """The command, a line for every few flags."""
+    words = shlex.join(argv).split(" --")
+    lines = ["python train/train_nerv_clip.py"]
+    for word in [words[0], *(f"--{word}" for word in words[1:])]:
+        if len(lines[-1]) + len(word) > 74:
+            lines.append("  ")
+        lines[-1] += f" {word}"
+    return " \\\n".join(lines)
 
 
 @st.fragment(run_every=2.0)
 def watch() -> None:
-    """Trainings that run now, in this app or in a terminal."""
+    """Trainings that run now, in this app or in a terminal, and those that ended."""
     st.subheader("Running now")
     found = running()
-    if not found:
-        st.caption("No training runs below the folders shown here.")
     for path, how_far in found:
         with st.container(border=True):
-            left, right = st.columns([5, 1])
-            done = how_far.get("step", 0) / max(how_far.get("steps", 1), 1)
-            left.markdown(f"**{path.name}**")
-            text = last_line(path.name) or "starting…"
-            if how_far:
-                left_over = how_far["seconds"] / max(done, 1e-6) * (1 - done)
-                text = (
-                    f"epoch {how_far['epoch']} of {how_far['epochs']} · {how_far['psnr']:.2f} dB · "
-                    f"about {left_over / 60:.0f} min left"
-                )
-            left.progress(min(done, 1.0), text=text)
-            if how_far and right.button("Stop", key=f"stop {path}", icon=":material/stop_circle:"):
-                stop(how_far["pid"])
-            history = Run(path).history
-            if history.exists():
-                table = pd.read_csv(history)
-                if len(table) > 1:
-                    charts.show(charts.training(table), f"live {path}")
+            progress_of(path, how_far)
+            pictures(path)
+    if not found:
+        st.caption("No training runs below the folders shown here.")
+    names = {where: name for name, where in run_names(tuple(map(str, folders()))).items()}
+    for name, well in ended().items():
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{name}** {'is finished' if well else 'ended early'}: {last_line(name)}")
+            listed = names.get(f"output/{name}")
+            if listed and st.button(
+                f"Open {name}", key=f"open {name}", icon=":material/dashboard:"
+            ):
+                st.session_state.run = listed
+                st.switch_page("screens/overview.py")
+
+
+def progress_of(path: Path, how_far: dict[str, float]) -> None:
+    """How far a training is, with what stops it."""
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    done = how_far.get("step", 0) / max(how_far.get("steps", 1), 1)
+    text = last_line(path.name) or "starting…"
+    if how_far:
+        over = how_far["seconds"] / max(done, 1e-6) * (1 - done)
+        text = (
+            f"epoch {how_far['epoch']} of {how_far['epochs']} · {how_far['psnr']:.2f} dB on train "
+            f"frames · about {lasting(over)} left"
+        )
+    left.progress(min(done, 1.0), text=f"**{path.name}** · {text}")
+    if how_far and right.button("Stop", key=f"stop {path}", icon=":material/stop_circle:"):
+        stop(int(how_far["pid"]))
+
+
+def pictures(path: Path) -> None:
+    """The curves so far, and a frame as the last good checkpoint draws it."""
+    run = Run(path)
+    if run.history.exists():
+        table = pd.read_csv(run.history)
+        columns = st.columns(3)
+        losses = {"pixel": table["pixel_loss"], "1 − cosine": table["clip_loss"]}
+        lines = {name: values.to_numpy() for name, values in losses.items() if values.notna().any()}
+        with columns[0]:
+            figure = charts.curves(table["epoch"].to_numpy(), lines, "Loss", "epoch", "loss")
+            charts.show(figure.update_layout(height=300), f"loss {path}", table)
+        for column, (field, title, y) in zip(columns[1:], charts.TRAINING, strict=True):
+            with column:
+                drawn_ = charts.training(table, field, title, y)
+                if drawn_ is not None:
+                    charts.show(drawn_, f"{field} {path}", table)
+    try:
+        view = read_view(run)
+        frame = view.frames // 2
+        beside = st.container(key=f"pairs live {path.name}").columns(4)
+        true = true_picture(view, frame)
+        if true is not None:
+            beside[1].image(true, caption=f"frame {frame}, true", width="stretch")
+        drawn = draw(view, frame / max(view.frames - 1, 1))
+        beside[0].image(drawn, caption=f"frame {frame}, so far", width="stretch")
+    except (InputError, OSError):
+        st.caption("Its first picture comes with the first evaluation.")
 
 
 def main() -> None:
@@ -133,18 +241,16 @@ def main() -> None:
     else:
         st.caption(f"Source: `{path}`")
         argv = command(path)
-        st.code("python train/train_nerv_clip.py " + shlex.join(argv), language="bash")
+        st.code(written_out(argv), language="bash", wrap_lines=True)
         try:
             from nerv_clip import parse
 
             parse(argv)
-            left, right = st.columns(2)
-            if left.button("Measure before starting", icon=":material/straighten:"):
-                foretell(argv)
-            if right.button("Start training", type="primary", icon=":material/play_arrow:"):
+            if st.button("Start training", type="primary", icon=":material/play_arrow:"):
                 name = argv[argv.index("--outf") + 1]
                 start(argv, Path(name).name)
                 st.toast(f"Started: {name}")
+            foretell(path, argv)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
     watch()

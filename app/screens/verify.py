@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import charts
@@ -10,7 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from jobs import job, start_verification
-from reading import View, read_view
+from look import SUCCESS
+from reading import View, read_view, verification
 
 from nerv_clip import InputError, Run
 
@@ -19,18 +19,6 @@ MEASURES = {
     "cosine": "cosine", "centred": "centred", "skill": "skill", "r1": "R@1", "r5": "R@5",
     "near": "R@±2", "mrr": "MRR", "median_rank": "median rank", "cka": "CKA", "rsa": "RSA",
 }  # fmt: skip
-
-
-def stored(view: View) -> dict[str, Any] | None:
-    """The verification of this checkpoint, if one was run."""
-    path = view.run.verification
-    if not path.exists():
-        return None
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except ValueError:
-        return None
-    return content if content.get("checkpoint_hash") == view.key else None
 
 
 @st.fragment(run_every=1.0)
@@ -52,20 +40,32 @@ def table(content: dict[str, Any], part: str) -> pd.DataFrame:
         figures = row["figures"].get(part)
         cells: dict[str, Any] = {"guess": row["name"]}
         for name, label in MEASURES.items():
-            value = None if figures is None else figures[name]
-            cells[label] = value["mean"] if isinstance(value, dict) else value
-        cells["note"] = row["missing"]
+            cells[label] = written(None if figures is None else figures[name])
+        if any(r["missing"] for r in content["rows"]):
+            cells["note"] = row["missing"]
         rows.append(cells)
     return pd.DataFrame(rows)
+
+
+def written(value: dict[str, float | None] | float | None) -> str:
+    """A figure with its interval, where it has one."""
+    if isinstance(value, dict):
+        mean, low, high = (value[key] for key in ("mean", "low", "high"))
+        return "–" if mean is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    return "–" if value is None else f"{value:.3f}"
 
 
 def show(view: View, content: dict[str, Any]) -> None:
     """Verdict, plots, tables."""
     said = content["verdict"]
-    st.subheader(said["label"].capitalize())
-    st.write(said["sentence"])
+    with st.container(border=True):
+        mark = ":orange[:material/info:]"
+        if said["label"] == SUCCESS:
+            mark = ":green[:material/verified:]"
+        st.subheader(f"{mark} {said['label'].capitalize()}")
+        st.write(said["sentence"])
     whole = content["parts"]["all"]
-    columns = st.columns(4)
+    columns = st.container(key="pairs verdict").columns(4)
     columns[0].metric("Frames", whole["frames"], border=True)
     columns[1].metric("Worth independent", f"{whole['independent']:.1f}", border=True)
     columns[2].metric(
@@ -75,16 +75,16 @@ def show(view: View, content: dict[str, Any]) -> None:
     columns[3].metric("p, shuffled blocks", f"{content['block_permutation']['p']:.2g}", border=True)
     charts.show(
         charts.intervals(
-            content["rows"], "centred", "Centred cosine with the true embeddings, 95 % intervals",
-            "centred cosine",
+            content["rows"], "centred", "Centred cosine, 95 % intervals", "centred cosine"
         ),
         f"intervals {view.key}",
-    )  # fmt: skip
+        pd.concat([table(content, part).assign(frames=part) for part in content["parts"]]),
+    )
     shifts = np.array(content["shifts"], float)
     charts.show(
         charts.curves(
             np.arange(len(shifts)), {"mean cosine": shifts},
-            "Mean cosine when the prediction is shifted in time", "shift, frames", "cosine",
+            "Mean cosine, the prediction shifted", "shift, frames", "cosine",
         ),
         f"shifts {view.key}",
         pd.DataFrame({"shift": np.arange(len(shifts)), "cosine": shifts}),
@@ -93,13 +93,22 @@ def show(view: View, content: dict[str, Any]) -> None:
     for name, tab in zip(content["parts"], tabs, strict=True):
         rows = table(content, name)
         with tab:
-            st.dataframe(rows, hide_index=True, height=38 * (len(rows) + 1), width="stretch")
-    left, right = st.columns(2)
-    left.download_button(
-        "verification.json", view.run.verification.read_text(), "verification.json"
-    )
-    if right.button("Prepare the report (HTML, with plots)", icon=":material/description:"):
-        right.download_button("report.html", report(view.key, str(view.run.best)), "report.html")
+            st.dataframe(
+                rows, hide_index=True, height="content", width="stretch",
+                column_config={"guess": st.column_config.TextColumn(pinned=True)},
+            )  # fmt: skip
+            st.caption("Mean [95 % interval, by block bootstrap]. Retrieval ranks all frames.")
+    with st.container(horizontal=True):
+        content_ = view.run.verification.read_text()
+        st.download_button(
+            "verification.json", content_, "verification.json", icon=":material/download:"
+        )
+        if st.button("Prepare the report (HTML, with plots)", icon=":material/description:"):
+            page = report(view.key, str(view.run.best))
+            st.download_button(
+                "report.html", page, "report.html", "text/html", icon=":material/download:",
+                type="primary",
+            )  # fmt: skip
 
 
 @st.cache_data(max_entries=2, show_spinner="writing the report…")
@@ -127,7 +136,7 @@ def main(run: Run) -> None:
         )
     if not view.has_head:
         raise InputError(f"{run.path} has no CLIP head to verify: train with --predict_clip")
-    content, work = stored(view), job(view.key)
+    content, work = verification(view), job(view.key)
     if work is not None and not work.finished:
         watch(view)
         return
