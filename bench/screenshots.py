@@ -1,0 +1,134 @@
+"""Screenshots of every page of the app on the shipped runs, in both sizes and both themes."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from nerv_clip import main_guard
+
+ROOT = Path(__file__).parents[1]
+SIZES = {"wide": (1440, 900), "phone": (390, 844)}
+QUERIES = "a purple kettle\nthe tap is running\na mug -kettle"
+
+
+@contextmanager
+def serving(place: Path) -> Iterator[str]:
+    """The app on the shipped runs, in a folder of its own: its address."""
+    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command += ["--server.port", str(port), "--server.headless", "true"]
+    command += ["--", "--runs", str(ROOT / "checkpoints")]
+    process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL)
+    address = f"http://localhost:{port}"
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+            break
+        except OSError:
+            time.sleep(0.05)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(page: Page) -> None:
+    """Three queries on the search page."""
+    box = page.get_by_role("textbox", name="Queries, one a line")
+    box.fill(QUERIES)
+    box.press("Control+Enter")
+    page.get_by_role("button", name="Go to frame").first.wait_for()
+
+
+def drawn(page: Page) -> None:
+    """Wait for the player's picture."""
+    page.locator(".player[data-exact=true]").wait_for()
+
+
+def charted(page: Page) -> None:
+    """Wait for a chart."""
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+
+
+def bring(page: Page) -> None:
+    """Pick a video on the training page."""
+    page.get_by_role("tab", name="From the data folder").click()
+    page.get_by_label("Video, or folder of images").click()
+    page.get_by_role("option").first.click()
+    page.get_by_role("button", name="Start training").wait_for()
+
+
+PAGES: dict[str, Callable[[Page], object]] = {
+    "": charted,
+    "frames": drawn,
+    "semantics": charted,
+    "embedding_map": charted,
+    "search": ask,
+    "verify": charted,
+    "compare": charted,
+    "train": bring,
+}
+
+
+def shoot(browser: Browser, address: str, out: Path, tall: int | None) -> None:
+    """Every page, at both sizes, light and dark."""
+    for theme in ("light", "dark"):
+        for size, (width, height) in SIZES.items():
+            page = browser.new_page(
+                viewport={"width": width, "height": tall or height}, color_scheme=theme
+            )
+            page.set_default_timeout(120_000)
+            for path, prepare in PAGES.items():
+                page.goto(f"{address}/{path}?run=kitchen&frame=93")
+                prepare(page)
+                page.wait_for_load_state("networkidle")
+                page.locator("[data-testid=stSpinner]").wait_for(state="detached")
+                page.wait_for_timeout(1500)
+                name = out / f"{path or 'overview'}-{size}-{theme}"
+                png = name.with_suffix(".png")
+                page.screenshot(path=png)
+                if not tall:
+                    Image.open(png).convert("RGB").save(name.with_suffix(".webp"), quality=85)
+                    png.unlink()
+                print(name, flush=True)
+            page.close()
+
+
+def main(argv: list[str]) -> None:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
+    parser.add_argument("--tall", type=int, help="a height that shows whole pages; PNG, to look at")
+    parser.add_argument("--clip", type=Path, required=True, help="a video for the training page")
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    args = parser.parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    arguments = ["--no-sandbox", "--disable-gpu"]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
+        (Path(folder) / "data").mkdir()
+        shutil.copy(args.clip, Path(folder) / "data")
+        browser = p.chromium.launch(executable_path=args.chromium, args=arguments)
+        with serving(Path(folder)) as address:
+            shoot(browser, address, args.out, args.tall)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main_guard(main)
