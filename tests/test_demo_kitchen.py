@@ -16,7 +16,7 @@ from PIL import Image
 
 from nerv_clip import ClipSpec, InputError, Terminal, load_clip
 from nerv_clip.demo import read_labels, write_clip
-from nerv_clip.demo.facts import FACTS, facts, label
+from nerv_clip.demo.facts import FACTS, doubtful, facts, label
 from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
 from nerv_clip.demo.shading import picture, render
 from nerv_clip.demo.shapes import KINDS
@@ -154,6 +154,21 @@ def test_facts_follow_from_labels() -> None:
     assert len(FACTS) == len(set(FACTS))
     assert len(KINDS) >= 8
     assert len(COLOURS) >= 7
+
+
+def test_what_is_half_so_is_in_doubt_and_nothing_else() -> None:
+    items = (Item("mug", "red", -0.6, 0.0), Item("kettle", "blue", 0.5, 0.0))
+
+    def doubt(**state: float) -> frozenset[str]:
+        scene = Scene(items, (), **state)
+        return doubtful(scene, trace(scene, 45, 80, 4).item.reshape(45, 80, 4))
+
+    assert doubt() == doubt(tap=1.0, fire=1.0) == frozenset()
+    assert doubt(tap=0.2) == {"tap on", "tap off"}
+    assert doubt(fire=0.4) == {"fire on", "fire off"}
+    hidden = np.full((100, 100, 1), -1)
+    hidden[:2, :5] = 0  # a tenth of a per cent of the mug
+    assert doubtful(Scene(items, ()), hidden) == {"mug", "red mug", "red thing"}
 
 
 def test_workers_stop_when_the_work_is_called_off() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nerv_clip.demo.captions import words
-from nerv_clip.demo.facts import VISIBLE
+from nerv_clip.demo.facts import PLAIN
 from nerv_clip.demo.scene import COLOURS
 from nerv_clip.demo.scores import CHOICES
 from nerv_clip.demo.shapes import KINDS
@@ -70,8 +70,8 @@ other's; single things come first, then many, then captions that are wrong in on
 {chr(10).join(score_lines(result))}
 
 **Limits.** No caption said left or right, large or small, or how many beyond two. What covers less
-than {VISIBLE:.2%} of a picture was not said to be there. It has not seen a photograph. Its weakest
-queries: {weakest}.
+than {PLAIN.seen:.2%} of a picture was not said to be there. It has not seen a photograph.
+Its weakest queries: {weakest}.
 """
     with written(folder / CARD) as temporary:
         temporary.write_text(text)

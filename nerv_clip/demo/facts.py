@@ -14,8 +14,19 @@ from nerv_clip.demo.room import HAND
 from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Scene
 from nerv_clip.demo.shapes import KINDS
 
-VISIBLE = 0.0025  # a thing counts as seen from this share of the picture's area on
-HALF = 0.3  # taps, fires, doors and steam count as on from this much
+
+@dataclass(frozen=True)
+class Reading:
+    """From where on something counts: a share of the picture, how much, how bright."""
+
+    seen: float = 0.0025  # a thing, of the picture's area
+    on: float = 0.3  # taps, fires, doors and steam
+    lit: float = 0.5  # the lamp, and the day
+
+
+PLAIN = Reading()
+# what these two do not agree about is doubtful: a caption may say it or its opposite
+GENEROUS, STRICT = Reading(0.0005, 0.05, 0.2), Reading(0.0025, 0.6, 0.8)
 
 STATES = {  # what a picture has either of
     "tap": ("tap on", "tap off"),
@@ -67,32 +78,37 @@ class Labels:
         return cls(objects, values["hand"], actions, values["lights"], values["outside"])
 
 
-def label(scene: Scene, owner: NDArray[np.integer[Any]]) -> Labels:
+def label(scene: Scene, owner: NDArray[np.integer[Any]], reading: Reading = PLAIN) -> Labels:
     """The labels of a scene whose pixels belong to the items ``owner`` (H, W, samples)."""
     seen = []
     holding = {(round(h.x, 3), round(h.y, 3)) for h in scene.hands}
-    hand = bool((owner == HAND).mean() >= VISIBLE)
+    hand = bool((owner == HAND).mean() >= reading.seen)
     for index, item in enumerate(scene.items):
         mine = owner == index
         area = float(mine.mean())
-        if area < VISIBLE:
+        if area < reading.seen:
             continue
         rows, columns = np.nonzero(mine.any(2))
         box = (int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max()))
         held = hand and (round(item.x, 3), round(item.y, 3)) in holding
         fired = (
             item.kind == "pan"
-            and scene.fire >= HALF
+            and scene.fire >= reading.on
             and (item.x, item.y) == PAN_PLACE[:2]
             and item.z <= PAN_PLACE[2]
         )
         seen.append(Seen(item.kind, item.colour, box, round(area, 5), held, fired))
-    lights = "on" if scene.light.lamp >= 0.5 else "off"
-    outside = "day" if scene.light.day >= 0.5 else "night"
-    return Labels(tuple(seen), hand, _actions(scene, seen), lights, outside)
+    lights = "on" if scene.light.lamp >= reading.lit else "off"
+    outside = "day" if scene.light.day >= reading.lit else "night"
+    return Labels(tuple(seen), hand, _actions(scene, seen, reading), lights, outside)
 
 
-def _actions(scene: Scene, seen: list[Seen]) -> tuple[str, ...]:
+def doubtful(scene: Scene, owner: NDArray[np.integer[Any]]) -> frozenset[str]:
+    """The facts that a generous and a strict look at a picture do not agree about."""
+    return facts(label(scene, owner, GENEROUS)) ^ facts(label(scene, owner, STRICT))
+
+
+def _actions(scene: Scene, seen: list[Seen], reading: Reading) -> tuple[str, ...]:
     """What goes on; steam needs a kettle that is seen."""
     kettle = any(thing.kind == "kettle" for thing in seen)
     strength = {
@@ -101,7 +117,7 @@ def _actions(scene: Scene, seen: list[Seen]) -> tuple[str, ...]:
         "fire": scene.fire,
         "steam": scene.steam if kettle else 0.0,
     }
-    return tuple(STATES[name][0] for name, value in strength.items() if value >= HALF)
+    return tuple(STATES[name][0] for name, value in strength.items() if value >= reading.on)
 
 
 def facts(labels: Labels) -> frozenset[str]:

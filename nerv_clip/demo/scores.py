@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -74,6 +76,8 @@ def recall_at_1(
     true: NDArray[np.bool_],
     *,
     twisted: bool,
+    doubt: NDArray[np.bool_] | None = None,
+    templates: Sequence[str] = ("{}",),
     seed: int = 0,
     notice: Callable[[int], object] = lambda done: None,
 ) -> float:
@@ -81,22 +85,33 @@ def recall_at_1(
 
     Captions say three facts. The wrong ones are other pictures' captions or, ``twisted``, the
     picture's own with one attribute changed. A caption that is true of the picture is no rival.
+    ``doubt`` (N, F) marks what of a picture is neither plainly true nor plainly false
+    (`facts.doubtful`): its own caption does not say it, and saying it makes no rival. A caption's
+    embedding is averaged over ``templates``.
     """
     rng = np.random.default_rng(seed)
-    said = [_three(row, rng) for row in true]
-    own = encoder.texts([_sentence(names) for names in said]).cpu()
+    doubt = np.zeros_like(true) if doubt is None else doubt
+    said = [_three(row, rng) for row in true & ~doubt]
+    true = true | doubt  # of rivals: what cannot be held against them
+    ask = partial(_averaged, encoder, templates)
+    own = ask([_sentence(names) for names in said])
     needed = truth(said)
     right = 0
     for index, picture in enumerate(pictures):
         if twisted:
-            texts = _twists(said[index], true[index], rng)
-            wrong = encoder.texts(texts).cpu()
+            wrong = ask(_twists(said[index], true[index], rng))
         else:
             false = np.flatnonzero((needed & ~true[index]).any(1))
             wrong = own[rng.choice(false, CHOICES - 1, replace=False)]
         right += int(picture @ own[index] > (wrong @ picture).max())
         notice(1)
     return right / len(pictures)
+
+
+def _averaged(encoder: ClipEncoder, templates: Sequence[str], texts: list[str]) -> Tensor:
+    """Unit embeddings (N, D), each the mean over templates."""
+    parts = [encoder.texts([template.format(text) for text in texts]) for template in templates]
+    return torch.nn.functional.normalize(torch.stack(parts).mean(0), dim=1).cpu()
 
 
 def _three(row: NDArray[np.bool_], rng: np.random.Generator) -> tuple[str, ...]:
