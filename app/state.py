@@ -38,6 +38,20 @@ def restore() -> None:
         frame = st.query_params.get("frame", "0")
         st.session_state.frame = int(frame) if frame.isdigit() else 0
         st.session_state.jump = 0
+        st.session_state.kept = {}
+    for key in st.session_state.kept:
+        if key in st.session_state:
+            st.session_state.kept[key] = st.session_state[key]
+
+
+def kept(key: str, default: object) -> str:
+    """The key of a widget whose value outlives a change of page; it starts with ``default``.
+
+    Streamlit forgets a widget's value on a page without it; a copy is kept beside.
+    """
+    if key not in st.session_state:
+        st.session_state[key] = st.session_state.kept.setdefault(key, default)
+    return key
 
 
 def remember() -> None:

@@ -191,7 +191,7 @@ def test_the_player_s_views(page: playwright.Page) -> None:
     player.get_by_role("button", name="Whole picture").click()
 
 
-def test_search_leads_to_the_moment(page: playwright.Page) -> None:
+def test_search_leads_to_the_moment(page: playwright.Page, tmp_path: Path) -> None:
     page.goto("/?run=kitchen")
     go(page, "Search")
     page.get_by_test_id("stButtonGroup").get_by_text("a purple kettle").click()
@@ -202,10 +202,28 @@ def test_search_leads_to_the_moment(page: playwright.Page) -> None:
     page.get_by_role("heading", name="Frames", level=1).wait_for()
     stands_at(page, frame)
     go(page, "Search")
+    button.wait_for()  # what was asked is still there
     page.get_by_role("textbox", name="Queries, one a line").fill("a zebra\na red mug")
     page.get_by_role("textbox", name="Queries, one a line").press("Control+Enter")
     page.get_by_text('doesn\'t know "zebra"').wait_for()
     page.get_by_text("No clear match").wait_for()
+    page.get_by_text("By image, or more like a moment").click()
+    upload = page.locator("input[type=file]")
+    upload.set_input_files(
+        [playwright.FilePayload(name="me.png", mimeType="image/png", buffer=b"no picture")]
+    )
+    page.get_by_text("me.png cannot be read").wait_for()
+    pair = next(read_pairs(SHIPPED / "kitchen" / "comparison.mp4", [200], HEIGHT, WIDTH))
+    Image.fromarray(pair.true).save(tmp_path / "frame.png")
+    page.get_by_role("textbox", name="Queries, one a line").fill("")
+    page.get_by_role("textbox", name="Queries, one a line").press("Control+Enter")
+    upload.set_input_files(tmp_path / "frame.png")
+    page.get_by_role("heading", name="like frame.png").wait_for()
+    page.get_by_role("heading", name="a red mug").wait_for(state="detached")
+    found = int(button.inner_text().rsplit(" ", 1)[1])
+    assert abs(found - 200) < 12
+    page.get_by_text("Find more like these").click()
+    page.get_by_role("heading", name="like 8").wait_for()
 
 
 def test_a_point_of_the_map_moves_the_shared_time(page: playwright.Page) -> None:

@@ -14,7 +14,7 @@ from network import drawn
 from numpy.typing import NDArray
 from player import peek
 from reading import View, read_view, true_picture
-from state import folders, run_called, run_names
+from state import folders, kept, run_called, run_names
 
 from nerv_clip import InputError
 
@@ -23,7 +23,9 @@ def chosen() -> list[tuple[str, View]]:
     """The runs that are compared."""
     names = list(run_names(tuple(map(str, folders()))))
     first = [n for n in (st.session_state.run, *names) if n in names]
-    picked = st.multiselect("Runs", names, default=list(dict.fromkeys(first))[:3], key="compared")
+    key = kept("compared", list(dict.fromkeys(first))[:3])
+    st.session_state[key] = [n for n in st.session_state[key] if n in names]  # some may be gone
+    picked = st.multiselect("Runs", names, key=key)
     out = []
     for name in picked:
         run = run_called(name)

@@ -10,7 +10,7 @@ from network import drawn
 from numpy.typing import NDArray
 from player import peek
 from reading import View, embeddings, read_view, similarities, stamp, true_picture
-from state import go_to
+from state import go_to, kept
 
 from nerv_clip import Run
 
@@ -35,16 +35,27 @@ def fitted(
 def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
     """The controls: method with its parameters, colour, and whether pairs are joined."""
     columns = st.columns([1, 1, 1, 1, 1])
-    method = columns[0].selectbox("Map", ["UMAP", "PCA"], key="map method")
+    method = columns[0].selectbox("Map", ["UMAP", "PCA"], key=kept("map method", "UMAP"))
     most = max(2, min(100, 2 * view.frames - 1))
     neighbours = columns[1].slider(
-        "Neighbours", 2, most, min(30, most), disabled=method != "UMAP", key="map neighbours"
+        "Neighbours",
+        2,
+        most,
+        disabled=method != "UMAP",
+        key=kept(f"map neighbours {most}", min(30, most)),
     )
     spread = columns[2].slider(
-        "Least distance", 0.0, 1.0, 0.3, 0.05, disabled=method != "UMAP", key="map spread"
+        "Least distance",
+        0.0,
+        1.0,
+        step=0.05,
+        disabled=method != "UMAP",
+        key=kept("map spread", 0.3),
     )
-    colour = columns[3].selectbox("Colour", ["time", "split", "similarity"], key="map colour")
-    joined = columns[4].toggle("Join pairs", key="map joined")
+    colour = columns[3].selectbox(
+        "Colour", ["time", "split", "similarity"], key=kept("map colour", "time")
+    )
+    joined = columns[4].toggle("Join pairs", key=kept("map joined", False))
     return (method, neighbours, spread), colour, joined
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from network import searchable
 from player import peek
 from reading import View, read_view, true_picture
-from state import folders, go_to, run_called, run_names
+from state import folders, go_to, kept, run_called, run_names
 
 from nerv_clip import InputError, Run
 
@@ -34,13 +34,13 @@ def examples(view: View) -> list[str]:
 
 def asked(view: View) -> list[str]:
     """The queries: typed, one a line, or picked from the examples."""
-    if picked := st.pills("Try", examples(view), key=f"examples {view.key}"):
-        last = st.session_state.get("search picked")
-        if picked != last:
-            st.session_state["search picked"] = picked
-            st.session_state["search text"] = picked
+    picked = st.pills("Try", examples(view), key=f"examples {view.key}")
+    if picked and picked != st.session_state.get("search picked"):
+        st.session_state["search text"] = picked
+    st.session_state["search picked"] = picked
     text = st.text_area(
-        "Queries, one a line", key="search text", height=90, placeholder="a red mug on the table",
+        "Queries, one a line", key=kept("search text", ""), height=90,
+        placeholder="a red mug on the table",
         help="-word asks for absence, ^2 is a weight: `a red mug -green apple^0.5`",
     )  # fmt: skip
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -60,7 +60,6 @@ def answers(view: View, queries: list[str]) -> list[Answer]:
 
 def by_picture(view: View) -> list[Answer]:
     """What looks like an uploaded image, or like seconds of the clip."""
-    run = searchable(view.key, str(view.run.path))
     left, right = st.columns(2)
     found = []
     upload = left.file_uploader("An image", type=["png", "jpg", "jpeg", "webp"])
@@ -68,15 +67,20 @@ def by_picture(view: View) -> list[Answer]:
         if upload.size > MOST_BYTES:
             st.error(f"the image has {upload.size / 1e6:.0f} MB: give one below 20 MB")
         else:
-            with tempfile.NamedTemporaryFile(suffix=Path(upload.name).suffix) as file:
-                file.write(upload.getvalue())
-                file.flush()
-                found.append(run.search_image(Path(file.name), top=6))
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / Path(upload.name).name
+                path.write_bytes(upload.getvalue())
+                run = searchable(view.key, str(view.run.path))
+                try:
+                    found.append(run.search_image(path, top=6))
+                except InputError:
+                    st.error(f"{upload.name} cannot be read as a picture: give another")
     last = view.seconds[-1]
     if last > 0:
-        span = right.slider("More like these seconds", 0.0, last, (0.0, min(1.0, last)))
-        if right.button("Find alike", icon=":material/content_copy:"):
-            found.append(run.search_like(*span, top=6))
+        now = min(view.seconds[min(st.session_state.frame, view.frames - 1)], last)
+        span = right.slider("Seconds of this video", 0.0, last, (now, min(now + 0.5, last)))
+        if right.toggle("Find more like these", key=f"alike {view.key}"):
+            found.append(searchable(view.key, str(view.run.path)).search_like(*span, top=6))
     return found
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from player import peek
 from reading import View, embeddings, read_view, similarities, true_picture
-from state import go_to
+from state import go_to, kept
 
 from nerv_clip import Run
 
@@ -81,11 +81,11 @@ def main(run: Run) -> None:
     table = similarities(view)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
-            "Cosine", ["raw", "centred"], default="centred", key="semantics kind",
+            "Cosine", ["raw", "centred"], key=kept("semantics kind", "centred"),
             help="Centred: the mean train embedding is taken from both, so that what all frames "
             "share earns nothing.",
         ) or "raw"  # fmt: skip
-        with_psnr = st.toggle("PSNR below", key="semantics psnr")
+        with_psnr = st.toggle("PSNR below", key=kept("semantics psnr", False))
     left, right = st.columns([3, 1])
     with left:
         frame_by_frame(view, table, kind, with_psnr)

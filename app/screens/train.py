@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shlex
 from pathlib import Path
 
@@ -11,11 +13,11 @@ import streamlit as st
 from look import tile
 from network import draw
 from reading import read_view, stamp, true_picture
-from state import folders, run_names
+from state import folders, kept, run_names
 from trainings import ended, last_line, running, sources, start, stop
 
 from nerv_clip import Estimate, InputError, Run
-from nerv_clip.files import make_folder
+from nerv_clip.files import file_hash, make_folder, written
 
 UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000
@@ -36,10 +38,7 @@ def source() -> Path | None:
             if file.size > MOST_BYTES:
                 st.error(f"the file has {file.size / 1e6:.0f} MB: give one below 500 MB")
             else:
-                path = make_folder(UPLOADS) / Path(file.name).name
-                if not path.exists() or path.stat().st_size != file.size:
-                    path.write_bytes(file.getvalue())
-                st.session_state.source = str(path)
+                st.session_state.source = str(stored(Path(file.name).name, file.getvalue()))
     with known:
         choices = [str(path) for path in sources(Path("data"))]
         if choices:
@@ -52,24 +51,50 @@ def source() -> Path | None:
     return Path(chosen) if chosen and Path(chosen).exists() else None
 
 
+def stored(name: str, content: bytes) -> Path:
+    """Where an upload lies; another video of the same name stays what it is."""
+    path = make_folder(UPLOADS) / name
+    digest = hashlib.sha256(content).hexdigest()
+    if path.exists() and file_hash(path) != digest:
+        path = path.with_stem(f"{path.stem}-{digest[:8]}")
+    if not path.exists():
+        with written(path) as temporary:
+            temporary.write_bytes(content)
+    return path
+
+
 def command(path: Path) -> list[str]:
     """The flags, from the form; what is left at its default is left out."""
     name, preset, split = st.columns(3)
-    argv = ["--data_path", str(path)]
-    argv += ["--outf", "output/" + name.text_input("Name", path.stem, help="of the run directory")]
+    called = name.text_input(
+        "Name", key=kept(f"train name {path}", path.stem), help="of the run directory"
+    )
+    if not re.fullmatch(r"\w[\w.-]*", called):
+        raise InputError(f"a name has letters, digits, '_', '-' and '.' only, unlike '{called}'")
+    argv = ["--data_path", str(path), "--outf", f"output/{called}"]
     chosen = preset.selectbox(
-        "Preset", list(PRESETS), format_func=lambda p: f"{p}: {PRESETS[p]}", index=1
+        "Preset",
+        list(PRESETS),
+        format_func=lambda p: f"{p}: {PRESETS[p]}",
+        key=kept("train preset", "fast"),
     )
     dealt = split.text_input(
-        "Split", "3_3_4", help="a_b_c: of every c frames the first a train, from b on held out"
+        "Split",
+        key=kept("train split", "3_3_4"),
+        help="a_b_c: of every c frames the first a train, from b on held out",
     )
     argv += ["--preset", chosen, "--data_split", dealt]
     size, epochs, often = st.columns(3)
-    millions = size.number_input("Model size, millions", 0.02, 50.0, 0.35, 0.05)
-    count = epochs.number_input("Epochs", 1, 5000, 100)
+    millions = size.number_input(
+        "Model size, millions", 0.02, 50.0, step=0.05, key=kept("train size", 0.35)
+    )
+    count = epochs.number_input("Epochs", 1, 5000, key=kept("train epochs", 100))
     argv += ["--modelsize", f"{millions:g}", "-e", str(count)]
-    argv += ["--eval_freq", str(often.number_input("Epochs between evaluations", 1, 5000, 10))]
-    if st.toggle("Predict CLIP embeddings", True):
+    argv += [
+        "--eval_freq",
+        str(often.number_input("Epochs between evaluations", 1, 5000, key=kept("train often", 10))),
+    ]
+    if st.toggle("Predict CLIP embeddings", key=kept("train semantic", True)):
         argv += semantic_flags(int(count))
     with st.expander("More: size of the frames, part of the video, learning"):
         argv += further_flags()
@@ -240,11 +265,11 @@ def main() -> None:
         st.info("Bring a video: upload one, or put it under `data/`.")
     else:
         st.caption(f"Source: `{path}`")
-        argv = command(path)
-        st.code(written_out(argv), language="bash", wrap_lines=True)
         try:
             from nerv_clip import parse
 
+            argv = command(path)
+            st.code(written_out(argv), language="bash", wrap_lines=True)
             parse(argv)
             if st.button("Start training", type="primary", icon=":material/play_arrow:"):
                 name = argv[argv.index("--outf") + 1]
