@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import GREY, SERIES, SPLIT_COLOURS, SPLIT_NAMES, SPLIT_SHAPES
+from look import SPLIT_NAMES, SPLIT_SHAPES, palette
 from numpy.typing import NDArray
 
 CONFIG = {
@@ -39,9 +39,14 @@ def dressed(
             "xanchor": "left", "itemsizing": "constant",
         },
         hovermode="closest",
+        showlegend=True,
+        uirevision=title,  # a zoom outlives new data
     )  # fmt: skip
-    figure.update_xaxes(title=x, automargin=True)
-    figure.update_yaxes(title=y, automargin=True)
+    words, grid = {"color": palette().text}, palette().grid
+    figure.update_layout(legend={"font": words})
+    manner = {"automargin": True, "tickfont": words, "gridcolor": grid}
+    figure.update_xaxes(title={"text": x, "font": words}, **manner)
+    figure.update_yaxes(title={"text": y, "font": words}, **manner)
     return figure
 
 
@@ -66,6 +71,7 @@ def show(
             key=f"csv {key}",
             type="tertiary",
             icon=":material/download:",
+            on_click="ignore",
         )
     return event
 
@@ -76,21 +82,25 @@ def over_time(
     title: str,
     y: str,
     *,
+    current: int,
     lines: Mapping[str, NDArray[np.floating]] | None = None,
     height: int = 340,
 ) -> go.Figure:
-    """A value of every frame, its split told by colour and shape, beside reference lines."""
+    """A value of every frame, its split told by colour and shape, beside reference lines.
+
+    An upright line marks the ``current`` frame.
+    """
     figure = go.Figure()
     frames = np.arange(len(values))
     values, parts = np.asarray(values, float), np.asarray(split)
-    manners = ((SERIES[2], "dash"), (SERIES[3], "dot"))
+    manners = ((palette().series[2], "dash"), (palette().series[3], "dot"))
     for (name, line), (colour, dash) in zip((lines or {}).items(), manners, strict=False):
         figure.add_scatter(
             x=frames, y=line, mode="lines", name=name, hoverinfo="skip",
             line={"color": colour, "dash": dash, "width": 1.5},
         )  # fmt: skip
     figure.add_scatter(
-        x=frames, y=values, mode="lines", line={"color": GREY, "width": 1}, opacity=0.4,
+        x=frames, y=values, mode="lines", line={"color": palette().grey, "width": 1}, opacity=0.4,
         showlegend=False, hoverinfo="skip",
     )  # fmt: skip
     for part in ("train", "val", "unused"):
@@ -102,9 +112,10 @@ def over_time(
                 mode="markers",
                 name=SPLIT_NAMES[part],
                 customdata=frames[chosen],
-                marker={"color": SPLIT_COLOURS[part], "symbol": SPLIT_SHAPES[part], "size": 6},
+                marker={"color": palette().split[part], "symbol": SPLIT_SHAPES[part], "size": 6},
                 hovertemplate=f"frame %{{x}} ({SPLIT_NAMES[part]})<br>%{{y:.4f}}<extra></extra>",
             )
+    figure.add_vline(x=current, line={"color": palette().text, "width": 1})
     figure.update_xaxes(range=_around(len(values)))
     return dressed(figure, title, "frame index", y, height)
 
@@ -121,7 +132,7 @@ def curves(
     figure = go.Figure()
     mode = "lines" if len(x) > 50 else "lines+markers"
     for index, (name, line) in enumerate(lines.items()):
-        colour = SERIES[index % len(SERIES)]
+        colour = palette().series[index % len(palette().series)]
         figure.add_scatter(x=x, y=line, mode=mode, name=name, line={"color": colour, "width": 2})
     return dressed(figure, title, xs, y)
 
@@ -135,7 +146,7 @@ def relevancy(
     figure = go.Figure()
     nearest = np.rint(frames).astype(int)
     for index, (query, values) in enumerate(predicted.items()):
-        colour = SERIES[index % len(SERIES)]
+        colour = palette().series[index % len(palette().series)]
         figure.add_scatter(
             x=frames, y=values, mode="lines", name=query, line={"color": colour, "width": 2},
             customdata=nearest, legendgroup=query,
@@ -160,7 +171,7 @@ def training(history: pd.DataFrame, field: str, title: str, y: str) -> go.Figure
         if values is not None and values.notna().any():
             figure.add_scatter(
                 x=history["epoch"], y=values, mode="lines+markers", name=SPLIT_NAMES[part],
-                line={"color": SPLIT_COLOURS[part]},
+                line={"color": palette().split[part]},
                 marker={"symbol": SPLIT_SHAPES[part], "size": 8},
             )  # fmt: skip
     return dressed(figure, title, "epoch", y, 300) if figure.data else None
@@ -181,7 +192,7 @@ def distribution(
                 x=chosen, name=SPLIT_NAMES[part], opacity=0.65, histnorm="probability",
                 xbins={"start": ends[0], "end": ends[1] + size, "size": size},
                 marker={
-                    "color": SPLIT_COLOURS[part],
+                    "color": palette().split[part],
                     "pattern": {"shape": "/" if part == "val" else ""},
                 },
             )  # fmt: skip
@@ -222,7 +233,7 @@ def scatter_map(
         both = np.stack([true, predicted, np.stack([gaps, gaps], 1)], 1).reshape(-1, 2)
         figure.add_scatter(
             x=both[:, 0], y=both[:, 1], mode="lines", name="same frame", hoverinfo="skip",
-            line={"color": GREY, "width": 0.7}, opacity=0.6,
+            line={"color": palette().grey, "width": 0.7}, opacity=0.6,
         )  # fmt: skip
     frames = np.arange(len(true))
     parts = np.asarray(split)
@@ -231,9 +242,11 @@ def scatter_map(
         marker: dict[str, Any] = {"size": 11 if open_ else 6, "line": {"width": 1.5 * open_}}
         marker["symbol"] = [SPLIT_SHAPES[part] + ("-open" if open_ else "") for part in parts]
         if colour is None:
-            marker["color"] = [SPLIT_COLOURS[part] for part in parts]
+            marker["color"] = [palette().split[part] for part in parts]
         else:
-            marker |= {"color": colour, "colorscale": SCALE}
+            # a few outliers would take most of the scale
+            low, high = float(np.quantile(colour, 0.05)), float(np.max(colour))
+            marker |= {"color": colour, "colorscale": SCALE, "cmin": low, "cmax": high}
             if name == "predicted":
                 marker["colorbar"] = {"title": colour_name, "thickness": 12}
         figure.add_scatter(
@@ -241,10 +254,18 @@ def scatter_map(
             customdata=frames,
             hovertemplate=f"{name}, frame %{{customdata}}<extra></extra>",
         )  # fmt: skip
+    for part in dict.fromkeys(parts):
+        hue = palette().split[part] if colour is None else palette().text
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=SPLIT_NAMES[part],
+            marker={"symbol": SPLIT_SHAPES[part], "color": hue, "size": 8},
+        )  # fmt: skip
     figure.add_scatter(
         x=predicted[[current], 0], y=predicted[[current], 1], mode="markers",
         name="current frame", hoverinfo="skip",
-        marker={"size": 18, "symbol": "circle-open", "color": SERIES[3], "line": {"width": 3}},
+        marker={
+            "size": 18, "symbol": "circle-open", "color": palette().series[3], "line": {"width": 3},
+        },
     )  # fmt: skip
     dressed(figure, "Embeddings: predicted filled, true open", "", "", 600)
     figure.update_xaxes(showticklabels=False, zeroline=False, showgrid=False)
@@ -253,7 +274,10 @@ def scatter_map(
 
 
 def intervals(rows: Sequence[Mapping[str, Any]], measure: str, title: str, x: str) -> go.Figure:
-    """A measure of every guess with its interval, seen beside held out, best informed below."""
+    """How far every guess is from the truth, 1 minus a cosine, with its interval.
+
+    On a logarithmic axis, since what matters lies close together near 0.
+    """
     figure = go.Figure()
     names = [row["name"] for row in reversed(rows)]
     for part, lift in (("train", 0.1), ("val", -0.2)):
@@ -262,20 +286,24 @@ def intervals(rows: Sequence[Mapping[str, Any]], measure: str, title: str, x: st
             if value is None or value["mean"] is None:
                 continue
             figure.add_scatter(
-                x=[value["mean"]], y=[place + lift], mode="markers", name=SPLIT_NAMES[part],
+                x=[1 - value["mean"]], y=[place + lift], mode="markers", name=SPLIT_NAMES[part],
                 error_x={
-                    "array": [value["high"] - value["mean"]],
-                    "arrayminus": [value["mean"] - value["low"]],
+                    "array": [value["mean"] - value["low"]],
+                    "arrayminus": [value["high"] - value["mean"]],
                 },
-                marker={"color": SPLIT_COLOURS[part], "symbol": SPLIT_SHAPES[part], "size": 8},
+                marker={
+                    "color": palette().split[part], "symbol": SPLIT_SHAPES[part], "size": 8,
+                },
                 legendgroup=part, showlegend=not any(t.legendgroup == part for t in figure.data),
                 hovertemplate=f"{row['name']}, {SPLIT_NAMES[part]}<br>%{{x:.4f}}<extra></extra>",
             )  # fmt: skip
+    dressed(figure, title, x, "", 46 * len(names) + 130)
     for place, name in enumerate(names):  # above its points: a phone has no room beside them
         figure.add_annotation(
             x=0, xref="paper", xanchor="left", y=place + 0.4, text=name, showarrow=False,
-            font={"size": 12},
+            font={"size": 12, "color": palette().text},
         )  # fmt: skip
-    dressed(figure, title, x, "", 46 * len(names) + 130)
+    ticks = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
+    figure.update_xaxes(type="log", tickvals=ticks, showgrid=True)
     figure.update_yaxes(visible=False, range=[-0.5, len(names) - 0.3])
     return figure

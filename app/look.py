@@ -6,21 +6,61 @@ import base64
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from streamlit.delta_generator import DeltaGenerator
 
-SPLIT_COLOURS = {"train": "#0072B2", "val": "#D55E00", "unused": "#8A8F98"}
+if TYPE_CHECKING:
+    from reading import View
+
 SPLIT_NAMES = {"train": "seen", "val": "held out", "unused": "unused"}
 SPLIT_SHAPES = {"train": "circle", "val": "diamond", "unused": "x"}
-SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-GREY = "#8A8F98"
+
+
+class Palette(NamedTuple):
+    """Colours on one ground: of the splits, of a held-out frame's name, of series, of words."""
+
+    split: dict[str, str]
+    held: str
+    series: tuple[str, ...]
+    grey: str
+    text: str
+    grid: str
+
+
+LIGHT = Palette(
+    {"train": "#0072B2", "val": "#D55E00", "unused": "#8A8F98"},
+    "#B34700",
+    ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    "#8A8F98",
+    "#4A515C",
+    "#E3E7ED",
+)
+DARK = Palette(
+    {"train": "#4BA3E3", "val": "#F08040", "unused": "#8A8F98"},
+    "#F08040",
+    ("#4BA3E3", "#F08040", "#2CC295", "#E09BC4", "#F2B84B", "#8FD0F7"),
+    "#8A8F98",
+    "#C3C9D2",
+    "#2E343D",
+)
+
+
+def palette() -> Palette:
+    """The colours of the theme that the browser shows."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
 SUCCESS = "learned and generalises"  # the one verdict that is
 LOGO = Path(__file__).parent / "logo.svg"
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.75rem; }
+[data-testid=stCaptionContainer] { color: inherit; opacity: .8; }
+[data-testid=stSliderThumbValue] { color: inherit; }
 .strip { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 3px; }
 .strip img { width: 100%; display: block; }
 .strip img:first-child { border-radius: 8px 0 0 8px; }
@@ -50,13 +90,29 @@ def tile(
     )
 
 
+def embeds(view: View) -> bool:
+    """Whether a run predicts embeddings; where it does not, the page says so."""
+    if view.has_head:
+        return True
+    name = view.run.path.name
+    why = "has no CLIP head: it draws its video and predicts no embeddings"
+    if view.config["architecture"]["clip_input"]:
+        why = "is given true embeddings as its input, and predicts none"
+    st.info(
+        f"**{name}** {why}. Pick another run at the left, or train one that predicts them "
+        "(`--predict_clip`) on the **Train** page.",
+        icon=":material/visibility_off:",
+    )
+    return False
+
+
 def icon() -> Image.Image:
     """The page's icon, drawn here: a named one would be fetched from a font server."""
     image = Image.new("RGBA", (64, 64))
     pen = ImageDraw.Draw(image)
-    pen.rounded_rectangle((2, 2, 61, 61), 14, SPLIT_COLOURS["train"])
+    pen.rounded_rectangle((2, 2, 61, 61), 14, LIGHT.split["train"])
     pen.polygon([(20, 16), (20, 48), (38, 32)], "white")
-    pen.ellipse((41, 26, 53, 38), SPLIT_COLOURS["val"])
+    pen.ellipse((41, 26, 53, 38), LIGHT.split["val"])
     return image
 
 

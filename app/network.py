@@ -43,6 +43,17 @@ def draw(view: View, t: float) -> Pixels:
         return to_pixels(model_of(view)(torch.tensor([t], dtype=torch.float64)).frames[0])
 
 
+def imagine(view: View, t: float) -> NDArray[np.float32]:
+    """The unit embedding (dim,) that the CLIP head gives to a time in [0, 1]."""
+    import torch
+
+    with torch.no_grad():
+        embedding = model_of(view)(torch.tensor([t], dtype=torch.float64)).embedding
+        if embedding is None:
+            raise InputError(f"{view.run.path} has no CLIP head")
+        return np.asarray(torch.nn.functional.normalize(embedding[0], dim=0).numpy(), np.float32)
+
+
 def drawn(view: View, frame: int) -> Pixels:
     """The reconstruction of a frame: out of its stream, or by the network where there is none."""
     stored = drawn_picture(view, frame)

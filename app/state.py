@@ -35,6 +35,8 @@ def restore() -> None:
         names = run_names(tuple(map(str, folders())))
         asked = st.query_params.get("run")
         st.session_state.run = asked if asked in names else next(iter(names), None)
+        if asked and asked not in names and names:
+            st.toast(f"There is no run '{asked}' here: this is '{st.session_state.run}'.")
         frame = st.query_params.get("frame", "0")
         st.session_state.frame = int(frame) if frame.isdigit() else 0
         st.session_state.jump = 0

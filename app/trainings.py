@@ -47,6 +47,11 @@ def ended() -> dict[str, bool]:
     return {name: code == 0 for name, code in codes.items() if code is not None}
 
 
+def dismiss(name: str) -> None:
+    """Say no more of a training that ended."""
+    _started().pop(name, None)
+
+
 def running() -> list[tuple[Path, dict[str, Any]]]:
     """The runs below the folders that are being trained now, with how far they are."""
     found = [(run.path, run.training()) for run in find_runs(folders())]

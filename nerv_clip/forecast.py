@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip.coordinates import split_frames
+from nerv_clip.errors import InputError
 from nerv_clip.flags import Options
 from nerv_clip.losses import check_loss_fits
 from nerv_clip.model import NeRVClip
@@ -86,7 +87,13 @@ def estimate(options: Options) -> Estimate:
     spec = options.data
     first = next(iter(pictures(spec.path)))
     frame = fit(first.pixels, spec)
-    frames = max(1, sum(spec.keeps(i) for i in range(first.expected or 1)))
+    frames = sum(spec.keeps(i) for i in range(first.expected or 0))
+    if not frames and first.expected:
+        raise InputError(
+            f"--vid_start {spec.start}, --vid_end {spec.end}: the video has about "
+            f"{first.expected} frames, and none of them is between"
+        )
+    frames = max(frames, 1)  # of a container that does not say
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
     split = split_frames(frames, options.split, options.shuffle)

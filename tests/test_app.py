@@ -75,7 +75,8 @@ def test_what_needs_a_clip_head_says_so(page: str, monkeypatch: pytest.MonkeyPat
     app.sidebar.selectbox[0].select("kitchen_baseline").run()
     app.switch_page(f"screens/{page}.py").run()
     assert not app.exception
-    assert "--predict_clip" in app.error[0].value
+    assert "**kitchen_baseline** has no CLIP head" in app.info[0].value
+    assert "--predict_clip" in app.info[0].value
 
 
 @pytest.mark.parametrize("page", OF_ONE_RUN)

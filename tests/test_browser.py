@@ -246,7 +246,7 @@ def test_verification_runs_to_its_verdict(page: playwright.Page) -> None:
     page.goto("/?run=kitchen")
     page.get_by_text("Learned and generalises").wait_for()
     page.goto("/verify?run=kitchen_baseline")
-    page.get_by_text("no CLIP head").wait_for()
+    page.get_by_text("has no CLIP head").wait_for()
 
 
 def test_a_training_is_started_watched_and_stopped(page: playwright.Page) -> None:

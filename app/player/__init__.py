@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from look import SPLIT_COLOURS
+from look import palette
 from numpy.typing import NDArray
 from PIL import Image
 from reading import View, layout, true_stream
@@ -55,7 +55,7 @@ def player(
             for column, label in MEASURES.items()
             if column in table and table[column].notna().any()
         },
-        "colours": SPLIT_COLOURS,
+        "colours": {**palette().split, "held": palette().held},
         "frame": frame,
         "jump": f"{view.key} {jump}",
         "exact": None

@@ -48,6 +48,7 @@ class Player {
       prev: () => this.go(this.frame - 1), next: () => this.go(this.frame + 1),
       play: () => this.toggle(), held: () => this.go(this.nextHeld()),
       worst: () => this.go(this.extreme(-1)), best: () => this.go(this.extreme(1)),
+      left: () => this.wipe(-0.05), right: () => this.wipe(0.05),
       in: () => this.magnify(1.5), out: () => this.magnify(1 / 1.5), fit: () => this.magnify(0),
     };
     for (const button of this.root.querySelectorAll("[data-do]"))
@@ -63,7 +64,10 @@ class Player {
     };
     const on = (target, name, act, options = {}) =>
       target.addEventListener(name, act, { ...options, signal: this.stream.gone.signal });
-    const keys = { ArrowLeft: "prev", ArrowRight: "next", " ": "play", h: "held" };
+    const keys = {
+      ArrowLeft: "prev", ArrowRight: "next", " ": "play", h: "held", "[": "left", "]": "right",
+      "+": "in", "-": "out",
+    };
     on(this.root, "keydown", (event) => {
       if (event.target !== this.root && event.target.tagName !== "CANVAS" && event.key === " ") return;
       if (event.target.tagName === "INPUT" || event.target.tagName === "SELECT") return;
@@ -89,11 +93,12 @@ class Player {
     on(window, "nerv:go", (event) => this.go(event.detail));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.root);
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.timer = setInterval(() => {
       if (this.view !== "flicker") return;
       this.flicker = 1 - this.flicker;
       this.draw();
-    }, 400);
+    }, calm ? 2000 : 400);
   }
 
   update(data, component) {
@@ -101,7 +106,7 @@ class Player {
     const fresh = !this.data || this.data.url !== data.url;
     const jump = !this.data || this.data.jump !== data.jump;
     this.data = data;
-    this.root.style.setProperty("--held", data.colours.val);
+    this.root.style.setProperty("--held", data.colours.held);
     if (fresh) this.open(data);
     const options = Object.keys(data.measures);
     if (this.at(".measure").options.length !== options.length)
@@ -146,15 +151,22 @@ class Player {
   toggle() {
     if (!this.stream.paused) return this.pause();
     if (this.frame >= this.data.frames - 1) this.stream.rewind();
-    this.at('[data-do="play"]').textContent = "❚❚";
+    this.playing(true);
     this.stream.play();
   }
 
   pause() {
     if (this.stream.paused) return;
     this.stream.pause();
-    this.at('[data-do="play"]').textContent = "▶";
+    this.playing(false);
     this.rest();
+  }
+
+  playing(now) {
+    const button = this.at('[data-do="play"]');
+    button.textContent = now ? "❚❚" : "▶";
+    button.setAttribute("aria-label", now ? "Pause" : "Play");
+    this.at(".figures").setAttribute("aria-live", now ? "off" : "polite");
   }
 
   rest() {
@@ -218,7 +230,7 @@ class Player {
     }
     const tall = Math.round(this.panes().height);
     if (this.picture.height !== tall) this.picture.height = tall;
-    this.line.height = 72 * ratio;
+    this.line.height = 88 * ratio;
     this.draw();
     this.drawLine();
   }
@@ -299,6 +311,11 @@ class Player {
     this.resize();
   }
 
+  wipe(by) {
+    this.split = Math.max(0, Math.min(1, this.split + by));
+    this.draw();
+  }
+
   magnify(factor) {
     this.zoom.scale = factor ? Math.max(1, Math.min(16, this.zoom.scale * factor)) : 1;
     if (this.zoom.scale === 1) this.zoom = { scale: 1, x: 0.5, y: 0.5 };
@@ -344,6 +361,7 @@ class Player {
     this.at(".figures").innerHTML = parts.join(" · ");
     this.line.setAttribute("aria-valuenow", frame);
     this.line.setAttribute("aria-valuemax", data.frames - 1);
+    this.line.setAttribute("aria-valuetext", `frame ${frame} of ${data.frames}${held ? ", held out" : ""}`);
   }
 
   drawLine() {
@@ -356,7 +374,8 @@ class Player {
     const real = values.filter((value) => value !== null);
     const [low, high] = [Math.min(...real), Math.max(...real)];
     const x = (i) => 6 * ratio + (i / Math.max(data.frames - 1, 1)) * (line.width - 12 * ratio);
-    const y = (value) => line.height - 10 * ratio - ((value - low) / (high - low || 1)) * (line.height - 24 * ratio);
+    const [top, foot] = [26 * ratio, 8 * ratio]; // above the curve, the words
+    const y = (value) => line.height - foot - ((value - low) / (high - low || 1)) * (line.height - top - foot);
     const style = getComputedStyle(this.root);
     pen.clearRect(0, 0, line.width, line.height);
     pen.strokeStyle = style.color + "";
@@ -381,9 +400,9 @@ class Player {
     });
     pen.fillStyle = style.color;
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
-    pen.fillText(`${name}: ${low.toFixed(2)} to ${high.toFixed(2)}`, 8 * ratio, 13 * ratio);
+    pen.fillText(`${name}: ${low.toFixed(2)} to ${high.toFixed(2)} over time`, 8 * ratio, 14 * ratio);
     pen.fillStyle = style.getPropertyValue("--st-primary-color") || style.color;
-    pen.fillRect(x(this.frame) - ratio, 0, 2 * ratio, line.height);
+    pen.fillRect(x(this.frame) - ratio, 18 * ratio, 2 * ratio, line.height);
   }
 
   async save(what) {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import SERIES
+from look import palette
 from network import drawn
 from numpy.typing import NDArray
 from player import peek
@@ -67,17 +67,19 @@ def aspects(view: View) -> dict[str, str]:
 def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.Figure:
     """A figure of every frame, a line a run."""
     figure = go.Figure()
+    series, widths = palette().series, (4, 2.5, 1.2)  # so that one line does not hide another
     for index, (name, view) in enumerate(views):
         values = view.per_frame[field]
         if values.notna().any():
             figure.add_scatter(
                 x=view.per_frame["frame"], y=values, mode="lines", name=name,
                 customdata=view.per_frame["frame"],
-                line={"color": SERIES[index % len(SERIES)], "width": 1.5},
+                line={"color": series[index % len(series)], "width": widths[min(index, 2)]},
             )  # fmt: skip
     return charts.dressed(figure, title, "frame index", y)
 
 
+@st.fragment
 def same_frame(views: list[tuple[str, View]]) -> None:
     """One frame under every run of the same clip."""
     st.subheader("The same frame")
@@ -113,7 +115,7 @@ def main() -> None:
     st.table(differences, border="horizontal")
     st.download_button(
         "Table as CSV", differences.to_csv(), "differences.csv", "text/csv",
-        type="tertiary", icon=":material/download:",
+        type="tertiary", icon=":material/download:", on_click="ignore",
     )  # fmt: skip
     same_frame(views)
     table = pd.concat([view.per_frame.assign(run=name) for name, view in views])

@@ -6,6 +6,7 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
+from look import SPLIT_NAMES, embeds
 from network import drawn
 from numpy.typing import NDArray
 from player import peek
@@ -42,6 +43,7 @@ def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
         2,
         most,
         disabled=method != "UMAP",
+        help="UMAP's n_neighbors: few keep what is near, many the whole",
         key=kept(f"map neighbours {most}", min(30, most)),
     )
     spread = columns[2].slider(
@@ -50,6 +52,7 @@ def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
         1.0,
         step=0.05,
         disabled=method != "UMAP",
+        help="UMAP's min_dist: how tightly points may lie",
         key=kept("map spread", 0.3),
     )
     colour = columns[3].selectbox(
@@ -63,6 +66,8 @@ def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Embedding map")
+    if not embeds(view):
+        return
     for which in ("true", "predicted"):
         embeddings(view, which)  # or it says what is missing
     how, colour, joined = chosen_map(view)
@@ -105,11 +110,10 @@ def main(run: Run) -> None:
             st.image(shown, caption=f"frame {frame}, true", width="stretch")
         st.image(drawn(view, frame), caption=f"frame {frame}, reconstruction", width="stretch")
         if len(picked) > 1:
-            st.dataframe(
-                view.per_frame.loc[picked, ["frame", "split", "psnr", "clip_similarity"]],
-                hide_index=True,
-                height=220,
-            )
+            listed = view.per_frame.loc[picked, ["frame", "split", "psnr", "clip_similarity"]]
+            listed = listed.replace({"split": SPLIT_NAMES}).round(3)
+            listed.columns = pd.Index(["frame", "", "PSNR", "CLIP"])
+            st.dataframe(listed, hide_index=True, height=220)
         else:
             st.caption(
                 "Click a point to go to its frame; the lasso, in the chart's toolbar, lists frames."

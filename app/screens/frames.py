@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from network import draw, true_frame
+from network import draw, imagine, true_frame
 from player import player, resting
 from reading import View, read_view
 from state import remember
@@ -50,6 +50,13 @@ def between(view: View, frame: int) -> None:
     columns = right.columns(3)
     for column, index in zip(columns, (before, place, before + 1), strict=True):
         column.image(draw(view, index / last), caption=f"{np.round(index, 2):g}", width="stretch")
+    if view.has_head:
+        here, *beside = (imagine(view, i / last) for i in (place, before, before + 1))
+        near, far = (float(here @ other) for other in beside)
+        left.caption(
+            f"Its embedding has cosine {near:.3f} with that of frame {before}, {far:.3f} with "
+            f"that of {before + 1}."
+        )
 
 
 def main(run: Run) -> None:
@@ -59,9 +66,9 @@ def main(run: Run) -> None:
     stage(view, playable(view))
     st.caption(
         "Keys: ← → step, space plays, h goes to the next held-out frame, Home and End to the "
-        "ends. Moving pictures come from one H.264 stream; once the player rests, the "
-        "reconstruction is what the network draws, exactly, and so is the true frame where the "
-        "source video is on this machine."
+        "ends; [ ] move the wipe, + − zoom. Moving pictures come from one H.264 stream; once the "
+        "player rests, the reconstruction is what the network draws, exactly, and so is the true "
+        "frame where the source video is on this machine."
     )
 
 

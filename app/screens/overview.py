@@ -34,18 +34,21 @@ def headline(view: View) -> None:
     )
     for column, (label, field, form) in zip(columns, pairs, strict=False):
         seen, held = metrics["train"][field], metrics["val"][field]
-        beside = "none held out" if held is None else f"{form.format(held)} held out"
         if seen is None:
-            beside = "not measured: no CLIP head" if "CLIP" in label else "not measured"
-        tile(column, f"{label}, seen", "–" if seen is None else form.format(seen), beside)
+            tile(column, label, "–", "no CLIP head" if "CLIP" in label else "not measured")
+        elif held is None:
+            tile(column, f"{label}, seen", form.format(seen), "none held out")
+        else:
+            tile(column, f"{label}, held out", form.format(held), f"{form.format(seen)} seen")
     blend = metrics["val"].get("blend_psnr")
+    ahead = "" if blend is None else f"network {metrics['val']['psnr'] - blend:+.2f} dB"
     tile(
         columns[3],
         "Blend, held out",
         "–" if blend is None else f"{blend:.2f} dB",
-        "of neighbouring frames",
+        ahead or "none held out",
         "PSNR of the linear blend of the neighbouring train frames: what doing nothing clever "
-        "would reach on the held-out frames.",
+        "reaches on the held-out frames, and how far the network is above or below it.",
     )
     size, rate = f"{metrics['bytes'] / 1e6:.2f} MB", f"{metrics['bpp']:.3f} bits a pixel"
     tile(columns[4], "Checkpoint", size, rate)
@@ -63,14 +66,17 @@ def over_time(view: View) -> None:
     else:
         values, title, y = view.per_frame["psnr"], "PSNR, frame by frame", "dB"
         lines = {}
-    figure = charts.over_time(values.to_numpy(), split, title, y, lines=lines, height=320)
+    now = min(st.session_state.frame, view.frames - 1)
+    figure = charts.over_time(
+        values.to_numpy(), split, title, y, current=now, lines=lines, height=320
+    )
     event = charts.show(
         figure, f"overview {view.key}", view.per_frame, on_select="rerun", selection_mode="points"
     )
     points = event.selection.points
     if points and int(points[0]["x"]) != st.session_state.frame:
         go_to(int(points[0]["x"]))
-        st.toast(f"The player stands at frame {st.session_state.frame}.")
+        st.rerun()
 
 
 def verdict(view: View) -> None:

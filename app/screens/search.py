@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import charts
 import pandas as pd
 import streamlit as st
-from network import searchable
+from look import embeds
+from network import progress, searchable
 from player import peek
 from reading import View, read_view, true_picture
 from state import folders, go_to, kept, run_called, run_names
@@ -18,70 +19,101 @@ from state import folders, go_to, kept, run_called, run_names
 from nerv_clip import InputError, Run
 
 if TYPE_CHECKING:
-    from nerv_clip.search import Answer, Moment
+    from nerv_clip.search import Answer, Moment, TrainedRun
+
+    Ask = Callable[[TrainedRun], Answer]
 
 MOST_BYTES = 20_000_000  # of an image that is searched for
+MOST_QUERIES = 6
 ACROSS = 4  # moments beside each other, two on a phone
+DEMO = "demo"  # the encoder that ships
 
 
 def examples(view: View) -> list[str]:
     """Queries that this run's teacher certainly knows."""
-    if view.config["teacher"]["name"] == "demo":
+    if view.config["teacher"]["name"] == DEMO:
         return ["a purple kettle", "the tap is running", "the fridge is open", "a pan on the fire",
                 "a mug -kettle", "at night", "a blue bottle"]  # fmt: skip
     return ["a person", "a close-up", "text on a screen", "outdoors -people"]
 
 
-def asked(view: View) -> list[str]:
-    """The queries: typed, one a line, or picked from the examples."""
-    picked = st.pills("Try", examples(view), key=f"examples {view.key}")
-    if picked and picked != st.session_state.get("search picked"):
-        st.session_state["search text"] = picked
-    st.session_state["search picked"] = picked
+def typed(view: View) -> list[str]:
+    """The queries: one a line, examples added by a click."""
+    box = kept("search text", "")
+
+    def add() -> None:
+        lines = st.session_state[box].splitlines()
+        picked, st.session_state["example"] = st.session_state["example"], None
+        if picked and picked not in lines:
+            st.session_state[box] = "\n".join([*filter(None, lines), picked][-MOST_QUERIES:])
+
+    st.pills("Try", examples(view), key="example", on_change=add)
     text = st.text_area(
-        "Queries, one a line", key=kept("search text", ""), height=90,
-        placeholder="a red mug on the table",
+        "Queries, one a line", key=box, height=110, placeholder="a red mug on the table",
         help="-word asks for absence, ^2 is a weight: `a red mug -green apple^0.5`",
     )  # fmt: skip
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    if view.config["teacher"]["name"] == DEMO:
+        st.caption(
+            "This run's teacher is the demo encoder. It knows a rendered kitchen only: mugs, "
+            "apples, kettles, bowls, plates, bottles, pans and knives in eight colours, hands, the "
+            "tap, the fridge, fire and steam, lights, day and night."
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return list(dict.fromkeys(lines))[:MOST_QUERIES]
 
 
-def answers(view: View, queries: list[str]) -> list[Answer]:
-    """One answer for each query that can be asked; the others say why not."""
-    run = searchable(view.key, str(view.run.path))
-    found = []
-    for query in queries:
-        try:
-            found.append(run.search(query, top=6))
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
-    return found
+def by_text(query: str) -> Ask:
+    """Ask for a text."""
+    return lambda run: run.search(query, top=ACROSS)
 
 
-def by_picture(view: View) -> list[Answer]:
-    """What looks like an uploaded image, or like seconds of the clip."""
+def by_image(name: str, content: bytes) -> Ask:
+    """Ask for what an uploaded image shows."""
+
+    def ask(run: TrainedRun) -> Answer:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(name).name
+            path.write_bytes(content)
+            try:
+                return run.search_image(path, top=ACROSS)
+            except InputError:
+                raise InputError(f"{name} cannot be read as a picture: give another") from None
+
+    return ask
+
+
+def pictures(view: View, many: bool) -> list[Ask]:
+    """An uploaded image, and seconds of this clip."""
     left, right = st.columns(2)
-    found = []
+    asks: list[Ask] = []
     upload = left.file_uploader("An image", type=["png", "jpg", "jpeg", "webp"])
     if upload is not None:
         if upload.size > MOST_BYTES:
             st.error(f"the image has {upload.size / 1e6:.0f} MB: give one below 20 MB")
         else:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / Path(upload.name).name
-                path.write_bytes(upload.getvalue())
-                run = searchable(view.key, str(view.run.path))
-                try:
-                    found.append(run.search_image(path, top=6))
-                except InputError:
-                    st.error(f"{upload.name} cannot be read as a picture: give another")
+            asks.append(by_image(upload.name, upload.getvalue()))
     last = view.seconds[-1]
     if last > 0:
         now = min(view.seconds[min(st.session_state.frame, view.frames - 1)], last)
         span = right.slider("Seconds of this video", 0.0, last, (now, min(now + 0.5, last)))
-        if right.toggle("Find more like these", key=f"alike {view.key}"):
-            found.append(searchable(view.key, str(view.run.path)).search_like(*span, top=6))
-    return found
+        if right.toggle("Find more like these", key=f"alike {view.key}", disabled=many):
+            asks.append(lambda run: run.search_like(*span, top=ACROSS))
+    return asks
+
+
+def here(view: View, asks: list[Ask]) -> None:
+    """The answers of this run: curves over time, then the moments of each."""
+    found: dict[str, Answer] = {}
+    run = searchable(view.key, str(view.run.path))
+    for ask in asks:
+        try:
+            answer = ask(run)
+            found[answer.question] = answer
+        except InputError as error:
+            st.error(str(error), icon=":material/error:")
+    if found:
+        show(view, list(found.values()))
+        peek(view)
 
 
 def show(view: View, found: list[Answer]) -> None:
@@ -93,10 +125,11 @@ def show(view: View, found: list[Answer]) -> None:
     numbers = pd.DataFrame({"frame": found[0].times * last, **predicted})
     charts.show(figure, f"search {view.key}", numbers)
     st.caption(
-        "Relevancy, from 0 to 1, is against phrases that fit any picture: .5 is no preference. "
-        "True is by the true embedding; z is above the clip's mean, in standard deviations."
+        "Relevancy, from 0 to 1, is against phrases that fit any picture: at .5 the query fits no "
+        "better than these. True is by the true embedding; z is above the clip's mean, in "
+        "standard deviations."
     )
-    for answer in found:
+    for number, answer in enumerate(found):
         st.subheader(answer.question)
         if not answer.match:
             st.warning(
@@ -104,26 +137,21 @@ def show(view: View, found: list[Answer]) -> None:
                 "texts. The nearest:",
                 icon=":material/search_off:",
             )
-        with st.container(key=f"pairs {answer.question}"):
+        with st.container(key=f"pairs {number}"):
             columns = st.columns(ACROSS)
         for index, moment in enumerate(answer.moments):
             with columns[index % ACROSS]:
-                card(view, moment, f"{answer.question} {index}")
-    table = export(found, view)
-    with st.container(horizontal=True):
-        st.download_button(
-            "Moments as CSV", table[0], "moments.csv", "text/csv", icon=":material/download:"
-        )
-        st.download_button(
-            "Moments as EDL, for video editors", table[1], "moments.edl", icon=":material/download:"
-        )
+                card(view, st.session_state.run, moment, f"{number} {index}")
+    export(found, view)
 
 
-def card(view: View, moment: Moment, key: str) -> None:
-    """A moment: its picture, when it is, how sure."""
+def card(view: View, name: str, moment: Moment, key: str) -> None:
+    """A moment of a run: its picture, when it is, how sure."""
     with st.container(border=True):
         picture = true_picture(view, moment.frame)
-        if picture is not None:
+        if picture is None:
+            st.caption("no picture is stored: open its frame to draw it")
+        else:
             st.image(picture, width="stretch")
         held = "  \n:orange[◆ held out]" if moment.held_out else "  \n:blue[● seen]"
         true = "" if moment.true_relevancy is None else f", true {moment.true_relevancy:.2f}"
@@ -133,11 +161,12 @@ def card(view: View, moment: Moment, key: str) -> None:
         )
         st.caption(f"relevancy {moment.relevancy:.2f}{true}; z {moment.z:+.1f}")
         if st.button(f"Go to frame {moment.frame}", key=f"go {key}"):
+            st.session_state.run = name
             go_to(moment.frame)
             st.switch_page("screens/frames.py")
 
 
-def export(found: list[Answer], view: View) -> tuple[str, str]:
+def export(found: list[Answer], view: View) -> None:
     """The moments as CSV and as EDL."""
     from nerv_clip.search import Hit, as_csv, as_edl
 
@@ -147,56 +176,58 @@ def export(found: list[Answer], view: View) -> tuple[str, str]:
         for answer in found
         for moment in answer.moments
     ]
-    return as_csv(hits), as_edl(hits)
+    with st.container(horizontal=True):
+        for label, text, file in (
+            ("Moments as CSV", as_csv(hits), "moments.csv"),
+            ("Moments as EDL, for video editors", as_edl(hits), "moments.edl"),
+        ):
+            st.download_button(label, text, file, icon=":material/download:", on_click="ignore")
 
 
-def everywhere(queries: list[str]) -> None:
-    """The same over every run below the folders."""
-    from network import progress
-
-    from nerv_clip.search import Library, TrainedRun
+def everywhere(asks: list[Ask]) -> None:
+    """The same over every run below the folders, their moments ranked together."""
+    from nerv_clip.search import Library
 
     library = Library(folders(), start=progress)
-    for reason in library.skipped:
-        st.caption(f"not searched: {reason}")
     names = {path: name for name, path in run_names(tuple(map(str, folders()))).items()}
-    for query in queries:
-        st.subheader(query)
+    for number, ask in enumerate(asks):
         try:
-            hits = library.ask(partial(TrainedRun.search, query=query), top=8)
+            hits = library.ask(ask, top=2 * ACROSS)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
             continue
-        with st.container(key=f"pairs all {query}"):
+        st.subheader(hits[0].question)
+        with st.container(key=f"pairs all {number}"):
             columns = st.columns(ACROSS)
         for index, hit in enumerate(hits):
             name = names[str(hit.run)]
             run = run_called(name)
             with columns[index % ACROSS]:
-                st.caption(name + ("" if hit.match else " · no clear match"))
+                st.caption(f"**{name}**" + ("" if hit.match else ", no clear match"))
                 if run is not None:
-                    card(read_view(run), hit.moment, f"{query} {index} {name}")
+                    card(read_view(run), name, hit.moment, f"all {number} {index}")
+    if library.skipped:
+        with st.expander(f"Not searched: {len(library.skipped)} runs"):
+            for reason in library.skipped:
+                st.caption(reason)
 
 
 def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Search")
-    if not view.has_head:
-        raise InputError(f"{run.path} has no CLIP head to search: train with --predict_clip")
-    many = st.segmented_control("Where", ["this run", "all runs"], default="this run") or "this run"
-    queries = asked(view)
-    with st.expander("By image, or more like a moment"):
-        pictures = by_picture(view)
-    if many == "all runs" and queries:
-        everywhere(queries)
+    if not embeds(view):
         return
-    found = [*answers(view, queries), *pictures]
-    if found:
-        show(view, found)
-        peek(view)
-    else:
+    many = st.segmented_control("Where", ["this run", "all runs"], default="this run") == "all runs"
+    asks = [by_text(query) for query in typed(view)]
+    with st.expander("By image, or more like a moment"):
+        asks += pictures(view, many)
+    if not asks:
         st.caption("Type what should be seen, or pick an example.")
+    elif many:
+        everywhere(asks)
+    else:
+        here(view, asks)
 
 
 main(st.session_state.path)

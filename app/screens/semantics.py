@@ -6,6 +6,7 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
+from look import embeds
 from player import peek
 from reading import View, embeddings, read_view, similarities, true_picture
 from state import go_to, kept
@@ -17,6 +18,7 @@ def frame_by_frame(view: View, table: pd.DataFrame, kind: str, with_psnr: bool) 
     """The curve, raw or centred, with the guesses as lines; a click moves the shared time."""
     tail = ", centred" if kind == "centred" else ""
     split = view.per_frame["split"].tolist()
+    now = min(st.session_state.frame, view.frames - 1)
     lines = {
         "interpolated neighbours": table[f"interpolation{tail}"].to_numpy(),
         "mean train embedding": table[f"mean{tail}"].to_numpy(),
@@ -26,6 +28,7 @@ def frame_by_frame(view: View, table: pd.DataFrame, kind: str, with_psnr: bool) 
         split,
         f"Predicted with true: {kind} cosine",
         "cosine",
+        current=now,
         lines=lines,
         height=420,
     )
@@ -39,7 +42,7 @@ def frame_by_frame(view: View, table: pd.DataFrame, kind: str, with_psnr: bool) 
         st.rerun()
     if with_psnr:
         figure = charts.over_time(
-            view.per_frame["psnr"].to_numpy(), split, "PSNR of the reconstruction", "dB"
+            view.per_frame["psnr"].to_numpy(), split, "PSNR, frame by frame", "dB", current=now
         )
         charts.show(figure, f"psnr {view.key}", view.per_frame)
 
@@ -78,6 +81,8 @@ def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Semantics")
+    if not embeds(view):
+        return
     table = similarities(view)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(

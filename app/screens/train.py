@@ -14,7 +14,7 @@ from look import tile
 from network import draw
 from reading import read_view, stamp, true_picture
 from state import folders, kept, run_names
-from trainings import ended, last_line, running, sources, start, stop
+from trainings import dismiss, ended, last_line, running, sources, start, stop
 
 from nerv_clip import Estimate, InputError, Run
 from nerv_clip.files import file_hash, make_folder, written
@@ -67,7 +67,7 @@ def command(path: Path) -> list[str]:
     """The flags, from the form; what is left at its default is left out."""
     name, preset, split = st.columns(3)
     called = name.text_input(
-        "Name", key=kept(f"train name {path}", path.stem), help="of the run directory"
+        "Name", key=kept(f"train name {path}", spare_name(path.stem)), help="of the run directory"
     )
     if not re.fullmatch(r"\w[\w.-]*", called):
         raise InputError(f"a name has letters, digits, '_', '-' and '.' only, unlike '{called}'")
@@ -99,6 +99,13 @@ def command(path: Path) -> list[str]:
     with st.expander("More: size of the frames, part of the video, learning"):
         argv += further_flags()
     return argv
+
+
+def spare_name(stem: str) -> str:
+    """A name that no run has yet."""
+    stem = re.sub(r"[^\w.-]+", "_", stem).lstrip("._-") or "run"
+    names = [stem, *(f"{stem}_{i}" for i in range(2, 1000))]
+    return next(name for name in names if not Path("output", name).exists())
 
 
 def semantic_flags(epochs: int) -> list[str]:
@@ -156,17 +163,17 @@ def forecast(argv: tuple[str, ...], at: tuple[str, int, int]) -> Estimate:
     return estimate(parse(list(argv)))
 
 
-def foretell(path: Path, argv: list[str]) -> None:
+def foretell(e: Estimate) -> None:
     """Size, memory and time, before it is started."""
-    e = forecast(tuple(argv), stamp(path))
     columns = st.container(key="pairs forecast").columns(5)
     tile(columns[0], "Frames", f"{e.frames:,}", f"{e.width}×{e.height}")
     tile(columns[1], "Seen", f"{e.train_frames:,}", f"{e.held_out:,} held out")
     weights = e.decoder_parameters + e.head_parameters
     tile(columns[2], "Parameters", f"{weights / 1e6:.3f} M", f"{e.checkpoint_bytes / 1e6:.1f} MB")
     tile(
-        columns[3], "Memory", f"{e.memory_bytes / 1e6:,.0f} MB", "beside torch itself",
-        "The frames, the weights with gradient and moments, and what a step keeps.",
+        columns[3], "Memory", f"{e.memory_bytes / 1e6:,.0f} MB", "and 1 to 2 GB of torch",
+        "The frames, the weights with gradient and moments, and what a step keeps; beside them "
+        "the libraries, and for a while the teacher.",
     )  # fmt: skip
     tile(columns[4], "Time here", lasting(e.seconds), f"{e.steps:,} steps", "By a step, just now.")
 
@@ -189,6 +196,27 @@ def written_out(argv: list[str]) -> str:
     return " \\\n".join(lines)
 
 
+def offer(path: Path, argv: list[str]) -> None:
+    """What the training will be, and the button that starts it."""
+    run = Run(Path(argv[argv.index("--outf") + 1]))
+    busy, there = run.training() is not None, run.is_run
+    place, estimate = st.container(), forecast(tuple(argv), stamp(path))
+    label = "Go on training" if there else "Start training"
+    if place.button(label, type="primary", icon=":material/play_arrow:", disabled=busy):
+        start(argv, run.path.name)
+        st.toast(f"Started: {run.path}")
+    if busy:
+        place.caption(f"{run.path} is being trained now: see below.")
+    elif there:
+        place.caption(
+            f"{run.path} exists: with the flags that it was trained with, this goes on with it; "
+            "for others, choose another name."
+        )
+    foretell(estimate)
+    if not estimate.held_out:
+        st.caption("No frame is held out: whether the network generalises cannot be told then.")
+
+
 @st.fragment(run_every=2.0)
 def watch() -> None:
     """Trainings that run now, in this app or in a terminal, and those that ended."""
@@ -201,15 +229,21 @@ def watch() -> None:
     if not found:
         st.caption("No training runs below the folders shown here.")
     names = {where: name for name, where in run_names(tuple(map(str, folders()))).items()}
+    if ended():
+        st.subheader("Ended")
     for name, well in ended().items():
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{name}** {'is finished' if well else 'ended early'}: {last_line(name)}")
+            mark = ":green[:material/check_circle:]" if well else ":orange[:material/cancel:]"
+            said = last_line(name).removeprefix("train_nerv_clip.py: ")
+            st.markdown(f"{mark} **{name}** {'is finished' if well else 'ended early'}: {said}")
             listed = names.get(f"output/{name}")
-            if listed and st.button(
-                f"Open {name}", key=f"open {name}", icon=":material/dashboard:"
-            ):
-                st.session_state.run = listed
-                st.switch_page("screens/overview.py")
+            icon = ":material/dashboard:"
+            if listed and st.button(f"Open {name}", key=f"open {name}", icon=icon):
+                st.session_state.opening = listed  # a page is left by a whole run, not from here
+                st.rerun()
+            if st.button("Dismiss", key=f"dismiss {name}", type="tertiary"):
+                dismiss(name)
+                st.rerun()
 
 
 def progress_of(path: Path, how_far: dict[str, float]) -> None:
@@ -259,6 +293,9 @@ def pictures(path: Path) -> None:
 
 def main() -> None:
     """The page."""
+    if "opening" in st.session_state:
+        st.session_state.run = st.session_state.pop("opening")
+        st.switch_page("screens/overview.py")
     st.title("Train")
     path = source()
     if path is None:
@@ -271,11 +308,7 @@ def main() -> None:
             argv = command(path)
             st.code(written_out(argv), language="bash", wrap_lines=True)
             parse(argv)
-            if st.button("Start training", type="primary", icon=":material/play_arrow:"):
-                name = argv[argv.index("--outf") + 1]
-                start(argv, Path(name).name)
-                st.toast(f"Started: {name}")
-            foretell(path, argv)
+            offer(path, argv)
         except InputError as error:
             st.error(str(error), icon=":material/error:")
     watch()

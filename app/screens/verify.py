@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import charts
@@ -9,10 +10,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from jobs import job, start_verification
-from look import SUCCESS
+from look import SUCCESS, embeds
 from reading import View, read_view, verification
 
-from nerv_clip import InputError, Run
+from nerv_clip import Run
 
 PARTS = {"all": "All frames", "train": "Seen frames", "val": "Held-out frames"}
 MEASURES = {
@@ -51,7 +52,10 @@ def written(value: dict[str, float | None] | float | None) -> str:
     """A figure with its interval, where it has one."""
     if isinstance(value, dict):
         mean, low, high = (value[key] for key in ("mean", "low", "high"))
-        return "–" if mean is None else f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+        if mean is None or low is None or high is None:
+            return "–"
+        digits = 3 if abs(mean) < 100 else 0  # the skill of noise
+        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     return "–" if value is None else f"{value:.3f}"
 
 
@@ -67,7 +71,10 @@ def show(view: View, content: dict[str, Any]) -> None:
     whole = content["parts"]["all"]
     columns = st.container(key="pairs verdict").columns(4)
     columns[0].metric("Frames", whole["frames"], border=True)
-    columns[1].metric("Worth independent", f"{whole['independent']:.1f}", border=True)
+    columns[1].metric(
+        "Worth independent", f"{whole['independent']:.1f}", border=True,
+        help="Neighbouring frames are alike; so many frames without likeness would tell as much.",
+    )  # fmt: skip
     columns[2].metric(
         "p, circular shifts", f"{whole['shift']['p']:.2g}", border=True,
         help=f"Its floor is {whole['shift']['floor']:.2g}: there are only so many shifts.",
@@ -75,7 +82,10 @@ def show(view: View, content: dict[str, Any]) -> None:
     columns[3].metric("p, shuffled blocks", f"{content['block_permutation']['p']:.2g}", border=True)
     charts.show(
         charts.intervals(
-            content["rows"], "centred", "Centred cosine, 95 % intervals", "centred cosine"
+            content["rows"],
+            "centred",
+            "Distance to the truth, 95 % intervals",
+            "1 − centred cosine, log scale; left is nearer",
         ),
         f"intervals {view.key}",
         pd.concat([table(content, part).assign(frames=part) for part in content["parts"]]),
@@ -83,7 +93,8 @@ def show(view: View, content: dict[str, Any]) -> None:
     shifts = np.array(content["shifts"], float)
     charts.show(
         charts.curves(
-            np.arange(len(shifts)), {"mean cosine": shifts},
+            np.arange(len(shifts)),
+            {"shifted": shifts, "not shifted": np.full(len(shifts), shifts[0])},
             "Mean cosine, the prediction shifted", "shift, frames", "cosine",
         ),
         f"shifts {view.key}",
@@ -101,14 +112,13 @@ def show(view: View, content: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         content_ = view.run.verification.read_text()
         st.download_button(
-            "verification.json", content_, "verification.json", icon=":material/download:"
-        )
-        if st.button("Prepare the report (HTML, with plots)", icon=":material/description:"):
-            page = report(view.key, str(view.run.best))
-            st.download_button(
-                "report.html", page, "report.html", "text/html", icon=":material/download:",
-                type="primary",
-            )  # fmt: skip
+            "verification.json", content_, "verification.json", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "report.html, with plots", partial(report, view.key, str(view.run.best)),
+            "report.html", "text/html", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
 
 
 @st.cache_data(max_entries=2, show_spinner="writing the report…")
@@ -130,12 +140,8 @@ def main(run: Run) -> None:
         "The network is given times only. Its embeddings are compared with the true ones, beside "
         "what would score without having learned: the rule is in the README."
     )
-    if view.config["architecture"]["clip_input"]:
-        raise InputError(
-            f"{run.path} is given true embeddings as its input: comparing would be circular"
-        )
-    if not view.has_head:
-        raise InputError(f"{run.path} has no CLIP head to verify: train with --predict_clip")
+    if not embeds(view):
+        return
     content, work = verification(view), job(view.key)
     if work is not None and not work.finished:
         watch(view)

@@ -36,8 +36,9 @@ def _line(hit: Hit) -> str:
 
 
 def _plain(hit: Hit) -> dict[str, Any]:
-    about = {**hit._asdict(), "run": str(hit.run)}
-    return {**about, **about.pop("moment")._asdict()}
+    about = {**hit._asdict(), "run": str(hit.run), "fps": round(hit.fps, 6)}
+    del about["moment"]
+    return {**about, **hit.moment._asdict()}
 
 
 def as_json(hits: Sequence[Hit]) -> str:

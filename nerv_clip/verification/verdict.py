@@ -77,14 +77,13 @@ def judge(facts: Facts) -> Verdict:
             f"Centred cosine {_told(facts.centred_train)} on train frames, but "
             f"{facts.held_out} frames were held out: train with a --data_split such as 3_3_4.",
         )
-    against = f"nearest train frame {_told(nearest)}, interpolation {_told(between)}"
-    said = f"On held-out frames its centred cosine differs from that of the {against}"
+    said = (
+        f"On held-out frames its centred cosine is {_gap(nearest)} the nearest train frame's, and "
+        f"{_gap(between)} interpolation's"
+    )
     if nearest.low > 0 and between.low > -MARGIN:
-        level = "ahead of" if between.low > 0 else f"level (within {MARGIN}) with"
-        return Verdict(
-            "learned and generalises",
-            f"{said}: ahead of the one, {level} the other.",
-        )
+        level = "both" if between.low > 0 else f"the one, within {MARGIN} of the other"
+        return Verdict("learned and generalises", f"{said}: ahead of {level}.")
     if nearest.high < 0 < train.low:
         return Verdict(
             "memorised the train frames",
@@ -95,6 +94,13 @@ def judge(facts: Facts) -> Verdict:
         "no better than interpolation",
         f"{said}: its neighbours' true embeddings, kept in a table, would serve at least as well.",
     )
+
+
+def _gap(value: Interval) -> str:
+    """A difference as above or below; four digits, since a thousandth can decide."""
+    if value.mean >= 0:
+        return f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}] above"
+    return f"{-value.mean:.4f} [{-value.high:.4f}, {-value.low:.4f}] below"
 
 
 def _told(value: Interval) -> str:
