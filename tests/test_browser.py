@@ -217,13 +217,16 @@ def test_search_leads_to_the_moment(page: playwright.Page, tmp_path: Path) -> No
     Image.fromarray(pair.true).save(tmp_path / "frame.png")
     page.get_by_role("textbox", name="Queries, one a line").fill("")
     page.get_by_role("textbox", name="Queries, one a line").press("Control+Enter")
+    page.get_by_role("heading", name="a red mug").wait_for(state="detached")
     upload.set_input_files(tmp_path / "frame.png")
     page.get_by_role("heading", name="like frame.png").wait_for()
-    page.get_by_role("heading", name="a red mug").wait_for(state="detached")
     found = int(button.inner_text().rsplit(" ", 1)[1])
     assert abs(found - 200) < 12
     page.get_by_text("Find more like these").click()
     page.get_by_role("heading", name="like 8").wait_for()
+    page.get_by_role("textbox", name="Queries, one a line").fill("a kettle\na kettle")
+    page.get_by_text("all runs").click()
+    page.get_by_text("Runs not searched").wait_for()
 
 
 def test_a_point_of_the_map_moves_the_shared_time(page: playwright.Page) -> None:

@@ -207,7 +207,7 @@ def everywhere(asks: list[Ask]) -> None:
                 if run is not None:
                     card(read_view(run), name, hit.moment, f"all {number} {index}")
     if library.skipped:
-        with st.expander(f"Not searched: {len(library.skipped)} runs"):
+        with st.expander(f"Runs not searched: {len(library.skipped)}"):
             for reason in library.skipped:
                 st.caption(reason)
 
