@@ -280,7 +280,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], measure: str, title: str, x: st
     """
     figure = go.Figure()
     names = [row["name"] for row in reversed(rows)]
-    for part, lift in (("train", 0.1), ("val", -0.2)):
+    for part, lift in (("train", 0.06), ("val", -0.2)):
         for place, row in enumerate(reversed(rows)):
             value = (row["figures"].get(part) or {}).get(measure)
             if value is None or value["mean"] is None:
@@ -300,7 +300,7 @@ def intervals(rows: Sequence[Mapping[str, Any]], measure: str, title: str, x: st
     dressed(figure, title, x, "", 46 * len(names) + 130)
     for place, name in enumerate(names):  # above its points: a phone has no room beside them
         figure.add_annotation(
-            x=0, xref="paper", xanchor="left", y=place + 0.4, text=name, showarrow=False,
+            x=0, xref="paper", xanchor="left", y=place + 0.36, text=name, showarrow=False,
             font={"size": 12, "color": palette().text},
         )  # fmt: skip
     ticks = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]

@@ -60,7 +60,8 @@ LOGO = Path(__file__).parent / "logo.svg"
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.75rem; }
 [data-testid=stCaptionContainer] { color: inherit; opacity: .8; }
-[data-testid=stSliderThumbValue] { color: inherit; }
+[data-testid=stSliderThumbValue], [role=tab][aria-selected=true] p,
+button[role=radio][aria-checked=true] p { color: TEXT; }
 .strip { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 3px; }
 .strip img { width: 100%; display: block; }
 .strip img:first-child { border-radius: 8px 0 0 8px; }
@@ -88,6 +89,11 @@ def tile(
         border=True,
         help=help_text,
     )
+
+
+def style() -> str:
+    """What the theme's settings cannot say: words are legible on either ground, phones fit."""
+    return STYLE.replace("TEXT", palette().text)
 
 
 def embeds(view: View) -> bool:

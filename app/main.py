@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
-from look import LOGO, STYLE, icon
+from look import LOGO, icon, style
 from state import pick_run, remember, restore
 
 from nerv_clip import InputError
@@ -25,7 +25,7 @@ PAGES = {
 ALONE = ("Train", "Compare")  # pages that need no picked run
 
 st.set_page_config(page_title="NeRV-CLIP", page_icon=icon(), layout="wide")
-st.html(STYLE)
+st.html(style())
 st.logo(str(LOGO), size="large")
 restore()
 page = st.navigation(PAGES)

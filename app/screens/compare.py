@@ -67,15 +67,16 @@ def aspects(view: View) -> dict[str, str]:
 def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.Figure:
     """A figure of every frame, a line a run."""
     figure = go.Figure()
-    series, widths = palette().series, (4, 2.5, 1.2)  # so that one line does not hide another
-    for index, (name, view) in enumerate(views):
-        values = view.per_frame[field]
-        if values.notna().any():
-            figure.add_scatter(
-                x=view.per_frame["frame"], y=values, mode="lines", name=name,
-                customdata=view.per_frame["frame"],
-                line={"color": series[index % len(series)], "width": widths[min(index, 2)]},
-            )  # fmt: skip
+    series = palette().series
+    shown = [index for index, (_, v) in enumerate(views) if v.per_frame[field].notna().any()]
+    widths = (4.0, 2.5, 1.5)[-len(shown) :]  # so that one line does not hide another
+    for place, index in enumerate(shown):
+        name, view = views[index]
+        figure.add_scatter(
+            x=view.per_frame["frame"], y=view.per_frame[field], mode="lines", name=name,
+            customdata=view.per_frame["frame"],
+            line={"color": series[index % len(series)], "width": widths[min(place, 2)]},
+        )  # fmt: skip
     return charts.dressed(figure, title, "frame index", y)
 
 
