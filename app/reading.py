@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from nerv_clip import InputError, Run
 from nerv_clip.files import file_hash, user_cache
 from nerv_clip.interpolation import interpolated
-from nerv_clip.stream import Layout, read_layout, read_pairs
+from nerv_clip.stream import Layout, read_layout, read_pairs, read_samples
 
 Embeddings = NDArray[np.float32]
 THUMBNAILS = 9
@@ -107,6 +108,17 @@ def _layout(at: tuple[str, int, int], size: tuple[int, int]) -> Layout:
 def layout(view: View, stream: Path) -> Layout:
     """How a stream of a run's frames is laid out; raises `InputError` if it is damaged."""
     return _layout(stamp(stream), view.size)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _samples(at: tuple[str, int, int]) -> dict[str, Any]:
+    found = read_samples(Path(at[0]))
+    return {**found._asdict(), "description": base64.b64encode(found.description).decode()}
+
+
+def samples(stream: Path) -> dict[str, Any]:
+    """Where its frames lie, as the browser takes it; raises `InputError` if it is damaged."""
+    return _samples(stamp(stream))
 
 
 def redrawn(view: View) -> Path:

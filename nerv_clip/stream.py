@@ -58,6 +58,38 @@ def read_layout(path: Path, height: int, width: int) -> Layout:
     return Layout(*size, scale, shown, fps, frames, comment)
 
 
+class Samples(NamedTuple):
+    """Where a stream's coded frames lie in its file, for a decoder that is fed with them.
+
+    Frame i has ``sizes[i]`` bytes from ``offsets[i]`` on; ``keys`` are the frames that need no
+    other. ``codec`` and ``description`` (avcC) set the decoder up, as WebCodecs has it.
+    """
+
+    codec: str
+    description: bytes
+    offsets: list[int]
+    sizes: list[int]
+    keys: list[int]
+
+
+def read_samples(path: Path) -> Samples:
+    """The coded frames of a stream; raises `InputError` if it is damaged."""
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            setup = bytes(stream.codec_context.extradata or b"")
+            packets = [packet for packet in container.demux(stream) if packet.size]
+    except (OSError, IndexError, av.error.FFmpegError) as error:
+        raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
+    return Samples(
+        f"avc1.{setup[1:4].hex()}",
+        setup,
+        [int(packet.pos or 0) for packet in packets],
+        [packet.size for packet in packets],
+        [index for index, packet in enumerate(packets) if packet.is_keyframe],
+    )
+
+
 def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> Iterator[Pair]:
     """The frames at ``indices``, in rising order, of a stream of ``height`` x ``width`` frames."""
     layout = read_layout(path, height, width)

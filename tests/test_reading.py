@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from sklearn.decomposition import PCA
 import nerv_clip
 from nerv_clip import InputError, Run, estimate, parse
 from nerv_clip.projection import project
-from nerv_clip.stream import read_layout, read_pairs
+from nerv_clip.stream import read_layout, read_pairs, read_samples
 from nerv_clip.video_writer import write_comparison
 from tests.samples import moving_picture
 from tests.test_session import flags, train
@@ -49,6 +50,31 @@ def test_the_stream_s_pictures_are_those_asked_for(tmp_path: Path, size: tuple[i
         assert np.abs(pair.drawn - (255 - expected)).mean() < 3
         other = true[(pair.frame + 3) % 40].permute(1, 2, 0).numpy().astype(float)
         assert np.abs(pair.true - other).mean() > 2 * errors[0]
+
+
+def test_coded_frames_decode_group_by_group_to_the_stream_s_pictures(tmp_path: Path) -> None:
+    true = torch.from_numpy(moving_picture(30, 48, 80)).permute(0, 3, 1, 2)
+    path = tmp_path / "c.mp4"
+    write_comparison(path, lambda chosen: ((true[i], true[i]) for i in chosen), 30, 25, "mine")
+    assert read_layout(path, 48, 80).checkpoint == "mine"
+    samples, content = read_samples(path), path.read_bytes()
+    assert samples.codec.startswith("avc1.")
+    assert len(samples.offsets) == len(samples.sizes) == 30
+    assert samples.keys[0] == 0
+    assert max(np.diff([*samples.keys, 30])) <= 12
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.extradata = samples.description
+    first, end = samples.keys[1], samples.keys[2]
+    frames = []
+    for i in range(first, end):  # as a browser does: from a key frame, and nothing else
+        data = content[samples.offsets[i] : samples.offsets[i] + samples.sizes[i]]
+        frames += decoder.decode(av.Packet(data))
+    frames += decoder.decode(None)
+    assert len(frames) == end - first
+    for frame, pair in zip(frames, read_pairs(path, range(first, end), 48, 80), strict=True):
+        shown = frame.to_ndarray(format="rgb24")
+        scale = read_layout(path, 48, 80).scale
+        assert np.abs(shown[: 48 * scale : scale, ::scale].astype(float) - pair.true).mean() < 2
 
 
 def test_a_damaged_stream_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from look import palette
 from numpy.typing import NDArray
 from PIL import Image
-from reading import View, layout, true_stream
+from reading import View, layout, samples, true_stream
 from streamlit import runtime
 
 HERE = Path(__file__).parent
@@ -46,6 +46,7 @@ def player(
     data: dict[str, Any] = {
         "url": _address(path, f"player {view.key}"),
         "layout": layout(view, path)._asdict(),
+        "samples": samples(path),
         "frames": view.frames,
         "split": table["split"].tolist(),
         "seconds": view.seconds,
@@ -70,8 +71,9 @@ def peek(view: View) -> None:
     path = true_stream(view)
     if path is not None:
         about = layout(view, path)
-        data = {"url": _address(path, f"peek {view.key}"), "layout": about._asdict()}
-        _PEEK(key=f"peek {view.key}", data={**data, "stale": about.checkpoint != view.key})
+        data: dict[str, Any] = {"layout": about._asdict(), "samples": samples(path)}
+        data |= {"url": _address(path, f"peek {view.key}"), "stale": about.checkpoint != view.key}
+        _PEEK(key=f"peek {view.key}", data=data)
 
 
 def resting(view: View, frame: int) -> int:

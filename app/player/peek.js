@@ -17,7 +17,7 @@ class Peek {
     this.card = parent.querySelector(".peek");
     this.picture = this.card.querySelector("canvas");
     this.text = this.card.querySelector("span");
-    this.stream = new Stream(this.card, {
+    this.stream = new Stream({
       shown: (frame) => this.draw(frame), played: () => {}, failed: () => this.hide(),
     });
     this.hooked = new WeakSet();
@@ -29,7 +29,7 @@ class Peek {
   update(data) {
     const fresh = this.data?.url !== data.url;
     this.data = data;
-    if (fresh) this.stream.open(data.url, data.layout);
+    if (fresh) this.stream.open(data);
   }
 
   // Plotly tells of hovering by its own events, on elements that come and go with the page.

@@ -21,7 +21,7 @@ class Player {
     this.at = (name) => this.root.querySelector(name);
     this.picture = this.at(".picture");
     this.line = this.at(".line");
-    this.stream = new Stream(this.root, {
+    this.stream = new Stream({
       shown: (frame) => this.stand(frame),
       played: (frame) => this.pass(frame),
       failed: (reason) => (this.at(".note").textContent = `no picture: ${reason}`),
@@ -116,11 +116,11 @@ class Player {
     this.resize();
   }
 
-  async open({ url, layout }) {
+  async open(data) {
     this.shown = -1;
     this.exact.clear();
     this.at(".note").textContent = "loading…";
-    await this.stream.open(url, layout);
+    await this.stream.open(data);
   }
 
   // --- time ---------------------------------------------------------------------------------
@@ -145,12 +145,12 @@ class Player {
     this.draw();
     this.say();
     this.drawLine();
-    if (this.stream.video.ended || frame >= this.data.frames - 1) this.pause();
+    if (frame >= this.data.frames - 1) this.pause();
   }
 
   toggle() {
     if (!this.stream.paused) return this.pause();
-    if (this.frame >= this.data.frames - 1) this.stream.rewind();
+    if (this.frame >= this.data.frames - 1) this.go(0);
     this.playing(true);
     this.stream.play();
   }

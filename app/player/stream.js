@@ -1,105 +1,158 @@
-// One H.264 file, the true frame of every time above its reconstruction, in a hidden video.
-// Seeking happens here, without the server; a frame counts as shown only once the browser says
-// that it presents that very one.
+// One H.264 file, the true frame of every time above its reconstruction, decoded frame by frame
+// (WebCodecs): no server is asked, and a picture is known by its index, not by a clock.
+
+const KEPT_PIXELS = 6e7; // of decoded frames, about 90 MB
 
 class Stream {
   // `shown(frame)` is called with each frame that stands, `played(frame)` with each that runs past.
-  constructor(root, { shown, played, failed }) {
+  constructor({ shown, played, failed }) {
     this.on = { shown, played, failed };
-    this.video = Object.assign(document.createElement("video"), {
-      muted: true, playsInline: true, preload: "auto",
-    });
-    root.append(this.video);
     this.gone = new AbortController();
-    this.forget();
-    this.video.addEventListener("seeked", () => setTimeout(() => this.arrive()),
-      { signal: this.gone.signal });
-    this.watch();
+    this.frames = new Map(); // index → VideoFrame
+    this.paused = true;
   }
 
-  forget() {
-    this.presented = -1; // by the browser
-    this.wanted = null; // while a seek is under way
-  }
-
-  get ready() { return this.video.readyState >= 2; }
-  get paused() { return this.video.paused; }
-
-  async open(url, layout) {
+  async open({ url, layout, samples }) {
     this.forget();
-    Object.assign(this, { url, layout });
+    Object.assign(this, { url, layout, samples });
     try {
+      if (!window.VideoDecoder) throw new Error("this browser cannot decode frames (WebCodecs)");
       const answer = await fetch(url, { signal: this.gone.signal });
       if (!answer.ok) throw new Error(answer.statusText);
       const blob = await answer.blob();
+      const bytes = new Uint8Array(await blob.arrayBuffer());
       if (this.url !== url) return;
-      if (this.address) URL.revokeObjectURL(this.address);
-      this.blob = blob;
-      this.video.src = this.address = URL.createObjectURL(blob);
-      await new Promise((done, failed) => {
-        this.video.onloadeddata = done;
-        this.video.onerror = () => failed(new Error("the browser cannot play the stream"));
+      Object.assign(this, { blob, bytes });
+      this.decoder = new VideoDecoder({
+        output: (picture) => this.take(picture),
+        error: (error) => this.fail(error),
       });
+      const description = Uint8Array.from(atob(samples.description), (c) => c.charCodeAt(0));
+      this.decoder.configure({ codec: samples.codec, description, optimizeForLatency: true });
       if (this.frame !== undefined) this.seek(this.frame);
     } catch (error) {
-      if (!this.gone.signal.aborted) this.on.failed(error.message);
+      this.fail(error);
     }
   }
 
-  // Every frame that the browser presents tells its time.
-  watch() {
-    this.video.requestVideoFrameCallback((_, about) => {
-      this.presented = Math.round(about.mediaTime * this.layout.fps);
-      if (this.paused) this.arrive();
-      else this.on.played((this.frame = this.presented));
-      if (!this.gone.signal.aborted) this.watch();
-    });
+  forget() {
+    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
+    for (const picture of this.frames.values()) picture.close();
+    this.frames.clear();
+    this.decoder = this.bytes = null;
+    this.current = null; // index of the frame that `part` gives
   }
+
+  fail(error) {
+    if (!this.gone.signal.aborted) this.on.failed(error.message);
+  }
+
+  get count() { return this.samples.offsets.length; }
+  get ready() { return this.frames.has(this.current); }
 
   seek(frame) {
+    this.ahead = frame < this.frame ? -1 : 1;
     this.frame = frame;
-    if (this.wanted !== null || !this.ready) return;
-    if (this.presented === frame) return this.arrive();
-    this.wanted = frame;
-    this.video.currentTime = (frame + 0.5) / this.layout.fps;
-    clearTimeout(this.again);
-    this.again = setTimeout(() => this.retry(), 400);
+    this.stand();
+    this.fill();
   }
 
-  arrive() {
-    if (this.presented === this.frame) {
-      this.wanted = null;
-      this.on.shown(this.frame);
-    } else if (this.wanted !== null && this.wanted !== this.frame && !this.video.seeking) this.retry();
+  stand() {
+    if (!this.paused || !this.frames.has(this.frame)) return;
+    this.current = this.frame;
+    this.on.shown(this.frame);
   }
 
-  retry() {
-    if (this.wanted === null) return;
-    this.wanted = null;
-    this.seek(this.frame);
+  // --- decoding: a group of pictures at a time, the one asked for first, then its neighbour -------
+
+  async fill() {
+    if (this.busy || !this.bytes) return;
+    this.busy = true;
+    const { decoder } = this;
+    try {
+      for (let key; decoder === this.decoder && (key = this.missing()) !== null; )
+        await this.decode(key);
+    } catch (error) {
+      if (decoder === this.decoder) this.fail(error);
+    }
+    this.busy = false;
+    if (decoder !== this.decoder) this.fill();
   }
+
+  missing() {
+    const [first, last] = this.group(this.frame);
+    if (!this.frames.has(this.frame)) return first;
+    const next = this.ahead > 0 ? last : first - 1;
+    return next >= 0 && next < this.count && !this.frames.has(next) ? this.group(next)[0] : null;
+  }
+
+  // Of the group that a frame is in: its key frame, and the next group's.
+  group(frame) {
+    const { keys } = this.samples;
+    let at = keys.length - 1;
+    while (keys[at] > frame) at--;
+    return [keys[at], keys[at + 1] ?? this.count];
+  }
+
+  async decode(key) {
+    const { offsets, sizes } = this.samples;
+    const [first, end] = this.group(key);
+    this.keep([first, end]);
+    for (let i = first; i < end; i++) {
+      const data = this.bytes.subarray(offsets[i], offsets[i] + sizes[i]);
+      this.decoder.decode(new EncodedVideoChunk({ type: i === first ? "key" : "delta", timestamp: i, data }));
+    }
+    await this.decoder.flush();
+  }
+
+  take(picture) {
+    this.frames.get(picture.timestamp)?.close();
+    this.frames.set(picture.timestamp, picture);
+    if (picture.timestamp === this.frame) this.stand();
+  }
+
+  // Let go of what is farthest from the frame asked for, so that a new group has room.
+  keep([first, end]) {
+    const most = Math.max(48, KEPT_PIXELS / (this.layout.width * this.layout.height));
+    const far = [...this.frames.keys()].sort((a, b) => Math.abs(b - this.frame) - Math.abs(a - this.frame));
+    for (const index of far) {
+      if (this.frames.size + end - first <= most) break;
+      if (index === this.current) continue;
+      this.frames.get(index).close();
+      this.frames.delete(index);
+    }
+  }
+
+  // --- playing ------------------------------------------------------------------------------
 
   play() {
-    this.wanted = null;
-    this.video.play();
+    this.paused = false;
+    this.ahead = 1;
+    let [from, since] = [this.frame, performance.now()];
+    const tick = (now) => {
+      if (this.paused || this.gone.signal.aborted) return;
+      const due = Math.min(from + Math.floor(((now - since) * this.layout.fps) / 1000), this.count - 1);
+      if (due !== this.frame && this.frames.has(due)) {
+        this.frame = this.current = due;
+        this.on.played(due);
+      } else if (due !== this.frame) [from, since] = [this.frame, now]; // wait for the decoder
+      this.fill();
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
   }
 
-  pause() { this.video.pause(); }
+  pause() { this.paused = true; }
 
-  rewind() { this.video.currentTime = 0; }
-
-  // Arguments of drawImage: where the true frame, or the reconstruction, lies in the video.
+  // Arguments of drawImage: where the true frame, or the reconstruction, lies in the picture.
   part(name) {
     const { shown, scale, height } = this.layout;
     const [tall, wide] = shown.map((side) => side * scale);
-    return [this.video, 0, name === "true" ? 0 : height / 2, wide, tall];
+    return [this.frames.get(this.current), 0, name === "true" ? 0 : height / 2, wide, tall];
   }
 
   destroy() {
     this.gone.abort();
-    clearTimeout(this.again);
-    this.video.pause();
-    this.video.removeAttribute("src");
-    if (this.address) URL.revokeObjectURL(this.address);
+    this.forget();
   }
 }
