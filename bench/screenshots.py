@@ -96,7 +96,7 @@ def shoot(browser: Browser, address: str, out: Path, tall: int | None) -> None:
             )
             page.set_default_timeout(120_000)
             for path, prepare in PAGES.items():
-                page.goto(f"{address}/{path}?run=kitchen&frame=93")
+                page.goto(f"{address}/{path}?run=kitchen&frame=200")
                 prepare(page)
                 page.wait_for_load_state("networkidle")
                 page.locator("[data-testid=stSpinner]").wait_for(state="detached")
