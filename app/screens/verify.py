@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import charts
@@ -121,7 +121,7 @@ def show(view: View, content: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-@st.cache_data(max_entries=2, show_spinner="writing the report…")
+@lru_cache(maxsize=2)  # called for a download, where Streamlit's own cache has no session
 def report(key: str, checkpoint: str) -> str:
     """The self-contained page of a verification, computed again."""
     from pathlib import Path
