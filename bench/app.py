@@ -5,14 +5,8 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 from report import heading, table, write
+from serving import CHROMIUM, ROOT, serving
 from torch import Tensor
 
 from nerv_clip import main_guard
@@ -28,7 +23,6 @@ from nerv_clip.files import file_hash
 from nerv_clip.stream import read_pairs
 from nerv_clip.video_writer import write_comparison
 
-ROOT = Path(__file__).parents[1]
 BITS = 10  # a frame's number as black and white blocks along the top
 SEEKS, INTERACTIONS, ROUNDS = 500, 200, 3
 FIND = """() => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.player'))
@@ -59,14 +53,12 @@ def numbered(pixels: NDArray[np.uint8], frame: int) -> Tensor:
     return picture
 
 
-@contextmanager
-def serving(run: Path, place: Path) -> Iterator[tuple[str, int, float]]:
-    """The app on a copy of a run whose stream is numbered: address, process id, when started."""
-    shutil.copytree(run, place / "runs" / run.name)
-    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
+def stamped(run: Path, runs: Path) -> None:
+    """A copy of a run below ``runs``, the frames of its stream numbered."""
+    shutil.copytree(run, runs / run.name)
     stream = run / "comparison.mp4"
     write_comparison(
-        place / "runs" / run.name / "comparison.mp4",
+        runs / run.name / "comparison.mp4",
         lambda chosen: (
             (numbered(pair.true, pair.frame), numbered(pair.drawn, pair.frame))
             for pair in read_pairs(stream, chosen, 180, 320)
@@ -75,26 +67,6 @@ def serving(run: Path, place: Path) -> Iterator[tuple[str, int, float]]:
         25,
         file_hash(run / "model_best.pth"),
     )
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
-    command += ["--server.port", str(port), "--server.headless", "true", "--", "--runs", "runs"]
-    process = subprocess.Popen(
-        command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    address = f"http://localhost:{port}"
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
-            break
-        except OSError:
-            time.sleep(0.05)
-    try:
-        yield address, process.pid, time.perf_counter()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def memory(pid: int) -> float:
@@ -190,22 +162,21 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=args.chromium, args=["--no-sandbox", "--disable-gpu"]
-        )
-        with serving(args.run, Path(folder)) as (address, pid, started):
+        browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
+        stamped(args.run, Path(folder) / "runs")
+        with serving(Path(folder), Path("runs")) as app:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(120_000)
-            page.goto(f"{address}/?run={args.run.name}")
+            page.goto(f"{app.address}/?run={args.run.name}")
             for what, selector in (
                 ("figures and pictures", ".strip"),
                 ("chart", ".js-plotly-plot"),
             ):
                 page.locator(selector).first.wait_for()
-                cold = time.perf_counter() - started
+                cold = time.perf_counter() - app.since
                 what = f"first page's {what}, s after the server is up"
                 rows.append({"what": what, "value": f"{cold:.1f}"})
-            rows += scrub(page) + search(page) + interactions(page, pid)
+            rows += scrub(page) + search(page) + interactions(page, app.pid)
         browser.close()
     write(args.out, "# The app\n\n" + heading(__doc__) + table(rows))
 

@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from serving import CHROMIUM, ROOT, serving
 
 from nerv_clip import main_guard
 
-ROOT = Path(__file__).parents[1]
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 QUERIES = "a purple kettle\nthe tap is running\na mug -kettle"
-
-
-@contextmanager
-def serving(place: Path) -> Iterator[str]:
-    """The app on the shipped runs, in a folder of its own: its address."""
-    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
-    command += ["--server.port", str(port), "--server.headless", "true"]
-    command += ["--", "--runs", str(ROOT / "checkpoints")]
-    process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL)
-    address = f"http://localhost:{port}"
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
-            break
-        except OSError:
-            time.sleep(0.05)
-    try:
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def ask(page: Page) -> None:
@@ -120,13 +89,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    arguments = ["--no-sandbox", "--disable-gpu"]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
         (Path(folder) / "data").mkdir()
         shutil.copy(args.clip, Path(folder) / "data")
-        browser = p.chromium.launch(executable_path=args.chromium, args=arguments)
-        with serving(Path(folder)) as address:
-            shoot(browser, address, args.out, args.tall)
+        browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
+        with serving(Path(folder), ROOT / "checkpoints") as app:
+            shoot(browser, app.address, args.out, args.tall)
         browser.close()
 
 

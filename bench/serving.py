@@ -1,0 +1,50 @@
+"""The app as a process of its own, for benches that drive it in a browser."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = ["--no-sandbox", "--disable-gpu"]  # its flags, in a container
+
+
+class Served(NamedTuple):
+    """Where the app answers, its process, and when it was up (`time.perf_counter`)."""
+
+    address: str
+    pid: int
+    since: float
+
+
+@contextmanager
+def serving(place: Path, runs: Path) -> Iterator[Served]:
+    """The app on the runs below a folder, started in the folder ``place``."""
+    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command += ["--server.port", str(port), "--server.headless", "true", "--", "--runs", str(runs)]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=place, stdout=quiet, stderr=quiet)
+    address = f"http://localhost:{port}"
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+            break
+        except OSError:
+            time.sleep(0.05)
+    try:
+        yield Served(address, process.pid, time.perf_counter())
+    finally:
+        process.terminate()
+        process.wait()
