@@ -48,10 +48,8 @@ def imagine(view: View, t: float) -> NDArray[np.float32]:
     import torch
 
     with torch.no_grad():
-        embedding = model_of(view)(torch.tensor([t], dtype=torch.float64)).embedding
-        if embedding is None:
-            raise InputError(f"{view.run.path} has no CLIP head")
-        return np.asarray(torch.nn.functional.normalize(embedding[0], dim=0).numpy(), np.float32)
+        embedding = model_of(view).embed(torch.tensor([t], dtype=torch.float64))[0]
+        return np.asarray(torch.nn.functional.normalize(embedding, dim=0).numpy(), np.float32)
 
 
 def drawn(view: View, frame: int) -> Pixels:

@@ -87,6 +87,11 @@ def run_called(name: str) -> Run | None:
     return Run(Path(path)) if path else None
 
 
+def current(frames: int) -> int:
+    """The shared time as a frame index of a clip that has so many frames."""
+    return min(int(st.session_state.frame), frames - 1)
+
+
 def go_to(frame: int) -> None:
     """Move the shared time to a frame; the player follows."""
     st.session_state.frame = frame

@@ -14,7 +14,7 @@ from network import drawn
 from numpy.typing import NDArray
 from player import peek
 from reading import View, read_view, true_picture
-from state import folders, kept, run_called, run_names
+from state import current, folders, kept, run_called, run_names
 
 from nerv_clip import InputError
 
@@ -89,9 +89,8 @@ def same_frame(views: list[tuple[str, View]]) -> None:
         return
     frames = views[0][1].frames
     if frames > 1:
-        now = min(st.session_state.frame, frames - 1)
-        st.session_state.frame = st.slider("Frame index", 0, frames - 1, now)
-    frame = min(st.session_state.frame, frames - 1)
+        st.session_state.frame = st.slider("Frame index", 0, frames - 1, current(frames))
+    frame = current(frames)
     pictures: list[tuple[NDArray[np.uint8], str]] = []
     true = next((p for _, v in views if (p := true_picture(v, frame)) is not None), None)
     if true is not None:

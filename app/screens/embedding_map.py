@@ -11,7 +11,7 @@ from network import drawn
 from numpy.typing import NDArray
 from player import peek
 from reading import View, embeddings, read_view, similarities, stamp, true_picture
-from state import go_to, kept
+from state import current, go_to, kept
 
 from nerv_clip import Run
 
@@ -77,7 +77,7 @@ def main(run: Run) -> None:
         "time": view.per_frame["t"].to_numpy(),
         "similarity": similarities(view)["prediction"].to_numpy(),
     }
-    frame = min(st.session_state.frame, view.frames - 1)
+    frame = current(view.frames)
     figure = charts.scatter_map(
         predicted,
         true,

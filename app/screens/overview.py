@@ -8,7 +8,7 @@ import streamlit as st
 from look import SPLIT_NAMES, SUCCESS, strip, tile
 from player import peek
 from reading import View, history, read_view, similarities, thumbnails, verification
-from state import go_to
+from state import current, go_to
 
 from nerv_clip import Run
 
@@ -66,7 +66,7 @@ def over_time(view: View) -> None:
     else:
         values, title, y = view.per_frame["psnr"], "PSNR, frame by frame", "dB"
         lines = {}
-    now = min(st.session_state.frame, view.frames - 1)
+    now = current(view.frames)
     figure = charts.over_time(
         values.to_numpy(), split, title, y, current=now, lines=lines, height=320
     )

@@ -14,7 +14,7 @@ from look import embeds
 from network import progress, searchable
 from player import peek
 from reading import View, read_view, true_picture
-from state import folders, go_to, kept, run_called, run_names
+from state import current, folders, go_to, kept, run_called, run_names
 
 from nerv_clip import InputError, Run
 
@@ -94,7 +94,7 @@ def pictures(view: View, many: bool) -> list[Ask]:
             asks.append(by_image(upload.name, upload.getvalue()))
     last = view.seconds[-1]
     if last > 0:
-        now = min(view.seconds[min(st.session_state.frame, view.frames - 1)], last)
+        now = min(view.seconds[current(view.frames)], last)
         span = right.slider("Seconds of this video", 0.0, last, (now, min(now + 0.5, last)))
         if right.toggle("Find more like these", key=f"alike {view.key}", disabled=many):
             asks.append(lambda run: run.search_like(*span, top=ACROSS))

@@ -9,7 +9,7 @@ import streamlit as st
 from look import embeds
 from player import peek
 from reading import View, embeddings, read_view, similarities, true_picture
-from state import go_to, kept
+from state import current, go_to, kept
 
 from nerv_clip import Run
 
@@ -18,7 +18,7 @@ def frame_by_frame(view: View, table: pd.DataFrame, kind: str, with_psnr: bool) 
     """The curve, raw or centred, with the guesses as lines; a click moves the shared time."""
     tail = ", centred" if kind == "centred" else ""
     split = view.per_frame["split"].tolist()
-    now = min(st.session_state.frame, view.frames - 1)
+    now = current(view.frames)
     lines = {
         "interpolated neighbours": table[f"interpolation{tail}"].to_numpy(),
         "mean train embedding": table[f"mean{tail}"].to_numpy(),
@@ -47,9 +47,9 @@ def frame_by_frame(view: View, table: pd.DataFrame, kind: str, with_psnr: bool) 
         charts.show(figure, f"psnr {view.key}", view.per_frame)
 
 
-def current(view: View, table: pd.DataFrame) -> None:
+def now_shown(view: View, table: pd.DataFrame) -> None:
     """The frame at which the shared time stands, with its figures."""
-    frame = min(st.session_state.frame, view.frames - 1)
+    frame = current(view.frames)
     picture = true_picture(view, frame)
     if picture is not None:
         st.image(picture, width="stretch")
@@ -95,7 +95,7 @@ def main(run: Run) -> None:
     with left:
         frame_by_frame(view, table, kind, with_psnr)
     with right:
-        current(view, table)
+        now_shown(view, table)
     tail = ", centred" if kind == "centred" else ""
     figure = charts.distribution(
         table[f"prediction{tail}"].to_numpy(),

@@ -16,7 +16,7 @@ from reading import read_view, stamp, true_picture
 from state import folders, kept, run_names
 from trainings import dismiss, ended, last_line, running, sources, start, stop
 
-from nerv_clip import Estimate, InputError, Run
+from nerv_clip import Estimate, InputError, Run, frame_time
 from nerv_clip.files import file_hash, make_folder, written
 
 UPLOADS = Path("data/uploads")
@@ -285,7 +285,7 @@ def pictures(path: Path) -> None:
         true = true_picture(view, frame)
         if true is not None:
             beside[1].image(true, caption=f"frame {frame}, true", width="stretch")
-        drawn = draw(view, frame / max(view.frames - 1, 1))
+        drawn = draw(view, frame_time(frame, view.frames))
         beside[0].image(drawn, caption=f"frame {frame}, so far", width="stretch")
     except (InputError, OSError):
         st.caption("Its first picture comes with the first evaluation.")
