@@ -21,15 +21,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "embed": "",
         "enc_strds": [5, 2, 2, 2],
         "enc_dim": "64_16",
+        "conv_type": ["convnext", "pshuffel"],
         "ks": "0_1_5",
+        "loss": "L2",
         "lr": 1e-3,
         "optim": "adam",
     },
     "nerv": {
         "embed": "pe_1.25_80",
         "head_strd": 1,
+        "conv_type": ["convnext", "pshuffel"],
         "ks": "0_3_3",
         "reduce": 2.0,
+        "loss": "L2",
         "lr": 1e-3,
         "optim": "adam",
     },
@@ -155,6 +159,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--matrix_lr", type=float, default=d.matrix_lr, help="Muon's rate for kernels"
     )
+    group.add_argument("--grid_lr", type=float, default=d.grid_lr, help="for temporal grids")
     group.add_argument("--lr_type", default=d.lr_type)
     group.add_argument("--optim", choices=OPTIMISERS, default=d.optim)
     group.add_argument("--ema", type=float, default=d.ema, help="decay of averaged weights, 0: off")

@@ -28,12 +28,12 @@ class ModelConfig:
     head_cells: int = 60_000  # if not given: 1, 2 or 4, so that its input has about so many cells
     enc_strds: tuple[int, ...] = ()
     enc_dim: tuple[int, float] = (64, 16)
-    ks: tuple[int, int, int] = (0, 1, 3)  # encoder, first up-block, largest up-block
+    ks: tuple[int, int, int] = (0, 3, 3)  # encoder, first up-block, largest up-block
     reduce: float = 1.2
     lower_width: int = 12
     stem_width: int = 64
     num_blks: tuple[int, int] = (1, 1)
-    conv_type: tuple[str, str] = ("convnext", "pshuffel")
+    conv_type: tuple[str, str] = ("convnext", "residual")
     norm: str = "none"
     act: str = "gelu"
     out_bias: str = "tanh"
@@ -114,9 +114,10 @@ class TrainConfig:
     epochs: int = 300
     batch: int = 2  # frames a step, on each process
     lr: float = 3e-3
-    matrix_lr: float = 0.02  # Muon's rate for matrices; the others use lr
+    matrix_lr: float = 0.02  # Muon's rate for matrices
+    grid_lr: float = 0.05  # for the temporal grids; all others use lr
     lr_type: str = "cosine_0.1_1_0.1"
-    loss: str = "Fusion6"
+    loss: str = "PSNR-SSIM"
     optim: str = "muon"
     ema: float = 0.0  # decay of the averaged weights, 0 for none
     amp: str = "none"  # or "bf16"
@@ -134,6 +135,7 @@ class TrainConfig:
             ("-b/--batchSize", self.batch, 1, math.inf),
             ("--lr", self.lr, 0, 10),
             ("--matrix_lr", self.matrix_lr, 0, 10),
+            ("--grid_lr", self.grid_lr, 0, 10),
             ("--ema", self.ema, 0, 0.999999),
             ("--manualSeed", self.seed, 0, 2**63 - 1),
             ("--clip_loss_weight", self.clip_loss_weight, 0, 1e6),

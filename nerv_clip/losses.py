@@ -8,16 +8,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.metrics import WINDOW, cosine, ms_ssim, ssim
+from nerv_clip.metrics import WINDOW, cosine, ms_ssim, psnr, ssim
 
 TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "L1": F.l1_loss,
     "L2": F.mse_loss,
+    "PSNR": lambda frames, target: 100 - psnr(frames, target).mean(),  # 100 dB: equal
     "SSIM": lambda frames, target: 1 - ssim(frames, target).mean(),
     "MS-SSIM": lambda frames, target: 1 - ms_ssim(frames, target).mean(),
 }
-# Weights of the terms, as HNeRV's `loss_fn` has them (github.com/haochen-rye/HNeRV).
 PIXEL_LOSSES: dict[str, Mapping[str, float]] = {
+    # Ours: what is measured is what is trained on. A decibel weighs the same in every frame,
+    # where an error's size would leave all but the hardest frames aside.
+    "PSNR-SSIM": {"PSNR": 0.004, "SSIM": 0.1},
+    "PSNR": {"PSNR": 0.004},
+    # The others' weights are those of HNeRV's `loss_fn` (github.com/haochen-rye/HNeRV).
     "L2": {"L2": 1},
     "MSE": {"L2": 1},
     "L1": {"L1": 1},

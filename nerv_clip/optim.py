@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nerv_clip.errors import InputError
-from nerv_clip.layers import FrameTable, TemporalGrid
+from nerv_clip.layers import TemporalGrid
 
 OPTIMISERS = ("muon", "adam", "adamw", "sgd")
 
@@ -81,44 +81,47 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     return x.T if tall else x
 
 
-def build_optimiser(name: str, model: nn.Module, lr: float, matrix_lr: float) -> Optimizer:
-    """The optimiser named by ``--optim``; ``matrix_lr`` is Muon's rate for matrices."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+def build_optimiser(
+    name: str, model: nn.Module, lr: float, matrix_lr: float, grid_lr: float
+) -> Optimizer:
+    """The optimiser named by ``--optim``.
+
+    ``matrix_lr`` is Muon's rate for matrices, ``grid_lr`` the temporal grids' in all of them: a
+    point of a grid is met by few frames, so it has few steps to learn in.
+    """
+    grids: list[Tensor] = [m.values for m in model.modules() if isinstance(m, TemporalGrid)]
+    matrices = _matrices(model) if name == "muon" else []
+    known = {id(p) for p in [*grids, *matrices]}
+    rest = [p for p in model.parameters() if id(p) not in known]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "lr": matrix_lr, "matrix": True},
+        {"params": grids, "lr": grid_lr},
+        {"params": rest, "lr": lr},
+    ]
+    groups = [group for group in groups if group["params"]]
     if name == "muon":
-        matrices = _matrices(model)
-        rest = [p for p in parameters if p not in matrices]
-        return Muon(
-            [
-                {
-                    "params": [p for p in parameters if p in matrices],
-                    "lr": matrix_lr,
-                    "matrix": True,
-                },
-                {"params": rest, "lr": lr},
-            ]
-        )
+        return Muon(groups)
     if name == "adam":
-        return torch.optim.Adam(parameters, lr=lr)
+        return torch.optim.Adam(groups)
     if name == "adamw":
-        return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.01)
+        return torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01)
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=0.9, nesterov=True)
+        return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
     raise InputError(f"--optim {name} is unknown: choose from {', '.join(OPTIMISERS)}")
 
 
-def _matrices(model: nn.Module) -> set[nn.Parameter]:
-    """Kernels with more than one input and more than an image's three outputs."""
-    learned_tables = {
-        p
+def _matrices(model: nn.Module) -> list[Tensor]:
+    """Kernels with more than one input and more than an image's three outputs.
+
+    A depthwise kernel is none: its rows meet different channels.
+    """
+    kernels = [
+        module.weight
         for module in model.modules()
-        if isinstance(module, (TemporalGrid, FrameTable))
-        for p in module.parameters(recurse=False)
-    }
-    return {
-        p
-        for p in model.parameters()
-        if p.dim() >= 2 and p.shape[0] > 3 and p[0].numel() > 1 and p not in learned_tables
-    }
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
+        and getattr(module, "groups", 1) == 1
+    ]
+    return [p for p in kernels if p.shape[0] > 3 and p[0].numel() > 1]
 
 
 def learning_rate(lr_type: str) -> Callable[[float], float]:

@@ -232,7 +232,7 @@ def _check(config: ModelConfig) -> None:
         ("--act", config.act, ACTIVATIONS),
         ("--norm", config.norm, NORMS),
         ("--conv_type", config.conv_type[0], ("convnext", "conv", "pshuffel")),
-        ("--conv_type", config.conv_type[1], ("pshuffel", "conv", "interpolate")),
+        ("--conv_type", config.conv_type[1], ("residual", "pshuffel", "conv", "interpolate")),
     ]
     for flag, value, names in known:
         if value not in names:

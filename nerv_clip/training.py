@@ -74,7 +74,9 @@ class Trainer:
         ).to(self.device)
         self.true = None if true_embeddings is None else true_embeddings.to(self.device)
         self.factor = learning_rate(config.lr_type)
-        self.optimiser = build_optimiser(config.optim, model, config.lr, config.matrix_lr)
+        self.optimiser = build_optimiser(
+            config.optim, model, config.lr, config.matrix_lr, config.grid_lr
+        )
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.average = (
             {name: p.detach().clone() for name, p in model.named_parameters()} if config.ema else {}

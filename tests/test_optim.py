@@ -55,7 +55,7 @@ def test_the_update_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
 def test_each_optimiser_fits_a_line(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, 4))
-    optimiser = build_optimiser(name, model, lr=0.01, matrix_lr=0.01)
+    optimiser = build_optimiser(name, model, lr=0.01, matrix_lr=0.01, grid_lr=0.01)
     x = torch.randn(64, 4)
     losses = []
     for _ in range(150):
@@ -69,11 +69,14 @@ def test_each_optimiser_fits_a_line(name: str) -> None:
 
 def test_muon_takes_kernels_and_leaves_tables_and_biases() -> None:
     model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 8, 45, 61))
-    matrices, rest = build_optimiser("muon", model, 0.1, 0.2).param_groups
-    assert (matrices["lr"], rest["lr"]) == (0.2, 0.1)
-    assert sum(len(g["params"]) for g in (matrices, rest)) == len(list(model.parameters()))
-    grids = {id(grid.values) for grid in model.grids}
-    assert not grids & {id(p) for p in matrices["params"]}
+    groups = build_optimiser("muon", model, 0.1, 0.2, 0.3).param_groups
+    matrices, grids, rest = groups
+    assert (matrices["lr"], grids["lr"], rest["lr"]) == (0.2, 0.3, 0.1)
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    assert {id(p) for p in grids["params"]} == {id(grid.values) for grid in model.grids}
     assert all(p.dim() >= 2 for p in matrices["params"])
+    depthwise = {id(m.weight) for m in model.modules() if getattr(m, "groups", 1) > 1}
+    assert depthwise
+    assert not depthwise & {id(p) for p in matrices["params"]}
     with pytest.raises(InputError, match="--optim"):
-        build_optimiser("lion", model, 0.1, 0.1)
+        build_optimiser("lion", model, 0.1, 0.1, 0.1)

@@ -1,0 +1,163 @@
+"""PSNR of our presets beside the public HNeRV, at equal size and equal epochs, on one clip.
+
+A row is trained once and kept in a JSON file, with its commit; the table is printed from that
+file, so a long bench can be cut off, go on, and have rows added to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from ours import OurTraining
+from public import PublicTraining, load_public
+from report import heading, table, write
+from torch import Tensor
+from tqdm import tqdm
+
+from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
+from nerv_clip.arguments import PRESETS
+from nerv_clip.files import written
+from nerv_clip.interpolation import blend_weights
+from nerv_clip.metrics import ms_ssim, psnr
+from nerv_clip.run import git_commit
+
+PUBLIC = {"public-L2": ("L2", 1e-3), "public-Fusion6": ("Fusion6", 3e-3)}  # its defaults; ours
+MOVING = 32  # dB: a held-out frame whose blend of neighbours is below this moves
+
+
+def main(argv: list[str]) -> None:
+    """Train the rows that are missing, and print all."""
+    args = parse_arguments(argv)
+    clip_flags = ["--data_path", str(args.data_path)]
+    clip_flags += ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
+    clip = load_clip(parse(clip_flags).data)
+    frames = clip.read(range(len(clip)))
+    for size, epochs, seed, network in itertools.product(
+        args.sizes, args.epochs, args.seeds, args.networks
+    ):
+        key = {"network": network, "size": size, "epochs": epochs, "seed": seed}
+        key |= {"split": args.data_split}
+        if any(key.items() <= row.items() for row in rows_of(args.rows)):
+            continue
+        training = training_of(args, key, frames, clip_flags)
+        progress = tqdm(training.fit(), total=epochs, unit="epoch", desc=f"{network} {size} M")
+        seconds = sum(progress)
+        row = key | {"parameters": training.parameters, "commit": git_commit()}
+        row |= {"minutes": round(seconds / 60, 1), "threads": torch.get_num_threads()}
+        row |= scores(training.decode()[0], frames, args.data_split)
+        with written(args.rows) as partial:
+            partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
+    write(args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args)]))
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--public", type=Path, help="a checkout of HNeRV, for public-… networks")
+    parser.add_argument("--data_path", type=Path, required=True)
+    parser.add_argument("--crop_list", default="640_1280")
+    parser.add_argument("--resize_list", default="160_320")
+    parser.add_argument("--data_split", default="1_1_1")
+    parser.add_argument("--sizes", type=float, nargs="+", default=[0.35, 0.75])
+    parser.add_argument("--epochs", type=int, nargs="+", default=[40, 100])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--networks", nargs="+", choices=[*PUBLIC, *PRESETS], required=True)
+    parser.add_argument("--rows", type=Path, required=True, help="JSON file that keeps the rows")
+    parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
+    args = parser.parse_args(argv)
+    if not args.public and any(network in PUBLIC for network in args.networks):
+        raise InputError("--public: give a checkout of haochen-rye/HNeRV, or leave its rows out")
+    return args
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return rows
+
+
+def training_of(
+    args: argparse.Namespace, key: dict[str, Any], frames: Tensor, clip_flags: list[str]
+) -> PublicTraining | OurTraining:
+    if key["network"] in PUBLIC:
+        if key["split"] != "1_1_1":
+            raise InputError("the public HNeRV encodes the frame itself: it has no held-out frames")
+        loss, lr = PUBLIC[key["network"]]
+        size, epochs, seed = key["size"], key["epochs"], key["seed"]
+        modules = load_public(args.public)
+        return PublicTraining(modules, "hnerv", frames, size, loss, lr, epochs, 2, seed)
+    flags = ["--preset", key["network"], "--modelsize", str(key["size"]), "-b", "2"]
+    flags += ["-e", str(key["epochs"]), "--manualSeed", str(key["seed"])]
+    return OurTraining([*clip_flags, *flags, "--data_split", key["split"]])
+
+
+def scores(drawn: Tensor, frames: Tensor, rule: str) -> dict[str, float]:
+    """PSNR in dB and MS-SSIM of train frames; of held-out frames, beside their blend, too."""
+    split = split_frames(len(frames), rule)
+    train = [i for i, part in enumerate(split) if part == "train"]
+    held = [i for i, part in enumerate(split) if part == "val"]
+    result = {"psnr": each(psnr, drawn, frames, train).mean().item()}
+    result["ms_ssim"] = each(ms_ssim, drawn, frames, train).mean().item()
+    if held:
+        ours, blend = each(psnr, drawn, frames, held), blends(frames, held, train)
+        moving = blend < MOVING
+        result |= {"held_psnr": ours.mean().item(), "blend": blend.mean().item()}
+        result |= {"moving": int(moving.sum()), "moving_psnr": ours[moving].mean().item()}
+        result["moving_blend"] = blend[moving].mean().item()
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+def each(
+    metric: Callable[[Tensor, Tensor], Tensor], drawn: Tensor, frames: Tensor, indices: list[int]
+) -> Tensor:
+    return torch.cat([metric(drawn[[i]], frames[[i]].float() / 255) for i in indices])
+
+
+def blends(frames: Tensor, held: list[int], train: list[int]) -> Tensor:
+    parts = []
+    for index in held:
+        blend = sum(w * frames[[i]].float() / 255 for i, w in blend_weights(index, train))
+        assert isinstance(blend, Tensor)  # noqa: S101 - there are train frames
+        parts.append(psnr(blend, frames[[index]].float() / 255))
+    return torch.cat(parts)
+
+
+def chosen(args: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = [row for row in rows_of(args.rows) if row["split"] == args.data_split]
+    return sorted(rows, key=lambda r: (r["size"], r["epochs"], r["seed"], r["network"]))
+
+
+def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A row as it is printed, with what it gains on the better public row of its size."""
+    same = ("size", "epochs", "seed", "split")
+    public = [
+        other["psnr"]
+        for other in rows_of(path)
+        if other["network"] in PUBLIC and all(other[k] == row[k] for k in same)
+    ]
+    gain = f"{row['psnr'] - max(public):+.2f}" if public else "–"
+    cells = {
+        "network": row["network"],
+        "size": f"{row['size']} M",
+        "epochs": row["epochs"],
+        "seed": row["seed"],
+        "parameters": row["parameters"],
+        "PSNR seen": f"{row['psnr']:.2f}",
+        "MS-SSIM seen": f"{row['ms_ssim']:.4f}",
+    }
+    if row["split"] == "1_1_1":
+        cells["over the better public"] = gain
+    else:
+        cells["held out (blend)"] = f"{row['held_psnr']:.2f} ({row['blend']:.2f})"
+        cells[f"held out where the blend is under {MOVING} dB"] = (
+            f"{row['moving_psnr']:.2f} ({row['moving_blend']:.2f}; {row['moving']} frames)"
+        )
+    return cells | {"commit": row["commit"][:9]}
+
+
+if __name__ == "__main__":
+    main_guard(main)
