@@ -12,6 +12,7 @@ from nerv_clip.config import ModelConfig, TrainConfig
 from nerv_clip.errors import InputError
 from nerv_clip.losses import PIXEL_LOSSES
 from nerv_clip.optim import OPTIMISERS
+from nerv_clip.quantisation import BITS
 
 # What a preset changes; a flag that is given wins over it.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -166,6 +167,13 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--amp", choices=["none", "bf16"], default=d.amp)
     group.add_argument("--compile", action="store_true", help="torch.compile the network")
     group.add_argument("--manualSeed", dest="seed", type=int, default=d.seed)
+    group.add_argument(
+        "--bits",
+        type=int,
+        default=d.bits,
+        choices=BITS,
+        help="of a weight in model_best.pth; every figure is measured on that file",
+    )
     group.add_argument(
         "--eval_freq", type=int, default=d.eval_freq, help="epochs between evaluations"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
 from nerv_clip.files import written
 from nerv_clip.model import NeRVClip
+from nerv_clip.quantisation import pack, unpack
 
 
 def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
@@ -43,10 +45,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any]) -> None:
-    """Write all that decoding needs and no more: the encoder, if any, stays behind."""
+def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any], bits: int = 32) -> None:
+    """Write all that decoding needs and no more: the encoder, if any, stays behind.
+
+    ``bits`` a weight: 32, 16 or 8, see `nerv_clip.quantisation`; `load_model` reads them all.
+    """
     weights = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")}
-    save_checkpoint({"architecture": model.arch.plain(), "weights": weights, **about}, path)
+    content = {"architecture": model.arch.plain(), "weights": pack(weights, bits), **about}
+    save_checkpoint(content, path)
 
 
 def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
@@ -58,8 +64,8 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
     arch = Architecture.from_plain(content["architecture"])
     model = NeRVClip(arch, with_encoder=False)
     try:
-        model.load_state_dict(content["weights"])
-    except (RuntimeError, KeyError):
+        model.load_state_dict(unpack(content["weights"]))
+    except (RuntimeError, KeyError, zlib.error):
         raise InputError(
             f"{path}: its weights do not fit its architecture; train it again"
         ) from None

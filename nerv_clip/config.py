@@ -127,6 +127,7 @@ class TrainConfig:
     pixel_loss_warmup_epochs: int = 50
     eval_freq: int = 10
     best_metric: str = "psnr_train"
+    bits: int = 32  # of a weight in model_best.pth, whose figures are those of the file
 
     def check(self, predict_clip: bool) -> None:
         """Raise `InputError` for a value out of range."""

@@ -239,7 +239,7 @@ class Training:
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
         """Score the network as it would be shipped; it is shipped if it is the best so far."""
         model = self.trainer.averaged()
-        export_model(model, self.run.candidate, {"epoch": result.epoch})
+        export_model(model, self.run.candidate, {"epoch": result.epoch}, self.options.train.bits)
         evaluation = score(self.inputs, self.run.candidate, with_teacher=False)
         summary = evaluation.summary
         metric, _, group = self.options.train.best_metric.rpartition("_")

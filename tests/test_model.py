@@ -117,6 +117,7 @@ def test_the_predecessor_takes_672_features() -> None:
             "ks": (3, 3, 3),
         },
         {"conv_type": ("pshuffel", "interpolate"), "norm": "in", "act": "sin", "out_bias": "0.5"},
+        {"conv_type": ("convnext", "pshuffel"), "ks": (0, 1, 5), "num_blks": (1, 2)},
         {"norm": "bn", "num_blks": (1, 2), "out_bias": "sigmoid", "head_strd": 4},
     ],
 )

@@ -1,0 +1,144 @@
+"""Real bytes against PSNR: checkpoints of 32, 16 and 8 bits a weight, and video codecs.
+
+A checkpoint is written, read and decoded; a codec's file likewise. The bytes that a codec needs for
+a checkpoint's PSNR lie between two of its settings, and are read off the line between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from bisect import bisect_left
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import av
+import numpy as np
+import torch
+from report import heading, table, write
+from torch import Tensor
+from tqdm import tqdm
+
+from nerv_clip import Options, Run, load_clip, load_model, main_guard, parse, split_frames
+from nerv_clip.checkpoint import export_model
+from nerv_clip.evaluation import evaluate
+from nerv_clip.metrics import psnr
+from nerv_clip.quantisation import BITS
+
+
+class Codec(NamedTuple):
+    """An encoder at its slow end: its name in FFmpeg, its options, its colour formats."""
+
+    name: str
+    options: dict[str, str]
+    formats: tuple[str, ...]
+    crfs: range
+
+
+X = ("yuv420p", "yuv444p")
+CODECS = {
+    "x264": Codec("libx264", {"preset": "veryslow", "tune": "psnr"}, X, range(1, 51)),
+    "x265": Codec(
+        "libx265",
+        {"preset": "veryslow", "tune": "psnr", "x265-params": "log-level=error"},
+        X,
+        range(1, 51),
+    ),
+    "SVT-AV1": Codec("libsvtav1", {"preset": "2"}, ("yuv420p",), range(1, 63)),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, help="run directories, all of one clip")
+    parser.add_argument("--data_path", type=Path, required=True, help="the clip of the runs")
+    parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
+    args = parser.parse_args(argv)
+    clip = load_clip(options_of(args.runs[0], args.data_path).data)
+    frames = clip.read(range(len(clip)))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "m.pth"
+        ours = [row for run in args.runs for row in checkpoints(Run(run), args.data_path, file)]
+        for name, codec in CODECS.items():
+            needs = bytes_at(codec, frames, clip.fps, Path(folder) / "v.mp4")
+            for row in tqdm(ours, desc=name, unit="row"):
+                needed = needs(row["PSNR"])
+                row[f"{name} at this PSNR"] = f"{needed:.0f} ({row['bytes'] / needed:.1f}x less)"
+    for row in ours:
+        row["PSNR"], row["MS-SSIM"] = f"{row['PSNR']:.2f}", f"{row['MS-SSIM']:.4f}"
+    write(args.out, heading(__doc__) + table(ours))
+
+
+def options_of(run: Path, data: Path) -> Options:
+    return parse(["--eval_only", "--outf", str(run), "--data_path", str(data)])
+
+
+def checkpoints(run: Run, data: Path, path: Path) -> list[dict[str, Any]]:
+    """A run's network in each number of bits, scored from the file."""
+    options = options_of(run.path, data)
+    clip = load_clip(options.data)
+    split = split_frames(len(clip), options.split, options.shuffle)
+    rows = []
+    for bits in BITS:
+        export_model(load_model(run.best), path, {}, bits)
+        summary = evaluate(path, clip, split).summary
+        rows.append(
+            {
+                "size": f"{options.model.modelsize} M",
+                "epochs": options.train.epochs,
+                "bits a weight": bits,
+                "bytes": summary["bytes"],
+                "bpp": f"{summary['bpp']:.3f}",
+                "PSNR": summary["all"]["psnr"],
+                "MS-SSIM": summary["all"]["ms_ssim"],
+            }
+        )
+    return rows
+
+
+def bytes_at(codec: Codec, frames: Tensor, fps: float, path: Path) -> Callable[[float], float]:
+    """A function from PSNR in dB to the bytes that a codec needs, in its better colour format."""
+
+    @cache
+    def point(crf: int, pixels: str) -> tuple[float, int]:
+        return encoded(codec, crf, pixels, frames, fps, path)
+
+    def between(quality: float, pixels: str) -> float:
+        worse = bisect_left(codec.crfs, True, key=lambda crf: point(crf, pixels)[0] < quality)
+        if worse in (0, len(codec.crfs)):
+            return math.inf
+        high, large = point(codec.crfs[worse - 1], pixels)
+        low, small = point(codec.crfs[worse], pixels)
+        share = (quality - low) / (high - low)
+        return math.exp((1 - share) * math.log(small) + share * math.log(large))
+
+    return lambda quality: min(between(quality, pixels) for pixels in codec.formats)
+
+
+def encoded(
+    codec: Codec, crf: int, pixels: str, frames: Tensor, fps: float, path: Path
+) -> tuple[float, int]:
+    """Mean PSNR of the decoded file, in RGB, and the file's bytes."""
+    with av.open(str(path), "w") as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = cast(av.VideoStream, container.add_stream(codec.name, rate=rate))
+        stream.options = {**codec.options, "crf": str(crf)}
+        stream.height, stream.width = frames.shape[-2:]
+        stream.pix_fmt = pixels
+        for frame in frames:
+            picture = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    decoded = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
+    return psnr(decoded.float() / 255, frames.float() / 255).mean().item(), path.stat().st_size
+
+
+if __name__ == "__main__":
+    main_guard(main)

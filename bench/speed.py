@@ -1,0 +1,71 @@
+"""Seconds of training and of decoding of several sets of flags, an epoch of each in turn.
+
+Noise of the machine falls on all alike, so compare the ratios, which are to the first way. With
+``--public`` the first is the public HNeRV, trained by the loss and rate that suit it better.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import statistics
+from pathlib import Path
+
+from ours import OurTraining, alternate, spread
+from public import PublicTraining, load_public
+from report import heading, table, write
+
+from nerv_clip import load_clip, main_guard, parse
+
+
+def main(argv: list[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--public", type=Path, help="a checkout of haochen-rye/HNeRV")
+    parser.add_argument("--shared", default="", help="flags of all ways")
+    parser.add_argument("--way", dest="ways", action="append", required=True, help="a way's flags")
+    parser.add_argument("--epochs", type=int, default=5, help="of each, in turn")
+    parser.add_argument("--decodes", type=int, default=3, help="of each, in turn")
+    parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
+    args = parser.parse_args(argv)
+    common = [*shlex.split(args.shared), "-e", str(args.epochs)]
+    trainings: dict[str, PublicTraining | OurTraining] = {}
+    if args.public:
+        trainings["public HNeRV"] = public(args.public, common, args.epochs)
+    for way in args.ways:
+        trainings[f"`{way}`"] = OurTraining([*common, *shlex.split(way)])
+    seconds = alternate({way: t.fit() for way, t in trainings.items()}, args.epochs)
+    rates: dict[str, list[float]] = {way: [] for way in trainings}
+    for _ in range(args.decodes):
+        for way, training in trainings.items():
+            rates[way].append(training.decode()[1])
+    first = next(iter(trainings))
+    rows = [
+        {
+            "flags": way,
+            "parameters": training.parameters,
+            "s an epoch": f"{statistics.median(seconds[way]):.2f}",
+            "ratio (quartiles)": ratios(seconds[way], seconds[first]),
+            "frames/s decoded": f"{statistics.median(rates[way]):.0f}",
+            "ratio of frames/s": ratios(rates[way], rates[first]),
+        }
+        for way, training in trainings.items()
+    ]
+    write(args.out, heading(__doc__) + table(rows))
+
+
+def ratios(values: list[float], first: list[float]) -> str:
+    return spread([a / b for a, b in zip(values, first, strict=True)])
+
+
+def public(checkout: Path, flags: list[str], epochs: int) -> PublicTraining:
+    options = parse(flags)
+    clip = load_clip(options.data)
+    frames = clip.read(range(len(clip)))
+    size, batch, seed = options.model.modelsize, options.train.batch, options.train.seed
+    modules = load_public(checkout)
+    return PublicTraining(modules, "hnerv", frames, size, "Fusion6", 3e-3, epochs, batch, seed)
+
+
+if __name__ == "__main__":
+    main_guard(main)
