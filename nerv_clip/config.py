@@ -25,7 +25,7 @@ class ModelConfig:
     grid: tuple[int, int] | None = None  # --fc_hw: rows and columns where the stem draws
     dec_strds: tuple[int, ...] | None = None
     head_strd: int | None = None  # up-sampling inside the RGB head
-    head_cells: int = 60_000  # if not given: 1, 2 or 4, so that its input has about so many cells
+    head_cells: int = 15_000  # if not given: 1, 2 or 4, so that its input has about so many cells
     enc_strds: tuple[int, ...] = ()
     enc_dim: tuple[int, float] = (64, 16)
     ks: tuple[int, int, int] = (0, 3, 3)  # encoder, first up-block, largest up-block

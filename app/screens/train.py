@@ -22,8 +22,9 @@ from nerv_clip.files import file_hash, make_folder, written
 UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000
 PRESETS = {
-    "default": "the best pictures for the size",
-    "fast": "a third of the time, at some PSNR",
+    "default": "good pictures in good time",
+    "fast": "half of the time, at some PSNR",
+    "best": "the best pictures for the size, in twice the time",
     "hnerv": "HNeRV: its encoder sees the frames",
     "nerv": "NeRV: time alone",
 }

@@ -1,0 +1,201 @@
+"""Cost against frame size, parameters and length, beside the floor that arithmetic sets.
+
+The floor of a step or a frame is its floating-point operations over the fastest rate that this
+machine was seen to reach, in a large product of matrices. The second table says where the time of
+a training step and of a decoded frame goes, by PyTorch's profiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+import torch
+from ours import OurTraining
+from playwright.sync_api import sync_playwright
+from plotly.subplots import make_subplots
+from report import heading, table, write
+from serving import CHROMIUM
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from nerv_clip import main_guard
+from nerv_clip.losses import pixel_loss
+
+SIZES, MILLIONS, LENGTHS = (80, 160, 320, 640), (0.1, 0.35, 0.75, 1.5, 3.0), (16, 33, 66, 132)
+AXES: dict[str, dict[float, str]] = {
+    "pixels of a frame": {2 * h * h: f"--resize_list {h}_{2 * h}" for h in SIZES},
+    "parameters": {m * 1e6: f"--modelsize {m}" for m in MILLIONS},
+    "frames": {n: f"--vid_end {n}" for n in LENGTHS},
+}
+WHERE = {  # what an operation of PyTorch is called here
+    "convolution": ("conv", "mkldnn"),
+    "matrix products (SSIM's blur, Muon)": ("mm", "addmm"),
+    "activation": ("gelu", "tanh"),
+    "moving memory": ("copy", "cat", "shuffle", "clone", "contiguous", "pad", "index", "fill"),
+}
+
+
+class Cost(NamedTuple):
+    """Seconds and operations of a training step (two frames) and of one decoded frame."""
+
+    step: float
+    frame: float
+    step_flops: float
+    frame_flops: float
+
+
+def main(argv: list[str]) -> None:
+    """Measure, print the tables, and draw the plot."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data_path", type=Path, required=True)
+    parser.add_argument("--crop_list", default="640_1280")
+    parser.add_argument("--presets", nargs="+", default=["default", "fast"])
+    parser.add_argument("--plot", type=Path, help="a PNG file under bench/results")
+    parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
+    args = parser.parse_args(argv)
+    common = ["--data_path", str(args.data_path), "--crop_list", args.crop_list]
+    common += ["--resize_list", "160_320", "--modelsize", "0.35"]
+    peak = ceiling()
+    points: dict[tuple[str, str], dict[float, Cost]] = {}
+    for preset in args.presets:
+        for axis, places in AXES.items():
+            costs = points[preset, axis] = {}
+            for at, flags in tqdm(places.items(), desc=f"{preset}, {axis}", unit="network"):
+                flagged = [*common, *shlex.split(flags), "--preset", preset]
+                costs[at] = cost(OurTraining(flagged))
+    rows = [
+        row(preset, axis, at, point, peak)
+        for (preset, axis), costs in points.items()
+        for at, point in costs.items()
+    ]
+    shares = [where(OurTraining([*common, "--preset", preset]), preset) for preset in args.presets]
+    text = heading(__doc__) + f"Measured ceiling: {peak / 1e9:.0f} GFLOP/s.\n\n"
+    text += f"![cost]({args.plot.name})\n\n" if args.plot else ""
+    profiles = table([line for lines in shares for line in lines])
+    write(args.out, f"{text}{table(rows)}\n## Where the time goes\n\n{profiles}")
+    if args.plot:
+        draw(points, peak, args.plot)
+
+
+def ceiling(size: int = 2048) -> float:
+    """Operations a second in a product of two square matrices, the best of five."""
+    a = torch.randn(size, size)
+    return 2 * size**3 / min(seconds(lambda: a @ a) for _ in range(5))
+
+
+def seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def cost(training: OurTraining) -> Cost:
+    """Medians of three steps and of five frames."""
+    trainer = training.trainer
+    step = statistics.median(trainer.trial() for _ in range(3))
+    model = trainer.averaged()
+    t = torch.zeros(1, dtype=torch.float64)
+    target = training.clip.read([0, 1]).float() / 255
+    with torch.no_grad():
+        model(t)
+        frame = statistics.median(seconds(lambda: model(t)) for _ in range(5))
+        frame_flops = operations(lambda: model(t))
+    times = torch.zeros(2, dtype=torch.float64)
+    name = trainer.config.loss
+    step_flops = operations(
+        lambda: pixel_loss(name, trainer.model(times).frames, target).backward()  # type: ignore[no-untyped-call]
+    )
+    return Cost(step, frame, step_flops, frame_flops)
+
+
+def operations(action: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        action()
+    return float(counter.get_total_flops())
+
+
+def row(preset: str, axis: str, at: float, point: Cost, peak: float) -> dict[str, Any]:
+    floors = point.step_flops / peak, point.frame_flops / peak
+    return {
+        "preset": preset,
+        "axis": axis,
+        "at": f"{at:.0f}",
+        "ms a step": f"{1e3 * point.step:.0f}",
+        "its floor": f"{1e3 * floors[0]:.0f} ({point.step / floors[0]:.1f}x)",
+        "ms a frame": f"{1e3 * point.frame:.1f}",
+        "floor": f"{1e3 * floors[1]:.1f} ({point.frame / floors[1]:.1f}x)",
+    }
+
+
+def where(training: OurTraining, preset: str) -> list[dict[str, Any]]:
+    """Shares of the profiler's own time of a training step and of a frame, by `WHERE`."""
+    trainer, model = training.trainer, training.trainer.averaged()
+    t = torch.zeros(1, dtype=torch.float64)
+    rows = []
+    for name, action in (("training", trainer.trial), ("decoding", lambda: model(t))):
+        with torch.set_grad_enabled(name == "training"):
+            action()
+            with profile(activities=[ProfilerActivity.CPU]) as recorded:
+                action()
+        spent: Counter[str] = Counter()
+        for event in recorded.key_averages():
+            spent[group(event.key)] += event.self_cpu_time_total
+        total = sum(spent.values())
+        shares = {place: f"{100 * spent[place] / total:.0f} %" for place in [*WHERE, "the rest"]}
+        rows.append({"preset": preset, "what": name, **shares})
+    return rows
+
+
+def group(operation: str) -> str:
+    found = (place for place, parts in WHERE.items() if any(part in operation for part in parts))
+    return next(found, "the rest")
+
+
+def draw(points: dict[tuple[str, str], dict[float, Cost]], peak: float, path: Path) -> None:
+    """Milliseconds a step and a frame, floors dashed, as a picture of the plot in Chromium."""
+    figure = make_subplots(2, len(AXES), subplot_titles=[*AXES, *[""] * len(AXES)])
+    colours = dict(zip(sorted({preset for preset, _ in points}), ("#4c78a8", "#f58518", "#54a24b")))  # noqa: B905
+    for (preset, axis), costs in points.items():
+        column = [*AXES].index(axis) + 1
+        for line, (spent, flops) in enumerate((("step", "step_flops"), ("frame", "frame_flops"))):
+            for dash, values in (
+                ("solid", [1e3 * getattr(c, spent) for c in costs.values()]),
+                ("dot", [1e3 * getattr(c, flops) / peak for c in costs.values()]),
+            ):
+                trace = go.Scatter(
+                    x=[*costs],
+                    y=values,
+                    name=preset if dash == "solid" else f"{preset}, floor",
+                    showlegend=column == 1 and line == 0,
+                    mode="lines+markers",
+                    line={"color": colours[preset], "dash": dash},
+                )
+                figure.add_trace(trace, line + 1, column)
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(type="log")
+    figure.update_yaxes(title="ms a training step", row=1, col=1)
+    figure.update_yaxes(title="ms a decoded frame", row=2, col=1)
+    figure.update_layout(
+        width=1200, height=640, template="plotly_white", legend={"y": 1.12, "orientation": "h"}
+    )
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1216, "height": 656})
+        page.set_content(figure.to_html(include_plotlyjs=True))
+        page.wait_for_selector(".main-svg")
+        page.screenshot(path=path)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main_guard(main)
