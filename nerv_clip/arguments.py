@@ -29,6 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ks": "0_1_5",
         "loss": "L2",
         "lr": 1e-3,
+        "lr_type": "cosine_0.1_1_0.1",
         "optim": "adam",
     },
     "nerv": {
@@ -39,6 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "reduce": 2.0,
         "loss": "L2",
         "lr": 1e-3,
+        "lr_type": "cosine_0.1_1_0.1",
         "optim": "adam",
     },
 }
@@ -92,7 +94,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--modelsize", type=float, default=d.modelsize, help="millions of parameters"
     )
     group.add_argument(
-        "--embed", default=d.embed, help="xyt_T_X_Y, pe_1.25_80 or '' (with encoder)"
+        "--embed", default=d.embed, help="xyt_T_X_Y_BELOW, pe_1.25_80 or '' (with encoder)"
     )
     group.add_argument(
         "--t_grids",

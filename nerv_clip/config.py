@@ -21,7 +21,7 @@ class ModelConfig:
     """
 
     modelsize: float = 1.5  # millions of parameters that a decoder needs
-    embed: str = "xyt_40_20_20"  # "xyt_T_X_Y", "pe_BASE_LEVELS", or "" for latents alone
+    embed: str = "xyt_40_20_20_4"  # "xyt_T_X_Y_BELOW", "pe_BASE_LEVELS", or "": latents alone
     grid: tuple[int, int] | None = None  # --fc_hw: rows and columns where the stem draws
     dec_strds: tuple[int, ...] | None = None
     head_strd: int | None = None  # up-sampling inside the RGB head
@@ -116,7 +116,7 @@ class TrainConfig:
     lr: float = 3e-3
     matrix_lr: float = 0.02  # Muon's rate for matrices
     grid_lr: float = 0.05  # for the temporal grids; all others use lr
-    lr_type: str = "cosine_0.1_1_0.1"
+    lr_type: str = "hybrid_0.05_1_1_0.1_0"
     loss: str = "PSNR-SSIM"
     optim: str = "muon"
     ema: float = 0.0  # decay of the averaged weights, 0 for none

@@ -13,14 +13,14 @@ from nerv_clip.errors import InputError
 def embed_width(embed: str) -> int:
     """Features that an ``--embed`` gives: 160 by default, 0 for ``""`` (latents alone).
 
-    >>> embed_width("xyt_40_20_20"), embed_width("pe_1.25_80"), embed_width("")
+    >>> embed_width("xyt_40_20_20_4"), embed_width("pe_1.25_80"), embed_width("")
     (160, 160, 0)
     """
     kind, _, rest = embed.partition("_")
     try:
         if kind == "xyt":
-            t, x, y = (int(part) for part in rest.split("_"))
-            if min(t, x, y) > 0:
+            t, x, y, below = _xyt(rest)
+            if min(t, x, y) > 0 and 1 <= below < math.inf:
                 return 2 * (t + x + y)
         if kind == "pe":
             base, levels = rest.split("_")
@@ -31,19 +31,26 @@ def embed_width(embed: str) -> int:
     except ValueError:
         pass
     raise InputError(
-        f"--embed {embed!r} is unknown: use xyt_40_20_20 (frequencies in t, x, y), "
-        "pe_1.25_80 (NeRV's, time only) or '' (HNeRV's latents)"
+        f"--embed {embed!r} is unknown: use xyt_40_20_20_4 (frequencies in t, x, y; in t up to a "
+        "4th of what the frames can tell), pe_1.25_80 (NeRV's, time only) or '' (HNeRV's latents)"
     )
 
 
-def band(count: int, samples: int) -> Tensor:
+def _xyt(rest: str) -> tuple[int, int, int, float]:
+    """The numbers of ``xyt_T_X_Y`` and ``xyt_T_X_Y_BELOW``."""
+    parts = rest.split("_")
+    t, x, y, below = parts if len(parts) == 4 else (*parts, "1")
+    return int(t), int(x), int(y), float(below)
+
+
+def band(count: int, samples: int, below: float = 1) -> Tensor:
     """``count`` angular frequencies for [0, 1], geometric from half a turn up to Nyquist.
 
     ``samples`` points on [0, 1] can tell ``(samples - 1) / 2`` turns apart and no more: a higher
     frequency would make neighbouring frames look unrelated, and what lies between them noise.
-    Shape (count,), float64, radians.
+    ``below`` divides that highest frequency. Shape (count,), float64, radians.
     """
-    highest = math.pi * max(samples - 1, 1)
+    highest = math.pi * max((samples - 1) / below, 1)
     lowest = min(math.pi, highest)
     return torch.logspace(math.log10(lowest), math.log10(highest), count, dtype=torch.float64)
 
@@ -58,15 +65,17 @@ class CoordinateEncoding(nn.Module):
     """(x, y, t) on the stem's grid, band-limited by the number of frames and of cells.
 
     Shapes: ``t`` (B,) in [0, 1] to (B, 2·(t+x+y), h, w). The idea of encoding space beside time
-    is E-NeRV's; the band limit is ours.
+    is E-NeRV's; the band limit is ours. ``below`` divides the highest frequency in t.
     """
 
     space: Tensor
 
-    def __init__(self, frames: int, grid: tuple[int, int], counts: tuple[int, int, int]) -> None:
+    def __init__(
+        self, frames: int, grid: tuple[int, int], counts: tuple[int, int, int], below: float = 1
+    ) -> None:
         super().__init__()
         (rows, columns), (n_t, n_x, n_y) = grid, counts
-        self.frequencies = band(n_t, frames)
+        self.frequencies = band(n_t, frames, below)
         x = fourier(torch.linspace(0, 1, columns, dtype=torch.float64), band(n_x, columns))
         y = fourier(torch.linspace(0, 1, rows, dtype=torch.float64), band(n_y, rows))
         space = torch.cat(
@@ -99,7 +108,9 @@ def build_encoding(embed: str, frames: int, grid: tuple[int, int]) -> nn.Module 
     """The module for an ``--embed``, or None for ``""``; raises `InputError` if unknown."""
     if not embed_width(embed):
         return None
-    kind, *numbers = embed.split("_")
+    kind, _, rest = embed.partition("_")
     if kind == "pe":
-        return TimeEncoding(float(numbers[0]), int(numbers[1]))
-    return CoordinateEncoding(frames, grid, (int(numbers[0]), int(numbers[1]), int(numbers[2])))
+        base, levels = rest.split("_")
+        return TimeEncoding(float(base), int(levels))
+    t, x, y, below = _xyt(rest)
+    return CoordinateEncoding(frames, grid, (t, x, y), below)

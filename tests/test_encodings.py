@@ -45,6 +45,15 @@ def test_no_frequency_is_above_nyquist(samples: int, count: int) -> None:
     assert frequencies.max() <= math.pi * max(samples - 1, 1) + 1e-6
 
 
+def test_time_can_be_held_below_nyquist() -> None:
+    whole, quarter = (build_encoding(name, 33, (4, 8)) for name in ("xyt_5_2_3", "xyt_5_2_3_4"))
+    assert isinstance(whole, CoordinateEncoding)
+    assert isinstance(quarter, CoordinateEncoding)
+    assert whole.frequencies[[0, -1]].tolist() == pytest.approx([math.pi, 32 * math.pi])
+    assert quarter.frequencies[[0, -1]].tolist() == pytest.approx([math.pi, 8 * math.pi])
+    assert torch.equal(whole.space, quarter.space)
+
+
 def test_a_frame_resembles_its_neighbour_more_than_others() -> None:
     frames = 132
     ours = CoordinateEncoding(frames, (1, 1), (40, 20, 20))(times(frames))[:, :80, 0, 0]
@@ -66,8 +75,17 @@ def test_powers_are_taken_in_float64() -> None:
 
 def test_names() -> None:
     assert embed_width("xyt_40_20_20") == embed_width("pe_1.25_80") == 160
+    assert embed_width("xyt_40_20_20_4") == 160
     assert embed_width("") == 0
     assert build_encoding("", 10, (2, 2)) is None
-    for wrong in ("xyt_1", "pe_a_b", "fourier", "xyt_-40_20_20", "pe_-1_80"):
+    for wrong in (
+        "xyt_1",
+        "pe_a_b",
+        "fourier",
+        "xyt_-40_20_20",
+        "xyt_4_2_2_0",
+        "xyt_4_2_2_4_4",
+        "pe_-1_80",
+    ):
         with pytest.raises(InputError, match="--embed"):
             embed_width(wrong)
