@@ -30,6 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loss": "L2",
         "lr": 1e-3,
         "lr_type": "cosine_0.1_1_0.1",
+        "motion_weight": 0.0,
         "optim": "adam",
     },
     "nerv": {
@@ -41,6 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loss": "L2",
         "lr": 1e-3,
         "lr_type": "cosine_0.1_1_0.1",
+        "motion_weight": 0.0,
         "optim": "adam",
     },
 }
@@ -161,6 +163,12 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-e", "--epochs", type=int, default=d.epochs)
     group.add_argument("-b", "--batchSize", dest="batch", type=int, default=d.batch)
     group.add_argument("--loss", choices=[*PIXEL_LOSSES], default=d.loss, metavar="LOSS")
+    group.add_argument(
+        "--motion_weight",
+        type=float,
+        default=d.motion_weight,
+        help="of the loss that teaches motion; 0: frames between train frames are not moved ones",
+    )
     group.add_argument("--lr", type=float, default=d.lr)
     group.add_argument(
         "--matrix_lr", type=float, default=d.matrix_lr, help="Muon's rate for kernels"

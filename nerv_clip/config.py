@@ -38,6 +38,7 @@ class ModelConfig:
     act: str = "gelu"
     out_bias: str = "tanh"
     grids: tuple[tuple[float, int], ...] = ((0.5, 4), (0.25, 8), (0.125, 16))
+    motion: bool = True  # draw what lies between train frames by moving them
     predict_clip: bool = False
     clip_dim: int = 512
     clip_tap: int | None = None
@@ -79,6 +80,8 @@ class Architecture:
     clip_dim: int = 0  # width of the CLIP head, 0 without one
     clip_tap: int | None = None
     clip_input: int = 0  # width of the embedding at the input, 0 without one
+    motion_tap: int = 0  # the up-block that the motion head follows, 0 without one
+    motion_steps: int = 0  # train frames, where there is a motion head
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -127,6 +130,7 @@ class TrainConfig:
     pixel_loss_warmup_epochs: int = 50
     eval_freq: int = 10
     best_metric: str = "psnr_train"
+    motion_weight: float = 0.1  # of the motion loss, 0 for no motion head
     bits: int = 32  # of a weight in model_best.pth, whose figures are those of the file
 
     def check(self, predict_clip: bool) -> None:
@@ -139,6 +143,7 @@ class TrainConfig:
             ("--grid_lr", self.grid_lr, 0, 10),
             ("--ema", self.ema, 0, 0.999999),
             ("--manualSeed", self.seed, 0, 2**63 - 1),
+            ("--motion_weight", self.motion_weight, 0, 1e6),
             ("--clip_loss_weight", self.clip_loss_weight, 0, 1e6),
             ("--pixel_loss_warmup_epochs", self.pixel_loss_warmup_epochs, 0, math.inf),
             ("--eval_freq", self.eval_freq, 1, math.inf),

@@ -180,6 +180,7 @@ def _model_config(args: argparse.Namespace) -> ModelConfig:
         act=args.act,
         out_bias=args.out_bias,
         grids=_grids(args.t_grids),
+        motion=args.motion_weight > 0,
         predict_clip=args.predict_clip,
         clip_dim=args.clip_dim,
         clip_tap=args.clip_tap,

@@ -21,6 +21,20 @@ from nerv_clip.layers import (
     TemporalGrid,
     UpBlock,
 )
+from nerv_clip.motion import MotionHead, moved, neighbours
+
+
+class Drawn(NamedTuple):
+    """What the layers give for B times, before what lies between train frames is moved.
+
+    ``frames``, ``embedding`` and ``features`` as in `Output`; ``motion`` (B, 3, h, w) as
+    `nerv_clip.motion.MotionHead` gives it, None without one.
+    """
+
+    frames: Tensor
+    embedding: Tensor | None
+    features: Tensor
+    motion: Tensor | None
 
 
 class Output(NamedTuple):
@@ -44,12 +58,18 @@ class NeRVClip(nn.Module):
 
         (x, y, t) ─► encoding (160) ─┐
         t ─► temporal grids ─────────┼─► stem ─► up-blocks ─┬─► RGB head  ─► frame (3, H, W)
-        frame ─► encoder (optional) ─┘                      └─► CLIP head ─► embedding (512)
+        frame ─► encoder (optional) ─┘                      ├─► CLIP head ─► embedding (512)
+                                                            └─► motion head, at times between
+                                                                train frames: they are moved
 
     The up-blocks are HNeRV's (arXiv 2304.02633), the temporal grids FFNeRV's (2212.12294). The
     encoder sees a frame in training only: decoding reads the train frames' latents from a table,
-    interpolated in t. ``--clip_input`` puts a table of true embeddings in the latents' place.
+    interpolated in t. At a time that is no train frame's the frame is made of its neighbouring
+    train frames, decoded and moved (`nerv_clip.motion`). ``--clip_input`` puts a table of true
+    embeddings in the latents' place.
     """
+
+    train_times: Tensor  # (L,) float64, rising; with a motion head only
 
     def __init__(self, arch: Architecture, with_encoder: bool = True) -> None:
         super().__init__()
@@ -88,25 +108,39 @@ class NeRVClip(nn.Module):
         self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
         self.tap = len(a.strides) if a.clip_tap is None else a.clip_tap
         self.clip_head = ClipHead(a.widths[self.tap], a.clip_dim) if a.clip_dim else None
+        self.motion_head = None
+        if a.motion_tap:
+            self.motion_head = MotionHead(a.widths[a.motion_tap])
+            times = torch.linspace(0, 1, a.motion_steps, dtype=torch.float64)
+            self.register_buffer("train_times", times)
         self.to(memory_format=torch.channels_last)  # a quarter of a step's time on a CPU
 
-    def forward(self, t: Tensor, side: Tensor | None = None) -> Output:
-        """Frames and embeddings at times ``t`` (B,) in [0, 1], float64.
+    def forward(self, t: Tensor) -> Output:
+        """Frames and embeddings at times ``t`` (B,) in [0, 1], float64."""
+        start = time.perf_counter()
+        frames, embedding, features, motion = self.draw(t)
+        if motion is not None:
+            frames = self._between(t, frames, motion)
+        if frames.is_cuda:
+            torch.cuda.synchronize()  # or the clock would stop before the work is done
+        return Output(frames, embedding, features, time.perf_counter() - start)
+
+    def draw(self, t: Tensor, side: Tensor | None = None) -> Drawn:
+        """What is trained: the layers at times ``t`` (B,) in [0, 1], float64.
 
         ``side`` (B, C, h, w) are latents fresh from `encode`, in training; without it they are
         read from the checkpoint's table.
         """
         features = self.features(t, side)
-        start = _clock()
         x = self.stem(features)
-        embedding = self._embed(x, 0)
+        embedding, motion = self._embed(x, 0), None
         for i, block in enumerate(self.blocks, start=1):
             x = block(x)
             embedding = self._embed(x, i) if embedding is None else embedding
+            if self.motion_head is not None and i == self.arch.motion_tap:
+                motion = self.motion_head(x)
         frames = self.rgb_head(x)[..., : self.arch.height, : self.arch.width]
-        if frames.is_cuda and not self.training:
-            torch.cuda.synchronize()  # or the clock would stop before the work is done
-        return Output(frames, embedding, features, _clock() - start)
+        return Drawn(frames, embedding, features, motion)
 
     def embed(self, t: Tensor) -> Tensor:
         """The embeddings (B, clip_dim) alone: nothing after the tapped up-block is computed."""
@@ -132,10 +166,19 @@ class NeRVClip(nn.Module):
         cells = (1, 1) if isinstance(self.stem, DenseStem) else self.arch.grid
         return torch.cat([part.expand(-1, -1, *cells) for part in parts], dim=1)
 
+    def _between(self, t: Tensor, frames: Tensor, motion: Tensor) -> Tensor:
+        """The frames (B, 3, H, W), those at no train frame's time made of moved train frames."""
+        found = neighbours(self.train_times, t)
+        new = ~found.exact
+        if not new.any():
+            return frames
+        ends = torch.stack([found.before, found.after])[:, new]
+        places, back = torch.unique(ends, return_inverse=True)
+        before, after = self.draw(self.train_times[places]).frames[back]
+        gaps = found.gaps[new] * (self.arch.frames - 1)
+        frames = frames.clone()
+        frames[new] = moved(motion[new], before, after, gaps)
+        return frames
+
     def _embed(self, x: Tensor, place: int) -> Tensor | None:
         return self.clip_head(x) if self.clip_head is not None and place == self.tap else None
-
-
-def _clock() -> float:
-    """Seconds; a compiled network has no clock inside."""
-    return 0.0 if torch.compiler.is_compiling() else time.perf_counter()

@@ -18,6 +18,7 @@ from nerv_clip.model import NeRVClip
 
 CELLS = 48  # a stem of about this many cells did best, see bench/results
 GRID_SHARE = 0.3  # of the model size, at most, in temporal grids: a long clip has fewer steps
+MOTION_CELL = 8  # pixels: motion is smooth, and a coarse cell learns it over a longer way
 MAX_WIDTH = 4096
 
 
@@ -85,6 +86,9 @@ def solve(
         clip_tap=config.clip_tap,
         clip_input=config.clip_dim if config.clip_input else 0,
     )
+    if config.motion and train_frames > 1:
+        tap = _motion_tap(strides, head)
+        base = dataclasses.replace(base, motion_tap=tap, motion_steps=train_frames)
     if config.clip_tap is not None and not 0 <= config.clip_tap <= len(strides):
         raise InputError(
             f"--clip_tap {config.clip_tap}: this network has up-blocks 1 to {len(strides)} "
@@ -199,6 +203,13 @@ def _shape(
             f"{scale}: give --enc_strds and --dec_strds the same product"
         )
     return grid, strides, head
+
+
+def _motion_tap(strides: tuple[int, ...], head: int) -> int:
+    """The first up-block whose cells are `MOTION_CELL` pixels wide or less, or the last."""
+    places = range(1, len(strides) + 1)
+    fine = (i for i in places if math.prod(strides[i:]) * head <= MOTION_CELL)
+    return next(fine, len(strides))
 
 
 def _head(pixels: int, cells: int) -> int:

@@ -17,7 +17,8 @@ from nerv_clip.distributed import Workers
 from nerv_clip.errors import InputError
 from nerv_clip.losses import clip_loss, pixel_loss
 from nerv_clip.metrics import psnr
-from nerv_clip.model import NeRVClip
+from nerv_clip.model import Drawn, NeRVClip
+from nerv_clip.motion import moved, neighbours
 from nerv_clip.optim import build_optimiser, learning_rate
 from nerv_clip.video import Clip
 
@@ -86,7 +87,11 @@ class Trainer:
         self.order: list[int] = []
         self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         self.seconds = 0.0  # spent in this epoch so far
-        self.forward: Callable[..., Any] = torch.compile(model) if config.compile else model
+        self.draw: Callable[..., Drawn] = (
+            torch.compile(model.draw) if config.compile else model.draw
+        )
+        if model.motion_head is not None:
+            model.train_times.copy_(self.times[self.train_frames])
         if model.arch.clip_input:
             self.fill_table(model)
 
@@ -209,15 +214,29 @@ class Trainer:
         target = self._frames(indices)
         with torch.autocast(self.device.type, torch.bfloat16, self.config.amp == "bf16"):
             side = self.model.encode(target) if self.model.encoder is not None else None
-            output = self.forward(self.times[indices], side)
-        frames = output.frames.float()
+            drawn = self.draw(self.times[indices], side)
+        frames = drawn.frames.float()
         pixel = pixel_loss(self.config.loss, frames, target)
         semantic = pixel.new_zeros(())
         if self.trains_clip:
-            assert self.true is not None  # noqa: S101 - a CLIP head comes with its targets
-            semantic = clip_loss(output.embedding.float(), self.true[indices])
+            # a CLIP head comes with its targets
+            assert self.true is not None and drawn.embedding is not None  # noqa: S101, PT018
+            semantic = clip_loss(drawn.embedding.float(), self.true[indices])
         total = pixel + self.config.clip_loss_weight * semantic
+        if drawn.motion is not None:
+            moving = self._motion_loss(indices, drawn.motion.float(), target)
+            total = total + self.config.motion_weight * moving
         return torch.stack([pixel, semantic, total, psnr(frames.detach(), target).mean()])
+
+    def _motion_loss(self, indices: list[int], motion: Tensor, target: Tensor) -> Tensor:
+        """How far frames are from their true neighbouring train frames, moved: in decibels."""
+        found = neighbours(self.model.train_times, self.times[indices])
+        before, after = (
+            self._frames([self.train_frames[i] for i in places.tolist()])
+            for places in (found.before, found.after)
+        )
+        made = moved(motion, before, after, found.gaps * (len(self.clip) - 1))
+        return pixel_loss("PSNR", made, target)
 
     def trial(self) -> float:
         """Seconds that a step takes, measured on a copy: nothing of this training changes."""

@@ -124,9 +124,9 @@ def test_the_predecessor_takes_672_features() -> None:
 def test_the_other_networks_draw_too(change: dict[str, object]) -> None:
     model = network(**change).train()
     side = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
-    out = model(T, side)
+    out = model.draw(T, side)
     assert out.frames.shape == (3, 3, 45, 61)
-    out.frames.mean().backward()
+    (out.frames.mean() + out.motion.mean()).backward()
     assert all(p.grad is not None for p in model.parameters())
 
 

@@ -1,0 +1,138 @@
+"""Motion: neighbours in time, moved pixels, and a network that learns where things go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import map_coordinates
+from torch import Tensor
+
+from nerv_clip.config import ModelConfig, TrainConfig
+from nerv_clip.coordinates import split_frames
+from nerv_clip.evaluation import blend, decode
+from nerv_clip.metrics import psnr
+from nerv_clip.model import NeRVClip
+from nerv_clip.motion import moved, neighbours, warp
+from nerv_clip.sizing import solve
+from nerv_clip.training import Trainer
+from nerv_clip.video import Clip, ClipSpec, load_clip
+from nerv_clip.video_writer import write_image
+
+F64 = torch.float64
+
+
+def test_neighbours_leave_the_time_itself_out() -> None:
+    train = torch.tensor([0.1, 0.2, 0.5, 0.9], dtype=F64)
+    found = neighbours(train, torch.tensor([0.0, 0.1, 0.2, 0.3, 0.9, 1.0], dtype=F64))
+    assert found.before.tolist() == [0, 1, 0, 1, 2, 3]
+    assert found.after.tolist() == [0, 1, 2, 2, 2, 3]
+    assert found.exact.tolist() == [False, True, True, False, True, False]
+    expected = [[0.1, 0.1], [0.1, 0.1], [-0.1, 0.3], [-0.1, 0.2], [-0.4, -0.4], [-0.1, -0.1]]
+    torch.testing.assert_close(found.gaps, torch.tensor(expected, dtype=F64))
+
+
+def test_warp_reads_where_it_is_told() -> None:
+    torch.manual_seed(0)
+    frames, shift = torch.rand(2, 3, 9, 13), 4 * torch.randn(2, 2, 9, 13)
+    rows, columns = np.mgrid[:9, :13]
+    shown = warp(frames, shift)
+    for i in range(2):
+        places = [rows + shift[i, 1].numpy(), columns + shift[i, 0].numpy()]
+        for channel in range(3):
+            expected = map_coordinates(frames[i, channel].numpy(), places, order=1, mode="nearest")
+            np.testing.assert_allclose(shown[i, channel], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("gaps", [(-1.0, 1.0), (-1.0, 3.0), (-0.25, 0.75), (2.0, 2.0)])
+def test_without_motion_it_is_the_blend(gaps: tuple[float, float]) -> None:
+    before, after = torch.rand(2, 1, 3, 8, 8)
+    shown = moved(torch.zeros(1, 3, 2, 2), before, after, torch.tensor([gaps], dtype=F64))
+    weight = abs(gaps[1]) / (abs(gaps[0]) + abs(gaps[1]))
+    torch.testing.assert_close(shown, weight * before + (1 - weight) * after)
+
+
+def test_an_object_is_found_on_its_way() -> None:
+    """With two pixels a frame to the right, a frame is the one before moved by two."""
+    torch.manual_seed(0)
+    texture = torch.rand(1, 3, 8, 40)
+    before, between, after = (texture[..., 20 - 2 * i : 36 - 2 * i] for i in range(3))
+    motion = torch.zeros(1, 3, 8, 16)
+    motion[:, 0] = 2  # `velocity * gap` is where the pixel is in the neighbour
+    shown = moved(motion, before, after, torch.tensor([[-1.0, 1.0]], dtype=F64))
+    torch.testing.assert_close(shown[..., 2:-2], between[..., 2:-2])
+
+
+def network() -> NeRVClip:
+    torch.manual_seed(0)
+    model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 6, 45, 61)).eval()
+    model.train_times.copy_(torch.arange(0, 12, 2, dtype=F64) / 11)
+    return model
+
+
+def test_train_frames_are_drawn_and_others_made_of_them() -> None:
+    model = network()
+    t = torch.arange(12, dtype=F64) / 11
+    with torch.no_grad():
+        shown, train = model(t).frames, model(model.train_times).frames
+        alone = torch.cat([model(one[None]).frames for one in t])
+    torch.testing.assert_close(shown[::2], train)
+    torch.testing.assert_close(shown[1:11:2], (train[:-1] + train[1:]) / 2)  # no motion yet
+    torch.testing.assert_close(shown[11], train[5])
+    torch.testing.assert_close(shown, alone)
+    assert not torch.equal(model.draw(t[1:2]).frames, shown[1:2])
+
+
+def test_time_is_continuous_where_a_train_frame_is_passed() -> None:
+    model = network()
+    near = model.train_times[2] + torch.tensor([-1e-6, 0, 1e-6], dtype=F64)
+    with torch.no_grad():
+        before, at, after = model(near).frames
+    assert (before - at).abs().max() < 1e-3
+    assert (after - at).abs().max() < 1e-3
+
+
+def test_one_train_frame_has_no_neighbours() -> None:
+    arch = solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 1, 45, 61)
+    assert (arch.motion_tap, arch.motion_steps) == (0, 0)
+
+
+@pytest.fixture
+def ball(tmp_path: Path) -> Clip:
+    """A soft ball that crosses a textured wall in thirteen frames, 48x64."""
+    y, x = np.mgrid[:48, :64]
+    wall = 0.4 + 0.1 * np.sin(x / 3) * np.cos(y / 4)
+    for i in range(13):
+        distance = np.hypot(x - 10 - 3.5 * i, y - 24)
+        cover = 1 / (1 + np.exp(1.5 * (distance - 8)))
+        picture = wall + cover * (0.9 - wall)
+        colours = np.stack([picture, 0.8 * picture, wall])
+        write_image(tmp_path / f"{i:02d}.png", torch.from_numpy(colours))
+    return load_clip(ClipSpec(tmp_path), progress=False)
+
+
+def held_out(clip: Clip, weight: float) -> tuple[Tensor, Tensor]:
+    """PSNR of the held-out frames as drawn, and of the blend of their neighbours."""
+    split = split_frames(len(clip), "1_1_2")
+    asked = ModelConfig(modelsize=0.06, lower_width=6, motion=weight > 0)
+    torch.manual_seed(0)
+    model = NeRVClip(solve(asked, 13, split.count("train"), 48, 64))
+    config = TrainConfig(epochs=60, motion_weight=weight)
+    training = Trainer(model, clip, split, config)
+    for _ in training.fit():
+        pass
+    held = [i for i, part in enumerate(split) if part == "val"]
+    train = [i for i, part in enumerate(split) if part == "train"]
+    true = clip.read(held).float() / 255
+    drawn = torch.cat([frames for _, frames, _, _ in decode(training.averaged(), held)])
+    mixed = [blend(clip, i, train, torch.device("cpu")) for i in held]
+    return psnr(drawn, true), psnr(torch.cat([m for m in mixed if m is not None]), true)
+
+
+def test_what_moves_is_drawn_once_between_train_frames(ball: Clip) -> None:
+    moving, mixed = held_out(ball, 0.1)
+    still, _ = held_out(ball, 0.0)
+    assert moving.mean() > mixed.mean() + 2
+    assert moving.mean() > still.mean()
