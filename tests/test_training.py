@@ -62,7 +62,7 @@ def test_every_epoch_is_yielded_and_the_loss_falls(clip: Clip) -> None:
 
 def test_no_clip_gradient_before_the_warm_up_and_some_after(clip: Clip) -> None:
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
-    model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
+    model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
     training = trainer(clip, model=model, true=true)
     head = training.model.clip_head
     assert head is not None
