@@ -1,7 +1,8 @@
 """PSNR of our presets beside the public HNeRV, at equal size and equal epochs, on one clip.
 
 A row is trained once and kept in a JSON file, with its commit; the table is printed from that
-file, so a long bench can be cut off, go on, and have rows added to it.
+file, so a long bench can be cut off, go on, and have rows added to it. A network of ours is a
+preset, alone or with flags behind it: ``--networks fast 'fast --loss L2'`` shows what a flag does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
-from nerv_clip.arguments import PRESETS
 from nerv_clip.files import written
 from nerv_clip.interpolation import blend_weights
 from nerv_clip.metrics import ms_ssim, psnr
@@ -66,7 +67,9 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", type=float, nargs="+", default=[0.35, 0.75])
     parser.add_argument("--epochs", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--networks", nargs="+", choices=[*PUBLIC, *PRESETS], required=True)
+    parser.add_argument(
+        "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or ours"
+    )
     parser.add_argument("--rows", type=Path, required=True, help="JSON file that keeps the rows")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
@@ -90,9 +93,9 @@ def training_of(
         size, epochs, seed = key["size"], key["epochs"], key["seed"]
         modules = load_public(args.public)
         return PublicTraining(modules, "hnerv", frames, size, loss, lr, epochs, 2, seed)
-    flags = ["--preset", key["network"], "--modelsize", str(key["size"]), "-b", "2"]
-    flags += ["-e", str(key["epochs"]), "--manualSeed", str(key["seed"])]
-    return OurTraining([*clip_flags, *flags, "--data_split", key["split"]])
+    flags = ["--modelsize", str(key["size"]), "-b", "2", "-e", str(key["epochs"])]
+    flags += ["--manualSeed", str(key["seed"]), "--data_split", key["split"]]
+    return OurTraining([*clip_flags, *flags, "--preset", *shlex.split(key["network"])])
 
 
 def scores(drawn: Tensor, frames: Tensor, rule: str) -> dict[str, float]:
