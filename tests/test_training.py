@@ -223,7 +223,7 @@ def test_a_training_beats_any_still_and_any_blur(tmp_path: Path, source: str) ->
     small = torch.nn.functional.interpolate(true, scale_factor=0.25, mode="area")
     blurred = torch.nn.functional.interpolate(small, size=true.shape[2:], mode="bilinear")
     blur = psnr(blurred, true).mean()
-    config = TrainConfig(epochs=80, batch=2)
+    config = TrainConfig(epochs=30, batch=2)
     training = trainer(clip, config, ModelConfig(modelsize=0.2), split="3_3_4")
     list(training.fit())
     with torch.no_grad():
