@@ -24,7 +24,7 @@ MOST_BYTES = 500_000_000
 PRESETS = {
     "default": "good pictures in good time",
     "fast": "half of the time, at some PSNR",
-    "best": "the best pictures for the size, in twice the time",
+    "best": "the best pictures for the size, in 2.5 times the time",
     "hnerv": "HNeRV: its encoder sees the frames",
     "nerv": "NeRV: time alone",
 }
