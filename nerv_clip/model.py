@@ -62,8 +62,8 @@ class NeRVClip(nn.Module):
                                                             └─► motion head, at times between
                                                                 train frames: they are moved
 
-    The up-blocks are HNeRV's (arXiv 2304.02633), the temporal grids FFNeRV's (2212.12294). The
-    encoder sees a frame in training only: decoding reads the train frames' latents from a table,
+    The up-blocks are residual (`nerv_clip.layers`), or HNeRV's (arXiv 2304.02633), as its encoder
+    is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training only: decoding reads the train frames' latents from a table,
     interpolated in t. At a time that is no train frame's the frame is made of its neighbouring
     train frames, decoded and moved (`nerv_clip.motion`). ``--clip_input`` puts a table of true
     embeddings in the latents' place.
