@@ -63,10 +63,10 @@ class NeRVClip(nn.Module):
                                                                 train frames: they are moved
 
     The up-blocks are residual (`nerv_clip.layers`), or HNeRV's (arXiv 2304.02633), as its encoder
-    is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training only: decoding reads the train frames' latents from a table,
-    interpolated in t. At a time that is no train frame's the frame is made of its neighbouring
-    train frames, decoded and moved (`nerv_clip.motion`). ``--clip_input`` puts a table of true
-    embeddings in the latents' place.
+    is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training only:
+    decoding reads the train frames' latents from a table, interpolated in t. At a time that is no
+    train frame's the frame is made of its neighbouring train frames, decoded and moved
+    (`nerv_clip.motion`). ``--clip_input`` puts a table of true embeddings in the latents' place.
     """
 
     train_times: Tensor  # (L,) float64, rising; with a motion head only
