@@ -11,7 +11,7 @@ import argparse
 import itertools
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
+from nerv_clip.evaluation import blend
 from nerv_clip.files import written
-from nerv_clip.interpolation import blend_weights
 from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.run import git_commit
+from nerv_clip.video import Clip
 
 PUBLIC = {"public-L2": ("L2", 1e-3), "public-Fusion6": ("Fusion6", 3e-3)}  # its defaults; ours
 MOVING = 32  # dB: a held-out frame whose blend of neighbours is below this moves
@@ -52,7 +53,7 @@ def main(argv: list[str]) -> None:
             pass
         row = key | {"parameters": training.parameters, "commit": git_commit()}
         row["threads"] = torch.get_num_threads()  # sums differ with them, in the last digits
-        row |= scores(training.decode()[0], frames, args.data_split)
+        row |= scores(training.decode()[0], clip, args.data_split)
         with written(args.rows) as partial:
             partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
     write(args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args)]))
@@ -99,35 +100,37 @@ def training_of(
     return OurTraining([*clip_flags, *flags, "--preset", *shlex.split(key["network"])])
 
 
-def scores(drawn: Tensor, frames: Tensor, rule: str) -> dict[str, float]:
+def scores(drawn: Tensor, clip: Clip, rule: str) -> dict[str, float]:
     """PSNR in dB and MS-SSIM of train frames; of held-out frames, beside their blend, too."""
-    split = split_frames(len(frames), rule)
+    frames = clip.read(range(len(clip)))
+    split = split_frames(len(clip), rule)
     train = [i for i, part in enumerate(split) if part == "train"]
     held = [i for i, part in enumerate(split) if part == "val"]
     result = {"psnr": each(psnr, drawn, frames, train).mean().item()}
     result["ms_ssim"] = each(ms_ssim, drawn, frames, train).mean().item()
     if held:
-        ours, blend = each(psnr, drawn, frames, held), blends(frames, held, train)
-        moving = blend < MOVING
-        result |= {"held_psnr": ours.mean().item(), "blend": blend.mean().item()}
+        mixed = torch.cat([blended(clip, i, train) for i in held])
+        ours, theirs = (each(psnr, x, frames[held], range(len(held))) for x in (drawn[held], mixed))
+        moving = theirs < MOVING
+        result |= {"held_psnr": ours.mean().item(), "blend": theirs.mean().item()}
         result |= {"moving": int(moving.sum()), "moving_psnr": ours[moving].mean().item()}
-        result["moving_blend"] = blend[moving].mean().item()
+        result["moving_blend"] = theirs[moving].mean().item()
     return {name: round(value, 4) for name, value in result.items()}
 
 
+def blended(clip: Clip, index: int, train: list[int]) -> Tensor:
+    mixed = blend(clip, index, train, torch.device("cpu"))
+    assert mixed is not None  # noqa: S101 - there are train frames
+    return mixed
+
+
 def each(
-    metric: Callable[[Tensor, Tensor], Tensor], drawn: Tensor, frames: Tensor, indices: list[int]
+    metric: Callable[[Tensor, Tensor], Tensor],
+    drawn: Tensor,
+    frames: Tensor,
+    indices: Sequence[int],
 ) -> Tensor:
     return torch.cat([metric(drawn[[i]], frames[[i]].float() / 255) for i in indices])
-
-
-def blends(frames: Tensor, held: list[int], train: list[int]) -> Tensor:
-    parts = []
-    for index in held:
-        blend = sum(w * frames[[i]].float() / 255 for i, w in blend_weights(index, train))
-        assert isinstance(blend, Tensor)  # noqa: S101 - there are train frames
-        parts.append(psnr(blend, frames[[index]].float() / 255))
-    return torch.cat(parts)
 
 
 def chosen(args: argparse.Namespace) -> list[dict[str, Any]]:
