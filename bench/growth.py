@@ -113,7 +113,7 @@ def cost(training: OurTraining) -> Cost:
     times = torch.zeros(2, dtype=torch.float64)
     name = trainer.config.loss
     step_flops = operations(
-        lambda: pixel_loss(name, trainer.model(times).frames, target).backward()  # type: ignore[no-untyped-call]
+        lambda: pixel_loss(name, trainer.model.draw(times).frames, target).backward()  # type: ignore[no-untyped-call]
     )
     return Cost(step, frame, step_flops, frame_flops)
 
