@@ -16,7 +16,7 @@ from nerv_clip.quantisation import BITS
 
 # What a preset changes; a flag that is given wins over it. `default` is a good picture for its
 # time, `fast` and `best` move the last layers to fewer or more cells; `hnerv` and `nerv` are the
-# classic networks with the loss and the optimiser of their papers, as baselines.
+# classic networks, trained by Adam and L2, as baselines.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "fast": {"head_cells": 4_000},
