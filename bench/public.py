@@ -30,6 +30,8 @@ UNUSED = (
     "timm.models.layers",
 )
 
+RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: its default, and the better one of our clip
+
 
 def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
     """The modules ``model_all`` and ``hnerv_utils`` of a checkout."""

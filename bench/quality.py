@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from ours import OurTraining
-from public import PublicTraining, load_public
+from public import RATES, PublicTraining, load_public
 from report import heading, table, write
 from torch import Tensor
 from tqdm import tqdm
@@ -29,7 +29,7 @@ from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.run import git_commit
 from nerv_clip.video import Clip
 
-PUBLIC = {"public-L2": ("L2", 1e-3), "public-Fusion6": ("Fusion6", 3e-3)}  # its defaults; ours
+PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
 MOVING = 32  # dB: a held-out frame whose blend of neighbours is below this moves
 
 

@@ -12,7 +12,7 @@ import statistics
 from pathlib import Path
 
 from ours import OurTraining, alternate, spread
-from public import PublicTraining, load_public
+from public import RATES, PublicTraining, load_public
 from report import heading, table, write
 
 from nerv_clip import load_clip, main_guard, parse
@@ -64,7 +64,8 @@ def public(checkout: Path, flags: list[str], epochs: int) -> PublicTraining:
     frames = clip.read(range(len(clip)))
     size, batch, seed = options.model.modelsize, options.train.batch, options.train.seed
     modules = load_public(checkout)
-    return PublicTraining(modules, "hnerv", frames, size, "Fusion6", 3e-3, epochs, batch, seed)
+    rate = RATES["Fusion6"]
+    return PublicTraining(modules, "hnerv", frames, size, "Fusion6", rate, epochs, batch, seed)
 
 
 if __name__ == "__main__":
