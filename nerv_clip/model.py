@@ -21,19 +21,27 @@ from nerv_clip.layers import (
     TemporalGrid,
     UpBlock,
 )
-from nerv_clip.motion import MotionHead, moved, neighbours
+from nerv_clip.motion import MotionHead, Neighbours, moved, neighbours
+
+
+class Seen(NamedTuple):
+    """What the layers know of B times before a frame is drawn.
+
+    ``last`` (B, C, h, w) is what the last of the up-blocks that were asked for gave; ``embedding``
+    as in `Output`; ``motion`` (B, 3, h, w) as `nerv_clip.motion.MotionHead` gives it. These are
+    None without their heads, or where they come later.
+    """
+
+    last: Tensor
+    embedding: Tensor | None
+    motion: Tensor | None
 
 
 class Drawn(NamedTuple):
-    """What the layers give for B times, before what lies between train frames is moved.
-
-    ``frames``, ``embedding`` and ``features`` as in `Output`; ``motion`` (B, 3, h, w) as
-    `nerv_clip.motion.MotionHead` gives it, None without one.
-    """
+    """What is trained: frames (B, 3, H, W) of train frames' times, and what else is known there."""
 
     frames: Tensor
     embedding: Tensor | None
-    features: Tensor
     motion: Tensor | None
 
 
@@ -108,7 +116,7 @@ class NeRVClip(nn.Module):
         self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
         self.tap = len(a.strides) if a.clip_tap is None else a.clip_tap
         self.clip_head = ClipHead(a.widths[self.tap], a.clip_dim) if a.clip_dim else None
-        self.motion_head = None
+        self.motion_head, self.deepest = None, max(self.tap, a.motion_tap)  # where a head looks
         if a.motion_tap:
             self.motion_head = MotionHead(a.widths[a.motion_tap])
             times = torch.linspace(0, 1, a.motion_steps, dtype=torch.float64)
@@ -118,38 +126,43 @@ class NeRVClip(nn.Module):
     def forward(self, t: Tensor) -> Output:
         """Frames and embeddings at times ``t`` (B,) in [0, 1], float64."""
         start = time.perf_counter()
-        frames, embedding, features, motion = self.draw(t)
-        if motion is not None:
-            frames = self._between(t, frames, motion)
+        found = None if self.motion_head is None else neighbours(self.train_times, t)
+        if found is None or found.exact.all():
+            frames, embedding, _ = self.draw(t)
+        else:
+            frames, embedding = self._between(t, found)
         if frames.is_cuda:
             torch.cuda.synchronize()  # or the clock would stop before the work is done
-        return Output(frames, embedding, features, time.perf_counter() - start)
+        return Output(frames, embedding, self.features(t), time.perf_counter() - start)
 
     def draw(self, t: Tensor, side: Tensor | None = None) -> Drawn:
-        """What is trained: the layers at times ``t`` (B,) in [0, 1], float64.
+        """The network's own frames at times ``t`` (B,) in [0, 1], float64: nothing is moved.
 
         ``side`` (B, C, h, w) are latents fresh from `encode`, in training; without it they are
         read from the checkpoint's table.
         """
-        features = self.features(t, side)
-        x = self.stem(features)
-        embedding, motion = self._embed(x, 0), None
-        for i, block in enumerate(self.blocks, start=1):
-            x = block(x)
-            embedding = self._embed(x, i) if embedding is None else embedding
-            if self.motion_head is not None and i == self.arch.motion_tap:
+        seen = self.look(t, len(self.blocks), side)
+        frames = self.rgb_head(seen.last)[..., : self.arch.height, : self.arch.width]
+        return Drawn(frames, seen.embedding, seen.motion)
+
+    def look(self, t: Tensor, until: int, side: Tensor | None = None) -> Seen:
+        """What is known at times ``t`` after the up-block ``until`` (0: the stem); no frame."""
+        x = self.stem(self.features(t, side))
+        embedding = motion = None
+        for place in range(until + 1):
+            x = self.blocks[place - 1](x) if place else x
+            if self.clip_head is not None and place == self.tap:
+                embedding = self.clip_head(x)
+            if self.motion_head is not None and place == self.arch.motion_tap:
                 motion = self.motion_head(x)
-        frames = self.rgb_head(x)[..., : self.arch.height, : self.arch.width]
-        return Drawn(frames, embedding, features, motion)
+        return Seen(x, embedding, motion)
 
     def embed(self, t: Tensor) -> Tensor:
         """The embeddings (B, clip_dim) alone: nothing after the tapped up-block is computed."""
-        if self.clip_head is None:
+        embedding = self.look(t, self.tap).embedding
+        if embedding is None:
             raise TypeError("this network was trained without a CLIP head")
-        x = self.stem(self.features(t))
-        for block in self.blocks[: self.tap]:
-            x = block(x)
-        return self.clip_head(x)  # type: ignore[no-any-return]
+        return embedding
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (B, C, h, w) of true frames (B, 3, H, W) in [0, 1], of an encoder run."""
@@ -166,19 +179,13 @@ class NeRVClip(nn.Module):
         cells = (1, 1) if isinstance(self.stem, DenseStem) else self.arch.grid
         return torch.cat([part.expand(-1, -1, *cells) for part in parts], dim=1)
 
-    def _between(self, t: Tensor, frames: Tensor, motion: Tensor) -> Tensor:
-        """The frames (B, 3, H, W), those at no train frame's time made of moved train frames."""
-        found = neighbours(self.train_times, t)
-        new = ~found.exact
-        if not new.any():
-            return frames
-        ends = torch.stack([found.before, found.after])[:, new]
+    def _between(self, t: Tensor, found: Neighbours) -> tuple[Tensor, Tensor | None]:
+        """Frames and embeddings at times of which some are no train frame's: those are moved."""
+        seen = self.look(t, self.deepest)
+        ends = torch.stack([found.before, found.after])
+        ends = torch.where(found.exact, found.own, ends)
         places, back = torch.unique(ends, return_inverse=True)
         before, after = self.draw(self.train_times[places]).frames[back]
-        gaps = found.gaps[new] * (self.arch.frames - 1)
-        frames = frames.clone()
-        frames[new] = moved(motion[new], before, after, gaps)
-        return frames
-
-    def _embed(self, x: Tensor, place: int) -> Tensor | None:
-        return self.clip_head(x) if self.clip_head is not None and place == self.tap else None
+        assert seen.motion is not None  # noqa: S101 - `deepest` is not before the motion head
+        made = moved(seen.motion, before, after, found.gaps * (self.arch.frames - 1))
+        return torch.where(found.exact[:, None, None, None], before, made), seen.embedding

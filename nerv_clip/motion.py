@@ -35,13 +35,15 @@ class Neighbours(NamedTuple):
     """Of B times: places (B,) in the train times before and after, and how far they are.
 
     ``before`` and ``after`` (B,), int64; ``gaps`` (B, 2) in the unit of the times, negative and
-    positive. At an end the one neighbour is both. ``exact`` (B,) says which times are train times.
+    positive. At an end the one neighbour is both. ``exact`` (B,) says which times are train times,
+    and ``own`` (B,) at which place.
     """
 
     before: Tensor
     after: Tensor
     gaps: Tensor
     exact: Tensor
+    own: Tensor
 
 
 def neighbours(train: Tensor, t: Tensor) -> Neighbours:
@@ -49,14 +51,15 @@ def neighbours(train: Tensor, t: Tensor) -> Neighbours:
 
     L must be 2 or more.
     """
-    before = torch.searchsorted(train, t - SAME) - 1
+    own = torch.searchsorted(train, t - SAME)
+    before = own - 1
     after = torch.searchsorted(train, t + SAME)
     exact = after - before > 1
     first, last = before < 0, after >= len(train)
     before = torch.where(first, after, before).clamp(max=len(train) - 1)
     after = torch.where(last, before, after)
     gaps = torch.stack([train[before] - t, train[after] - t], dim=1)
-    return Neighbours(before, after, gaps, exact)
+    return Neighbours(before, after, gaps, exact, own)
 
 
 def moved(motion: Tensor, before: Tensor, after: Tensor, gaps: Tensor) -> Tensor:
