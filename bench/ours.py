@@ -45,12 +45,16 @@ class OurTraining:
     def decode(self) -> tuple[Tensor, float]:
         """Every frame (T, 3, H, W) in [0, 1] as its file decodes, and frames a second."""
         with tempfile.TemporaryDirectory() as folder:
-            export_model(self.trainer.averaged(), Path(folder) / "m.pth", {})
+            self.export(Path(folder) / "m.pth")
             model = load_model(Path(folder) / "m.pth")
         next(iter(decode(model, [0])))
         parts = list(decode(model, list(range(len(self.clip)))))
         seconds = sum(part[3] for part in parts)
         return torch.cat([part[1] for part in parts]), len(self.clip) / seconds
+
+    def export(self, path: Path) -> None:
+        """Write what decoding needs."""
+        export_model(self.trainer.averaged(), path, {})
 
 
 def alternate(running: Mapping[str, Iterator[float]], epochs: int) -> dict[str, list[float]]:

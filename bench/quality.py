@@ -54,6 +54,9 @@ def main(argv: list[str]) -> None:
         row = key | {"parameters": training.parameters, "commit": git_commit()}
         row["threads"] = torch.get_num_threads()  # sums differ with them, in the last digits
         row |= scores(training.decode()[0], clip, args.data_split)
+        if args.models and isinstance(training, OurTraining):
+            name = "-".join(str(value) for value in key.values()).replace(" ", "_")
+            training.export(args.models / f"{name}.pth")
         with written(args.rows) as partial:
             partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
     write(args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args)]))
@@ -73,6 +76,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or ours"
     )
     parser.add_argument("--rows", type=Path, required=True, help="JSON file that keeps the rows")
+    parser.add_argument("--models", type=Path, help="a folder that keeps our checkpoints")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
     if not args.public and any(network in PUBLIC for network in args.networks):

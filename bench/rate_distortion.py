@@ -23,11 +23,12 @@ from report import heading, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import Options, Run, load_clip, load_model, main_guard, parse, split_frames
+from nerv_clip import load_clip, load_model, main_guard, parse
 from nerv_clip.checkpoint import export_model
 from nerv_clip.evaluation import evaluate
 from nerv_clip.metrics import psnr
 from nerv_clip.quantisation import BITS
+from nerv_clip.video import Clip
 
 
 class Codec(NamedTuple):
@@ -55,15 +56,18 @@ CODECS = {
 def main(argv: list[str]) -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, help="run directories, all of one clip")
-    parser.add_argument("--data_path", type=Path, required=True, help="the clip of the runs")
+    parser.add_argument("models", nargs="+", type=Path, help="checkpoints, all of one clip")
+    parser.add_argument("--data_path", required=True, help="their clip, every frame trained")
+    parser.add_argument("--crop_list", default="640_1280")
+    parser.add_argument("--resize_list", default="160_320")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
-    clip = load_clip(options_of(args.runs[0], args.data_path).data)
+    cut = ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
+    clip = load_clip(parse(["--data_path", args.data_path, *cut]).data)
     frames = clip.read(range(len(clip)))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "m.pth"
-        ours = [row for run in args.runs for row in checkpoints(Run(run), args.data_path, file)]
+        ours = [row for model in args.models for row in checkpoints(model, clip, file)]
         for name, codec in CODECS.items():
             needs = bytes_at(codec, frames, clip.fps, Path(folder) / "v.mp4")
             for row in tqdm(ours, desc=name, unit="row"):
@@ -74,28 +78,20 @@ def main(argv: list[str]) -> None:
     write(args.out, heading(__doc__) + table(ours))
 
 
-def options_of(run: Path, data: Path) -> Options:
-    return parse(["--eval_only", "--outf", str(run), "--data_path", str(data)])
-
-
-def checkpoints(run: Run, data: Path, path: Path) -> list[dict[str, Any]]:
-    """A run's network in each number of bits, scored from the file."""
-    options = options_of(run.path, data)
-    clip = load_clip(options.data)
-    split = split_frames(len(clip), options.split, options.shuffle)
+def checkpoints(model: Path, clip: Clip, path: Path) -> list[dict[str, Any]]:
+    """A network in each number of bits, scored from its file."""
     rows = []
     for bits in BITS:
-        export_model(load_model(run.best), path, {}, bits)
-        summary = evaluate(path, clip, split).summary
+        export_model(load_model(model), path, {}, bits)
+        summary = evaluate(path, clip, ["train"] * len(clip)).summary
         rows.append(
             {
-                "size": f"{options.model.modelsize} M",
-                "epochs": options.train.epochs,
+                "network": model.stem,
                 "bits a weight": bits,
                 "bytes": summary["bytes"],
                 "bpp": f"{summary['bpp']:.3f}",
-                "PSNR": summary["all"]["psnr"],
-                "MS-SSIM": summary["all"]["ms_ssim"],
+                "PSNR": summary["train"]["psnr"],
+                "MS-SSIM": summary["train"]["ms_ssim"],
             }
         )
     return rows

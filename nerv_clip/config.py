@@ -130,7 +130,7 @@ class TrainConfig:
     pixel_loss_warmup_epochs: int = 50
     eval_freq: int = 10
     best_metric: str = "psnr_train"
-    motion_weight: float = 0.1  # of the motion loss, 0 for no motion head
+    motion_weight: float = 0.3  # of the motion loss, 0 for no motion head
     bits: int = 32  # of a weight in model_best.pth, whose figures are those of the file
 
     def check(self, predict_clip: bool) -> None:

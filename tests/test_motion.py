@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import map_coordinates
 from torch import Tensor
 
 from nerv_clip.config import ModelConfig, TrainConfig
@@ -30,6 +31,7 @@ def test_neighbours_leave_the_time_itself_out() -> None:
     assert found.before.tolist() == [0, 1, 0, 1, 2, 3]
     assert found.after.tolist() == [0, 1, 2, 2, 2, 3]
     assert found.exact.tolist() == [False, True, True, False, True, False]
+    assert found.own[found.exact].tolist() == [0, 1, 3]
     expected = [[0.1, 0.1], [0.1, 0.1], [-0.1, 0.3], [-0.1, 0.2], [-0.4, -0.4], [-0.1, -0.1]]
     torch.testing.assert_close(found.gaps, torch.tensor(expected, dtype=F64))
 
@@ -37,13 +39,23 @@ def test_neighbours_leave_the_time_itself_out() -> None:
 def test_warp_reads_where_it_is_told() -> None:
     torch.manual_seed(0)
     frames, shift = torch.rand(2, 3, 9, 13), 4 * torch.randn(2, 2, 9, 13)
-    rows, columns = np.mgrid[:9, :13]
     shown = warp(frames, shift)
-    for i in range(2):
-        places = [rows + shift[i, 1].numpy(), columns + shift[i, 0].numpy()]
-        for channel in range(3):
-            expected = map_coordinates(frames[i, channel].numpy(), places, order=1, mode="nearest")
-            np.testing.assert_allclose(shown[i, channel], expected, atol=1e-5)
+    for i, row, column in itertools.product(range(2), range(9), range(13)):
+        x, y = column + shift[i, 0, row, column].item(), row + shift[i, 1, row, column].item()
+        expected = sum(
+            keys(y - j) * keys(x - k) * frames[i, :, min(max(j, 0), 8), min(max(k, 0), 12)]
+            for j in range(math.floor(y) - 1, math.floor(y) + 3)
+            for k in range(math.floor(x) - 1, math.floor(x) + 3)
+        )
+        torch.testing.assert_close(shown[i, :, row, column], expected, atol=1e-4, rtol=0)
+
+
+def keys(x: float, a: float = -0.75) -> float:
+    """The weight of a pixel at distance ``x`` in cubic convolution (Keys, 1981)."""
+    x = abs(x)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
 
 
 @pytest.mark.parametrize("gaps", [(-1.0, 1.0), (-1.0, 3.0), (-0.25, 0.75), (2.0, 2.0)])
