@@ -59,7 +59,7 @@ def full() -> Build:
         data=Path("data/Kitchen"),
         work=Path("build/demo"),
         lesson=Lesson(CHECKPOINTS / "demo_clip", Path("build/demo")),
-        training="--data_split 3_3_4 --modelsize 0.5 -e 100 --preset fast --eval_freq 20",
+        training="--data_split 3_3_4 --modelsize 0.5 -e 100 --preset fast --bits 8 --eval_freq 20",
     )
 
 
