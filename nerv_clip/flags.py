@@ -183,7 +183,7 @@ def _model_config(args: argparse.Namespace) -> ModelConfig:
         motion=args.motion_weight > 0,
         predict_clip=args.predict_clip,
         clip_dim=args.clip_dim,
-        clip_tap=args.clip_tap,
+        clip_tap=args.clip_tap or 0,
         clip_input=args.clip_input,
     )
 

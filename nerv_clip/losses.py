@@ -48,6 +48,17 @@ def pixel_loss(name: str, frames: Tensor, target: Tensor) -> Tensor:
     return sum(terms[1:], terms[0])
 
 
+def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Unit vectors (B, dim) at ``share`` (B,) of the great circle between those of both ends.
+
+    The same as `nerv_clip.interpolation.slerp`, for a batch on any device.
+    """
+    angle = cosine(start, end).clamp(-1, 1).acos()[:, None].clamp(min=1e-6)
+    share = share[:, None]
+    between = ((1 - share) * angle).sin() * start + (share * angle).sin() * end
+    return F.normalize(between, dim=1)
+
+
 def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
     """1 - cosine similarity of embeddings (B, dim), mean over the batch: a scalar in [0, 2]."""
     return 1 - cosine(predicted, true).mean()

@@ -64,11 +64,10 @@ class NeRVClip(nn.Module):
 
     ::
 
-        (x, y, t) ─► encoding (160) ─┐
-        t ─► temporal grids ─────────┼─► stem ─► up-blocks ─┬─► RGB head  ─► frame (3, H, W)
-        frame ─► encoder (optional) ─┘                      ├─► CLIP head ─► embedding (512)
-                                                            └─► motion head, at times between
-                                                                train frames: they are moved
+        (x, y, t) ─► encoding (160) ─┐         ┌─► CLIP head ─► embedding (512)
+        t ─► temporal grids ─────────┼─► stem ─┴─► up-blocks ─┬─► RGB head ─► frame (3, H, W)
+        frame ─► encoder (optional) ─┘                        └─► motion head, at times between
+                                                                  train frames: they are moved
 
     The up-blocks are residual (`nerv_clip.layers`), or HNeRV's (arXiv 2304.02633), as its encoder
     is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training only:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from nerv_clip.config import TrainConfig
 from nerv_clip.coordinates import Split, frame_time
 from nerv_clip.distributed import Workers
 from nerv_clip.errors import InputError
-from nerv_clip.losses import clip_loss, pixel_loss
+from nerv_clip.losses import arc, clip_loss, pixel_loss
 from nerv_clip.metrics import psnr
 from nerv_clip.model import Drawn, NeRVClip
 from nerv_clip.motion import moved, neighbours
@@ -222,11 +223,30 @@ class Trainer:
             # a CLIP head comes with its targets
             assert self.true is not None and drawn.embedding is not None  # noqa: S101, PT018
             semantic = clip_loss(drawn.embedding.float(), self.true[indices])
+            if side is None:  # latents are known of train frames only
+                semantic = semantic + self._arc_loss(indices)
         total = pixel + self.config.clip_loss_weight * semantic
         if drawn.motion is not None:
             moving = self._motion_loss(indices, drawn.motion.float(), target)
             total = total + self.config.motion_weight * moving
         return torch.stack([pixel, semantic, total, psnr(frames.detach(), target).mean()])
+
+    def _arc_loss(self, indices: list[int]) -> Tensor:
+        """The CLIP loss between each frame and the next train frame, at times drawn at random.
+
+        The goal there is the great circle between both true embeddings: nothing better is known
+        without a held-out frame, and a head left alone there may do worse.
+        """
+        share = torch.rand(self.config.batch, dtype=torch.float64, generator=self.generator)
+        share = share[: len(indices)].to(self.device)
+        after = [min(bisect(self.train_frames, i), len(self.train_frames) - 1) for i in indices]
+        following = [self.train_frames[place] for place in after]
+        assert self.true is not None  # noqa: S101 - a CLIP head comes with its targets
+        goal = arc(self.true[indices], self.true[following], share.to(self.true))
+        times = torch.lerp(self.times[indices], self.times[following], share)
+        with torch.autocast(self.device.type, torch.bfloat16, self.config.amp == "bf16"):
+            embedding = self.model.embed(times)
+        return clip_loss(embedding.float(), goal)
 
     def _motion_loss(self, indices: list[int], motion: Tensor, target: Tensor) -> Tensor:
         """How far frames are from their true neighbouring train frames, moved: in decibels."""

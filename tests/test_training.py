@@ -13,7 +13,7 @@ from torch import Tensor
 from nerv_clip.config import ModelConfig, TrainConfig
 from nerv_clip.coordinates import split_frames
 from nerv_clip.errors import InputError
-from nerv_clip.metrics import psnr
+from nerv_clip.metrics import cosine, psnr
 from nerv_clip.model import NeRVClip
 from nerv_clip.sizing import solve
 from nerv_clip.training import Trainer
@@ -82,6 +82,20 @@ def test_no_clip_gradient_before_the_warm_up_and_some_after(clip: Clip) -> None:
     third = next(fit)
     assert third.clip_loss is not None
     assert third.clip_loss < second.clip_loss
+
+
+def test_between_train_frames_the_head_follows_the_arc(clip: Clip) -> None:
+    """With embeddings that jump from frame to frame, a head left alone would go elsewhere."""
+    torch.manual_seed(0)
+    true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
+    config = dataclasses.replace(SHORT, epochs=150, clip_loss_weight=10)
+    model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
+    training = trainer(clip, config, model, "1_1_1", true)
+    list(training.fit())
+    middles = (training.times[:-1] + training.times[1:]) / 2
+    with torch.no_grad():
+        found = cosine(training.model.embed(middles), true[:-1] + true[1:])
+    assert found.mean() > 0.9
 
 
 @pytest.mark.parametrize("optim", ["muon", "adam", "sgd"])

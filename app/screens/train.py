@@ -145,8 +145,8 @@ def further_flags() -> list[str]:
         ),
         "--clip_tap": (
             third.number_input(
-                "CLIP head after up-block", 1, 8, value=None, placeholder="the last",
-                help="an early one makes search faster than drawing",
+                "CLIP head after up-block", 1, 8, value=None, placeholder="the stem",
+                help="a later one makes search slower",
             ),
             None,
         ),

@@ -29,7 +29,7 @@ from nerv_clip.video_writer import shrink_comparison
 
 CHECKPOINTS = DEMO.parent
 MOST_BYTES = 5_900_000  # of a run that ships
-SEMANTIC = "--predict_clip --clip_dim 512 --clip_loss_weight 0.03 --clip_tap 1"
+SEMANTIC = "--predict_clip --clip_dim 512 --clip_loss_weight 0.05"
 # what ships, and what sets it apart; all else is the same
 RUNS = {
     "kitchen": SEMANTIC,
