@@ -88,14 +88,14 @@ def test_between_train_frames_the_head_follows_the_arc(clip: Clip) -> None:
     """With embeddings that jump from frame to frame, a head left alone would go elsewhere."""
     torch.manual_seed(0)
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
-    config = dataclasses.replace(SHORT, epochs=150, clip_loss_weight=10)
+    config = dataclasses.replace(SHORT, epochs=40, clip_loss_weight=10)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
     training = trainer(clip, config, model, "1_1_1", true)
     list(training.fit())
     middles = (training.times[:-1] + training.times[1:]) / 2
     with torch.no_grad():
         found = cosine(training.model.embed(middles), true[:-1] + true[1:])
-    assert found.mean() > 0.9
+    assert found.mean() > 0.985  # .964 without
 
 
 @pytest.mark.parametrize("optim", ["muon", "adam", "sgd"])
