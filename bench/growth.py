@@ -39,9 +39,11 @@ AXES: dict[str, dict[float, str]] = {
 }
 WHERE = {  # what an operation of PyTorch is called here
     "convolution": ("conv", "mkldnn"),
-    "matrix products (SSIM's blur, Muon)": ("mm", "addmm"),
+    "matrix products (SSIM's blur, Muon)": ("mm", "matmul"),
     "activation": ("gelu", "tanh"),
+    "moving neighbours": ("grid_sampler", "upsample"),
     "moving memory": ("copy", "cat", "shuffle", "clone", "contiguous", "pad", "index", "fill"),
+    "element by element": ("mul", "add", "sub", "div", "neg", "lerp", "sigmoid", "pow", "sum"),
 }
 
 

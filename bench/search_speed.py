@@ -115,7 +115,7 @@ def taps(like: Run) -> list[dict[str, str]]:
     for tap in (0, 1, len(arch.strides)):
         model = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
         with torch.no_grad():
-            full = seconds(partial(model, t), 50)
+            full = seconds(partial(model.draw, t), 50)
             alone = seconds(partial(model.embed, t), 50)
         rows.append(
             {
