@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
 from nerv_clip.evaluation import blend
-from nerv_clip.files import written
+from nerv_clip.files import make_folder, written
 from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.run import git_commit
 from nerv_clip.video import Clip
@@ -54,11 +54,11 @@ def main(argv: list[str]) -> None:
         row = key | {"parameters": training.parameters, "commit": git_commit()}
         row["threads"] = torch.get_num_threads()  # sums differ with them, in the last digits
         row |= scores(training.decode()[0], clip, args.data_split)
+        with written(args.rows) as partial:
+            partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
         if args.models and isinstance(training, OurTraining):
             name = "-".join(str(value) for value in key.values()).replace(" ", "_")
             training.export(args.models / f"{name}.pth")
-        with written(args.rows) as partial:
-            partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
     write(args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args)]))
 
 
@@ -76,9 +76,13 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or ours"
     )
     parser.add_argument("--rows", type=Path, required=True, help="JSON file that keeps the rows")
-    parser.add_argument("--models", type=Path, help="a folder that keeps our checkpoints")
+    parser.add_argument(
+        "--models", type=Path, help="a folder for checkpoints of our rows that are trained now"
+    )
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
+    if args.models:
+        make_folder(args.models)
     if not args.public and any(network in PUBLIC for network in args.networks):
         raise InputError("--public: give a checkout of haochen-rye/HNeRV, or leave its rows out")
     return args

@@ -23,7 +23,7 @@ from report import heading, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import load_clip, load_model, main_guard, parse
+from nerv_clip import InputError, load_clip, load_model, main_guard, parse
 from nerv_clip.checkpoint import export_model
 from nerv_clip.evaluation import evaluate
 from nerv_clip.metrics import psnr
@@ -54,7 +54,7 @@ CODECS = {
 
 
 def main(argv: list[str]) -> None:
-    """Print both tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", type=Path, help="checkpoints, all of one clip")
     parser.add_argument("--data_path", required=True, help="their clip, every frame trained")
@@ -82,7 +82,10 @@ def checkpoints(model: Path, clip: Clip, path: Path) -> list[dict[str, Any]]:
     """A network in each number of bits, scored from its file."""
     rows = []
     for bits in BITS:
-        export_model(load_model(model), path, {}, bits)
+        network = load_model(model)
+        if network.arch.motion_steps not in (0, len(clip)):
+            raise InputError(f"{model} held frames out: give networks of --data_split 1_1_1")
+        export_model(network, path, {}, bits)
         summary = evaluate(path, clip, ["train"] * len(clip)).summary
         rows.append(
             {

@@ -127,6 +127,7 @@ class TrainConfig:
     compile: bool = False
     seed: int = 1
     clip_loss_weight: float = 0.1
+    arc_weight: float = 1.0  # of the CLIP loss between train frames, to that at them
     pixel_loss_warmup_epochs: int = 50
     eval_freq: int = 10
     best_metric: str = "psnr_train"
@@ -145,6 +146,7 @@ class TrainConfig:
             ("--manualSeed", self.seed, 0, 2**63 - 1),
             ("--motion_weight", self.motion_weight, 0, 1e6),
             ("--clip_loss_weight", self.clip_loss_weight, 0, 1e6),
+            ("--arc_weight", self.arc_weight, 0, 1e6),
             ("--pixel_loss_warmup_epochs", self.pixel_loss_warmup_epochs, 0, math.inf),
             ("--eval_freq", self.eval_freq, 1, math.inf),
         ]

@@ -27,9 +27,9 @@ from nerv_clip.motion import MotionHead, Neighbours, moved, neighbours
 class Seen(NamedTuple):
     """What the layers know of B times before a frame is drawn.
 
-    ``last`` (B, C, h, w) is what the last of the up-blocks that were asked for gave; ``embedding``
-    as in `Output`; ``motion`` (B, 3, h, w) as `nerv_clip.motion.MotionHead` gives it. These are
-    None without their heads, or where they come later.
+    ``last`` (B, C, h, w) is what the last of the up-blocks that were asked for gave. ``embedding``
+    as in `Output`, and ``motion`` (B, 3, h, w) as `nerv_clip.motion.MotionHead` gives it, are None
+    without their heads, or where these come later.
     """
 
     last: Tensor
@@ -115,7 +115,8 @@ class NeRVClip(nn.Module):
         self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
         self.tap = len(a.strides) if a.clip_tap is None else a.clip_tap
         self.clip_head = ClipHead(a.widths[self.tap], a.clip_dim) if a.clip_dim else None
-        self.motion_head, self.deepest = None, max(self.tap, a.motion_tap)  # where a head looks
+        self.deepest = max(self.tap if a.clip_dim else 0, a.motion_tap)  # where a head looks
+        self.motion_head = None
         if a.motion_tap:
             self.motion_head = MotionHead(a.widths[a.motion_tap])
             times = torch.linspace(0, 1, a.motion_steps, dtype=torch.float64)
@@ -157,7 +158,7 @@ class NeRVClip(nn.Module):
         return Seen(x, embedding, motion)
 
     def embed(self, t: Tensor) -> Tensor:
-        """The embeddings (B, clip_dim) alone: nothing after the tapped up-block is computed."""
+        """The embeddings (B, clip_dim) alone: no up-block after the tapped one is computed."""
         embedding = self.look(t, self.tap).embedding
         if embedding is None:
             raise TypeError("this network was trained without a CLIP head")

@@ -23,6 +23,7 @@ from nerv_clip.inputs import load_inputs
 from nerv_clip.losses import check_loss_fits
 from nerv_clip.model import NeRVClip
 from nerv_clip.products import pairs, score, write_products
+from nerv_clip.quantisation import unpack
 from nerv_clip.record import check_same, record
 from nerv_clip.run import Run
 from nerv_clip.sizing import decoder_parameters, head_parameters, solve
@@ -271,7 +272,7 @@ def _check_best_metric(metric: str, model: ModelConfig, split: list[Split]) -> N
 def _start_from(model: NeRVClip, content: dict[str, Any], name: str) -> None:
     """Load the weights of a checkpoint that has this network's shapes."""
     try:
-        missing, unexpected = model.load_state_dict(content["weights"], strict=False)
+        missing, unexpected = model.load_state_dict(unpack(content["weights"]), strict=False)
     except RuntimeError:
         missing, unexpected = ["shapes"], []
     if unexpected or any(not key.startswith("encoder.") for key in missing):

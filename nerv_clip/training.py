@@ -223,9 +223,10 @@ class Trainer:
             # a CLIP head comes with its targets
             assert self.true is not None and drawn.embedding is not None  # noqa: S101, PT018
             semantic = clip_loss(drawn.embedding.float(), self.true[indices])
-            if side is None:  # latents are known of train frames only
-                semantic = semantic + self._arc_loss(indices)
         total = pixel + self.config.clip_loss_weight * semantic
+        if self.trains_clip and self.config.arc_weight and side is None:
+            weight = self.config.clip_loss_weight * self.config.arc_weight
+            total = total + weight * self._arc_loss(indices)
         if drawn.motion is not None:
             moving = self._motion_loss(indices, drawn.motion.float(), target)
             total = total + self.config.motion_weight * moving
@@ -235,10 +236,12 @@ class Trainer:
         """The CLIP loss between each frame and the next train frame, at times drawn at random.
 
         The goal there is the great circle between both true embeddings: nothing better is known
-        without a held-out frame, and a head left alone there may do worse.
+        without a held-out frame, and a head left alone there may do worse. Not for encoder runs,
+        whose latents are known at train frames only.
         """
-        share = torch.rand(self.config.batch, dtype=torch.float64, generator=self.generator)
-        share = share[: len(indices)].to(self.device)
+        drawn = self.config.batch * self.workers.size  # by every process, so that all stay equal
+        share = torch.rand(drawn, dtype=torch.float64, generator=self.generator)
+        share = share[self.workers.rank :: self.workers.size][: len(indices)].to(self.device)
         after = [min(bisect(self.train_frames, i), len(self.train_frames) - 1) for i in indices]
         following = [self.train_frames[place] for place in after]
         assert self.true is not None  # noqa: S101 - a CLIP head comes with its targets
@@ -263,6 +266,7 @@ class Trainer:
         config = dataclasses.replace(self.config, compile=False)
         twin = Trainer(copy.deepcopy(self.model), self.clip, self.split, config, self.true)
         twin.order = self.train_frames
+        twin.epoch = self.config.epochs - 1  # past the warm-up, where a step costs the most
         twin._train_step()
         start = time.perf_counter()
         if twin.steps > 1:

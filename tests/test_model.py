@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_head_is_the_one_described() -> None:
     model = network(predict_clip=True, clip_dim=24)
     head = model.clip_head
     assert head is not None
-    width = model.arch.widths[-1]
+    width = model.arch.widths[0]
     assert [type(layer).__name__ for layer in head] == [
         "AdaptiveAvgPool2d",
         "Flatten",
@@ -55,7 +56,9 @@ def test_the_head_is_the_one_described() -> None:
 
 @pytest.mark.parametrize("tap", [0, 1, None])
 def test_an_embedding_needs_nothing_behind_the_tap(tap: int | None) -> None:
-    model = network(predict_clip=True, clip_dim=24, clip_tap=tap)
+    arch = network(predict_clip=True, clip_dim=24).arch
+    model = NeRVClip(dataclasses.replace(arch, clip_tap=tap))
+    assert model.tap == (len(arch.strides) if tap is None else tap)  # None: earlier checkpoints
     expected = model(T).embedding
     with torch.no_grad():
         for late in [*model.blocks[model.tap :], model.rgb_head]:

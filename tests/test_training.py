@@ -63,7 +63,8 @@ def test_every_epoch_is_yielded_and_the_loss_falls(clip: Clip) -> None:
 def test_no_clip_gradient_before_the_warm_up_and_some_after(clip: Clip) -> None:
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
-    training = trainer(clip, model=model, true=true)
+    config = dataclasses.replace(SHORT, arc_weight=0)
+    training = trainer(clip, config, model, true=true)
     head = training.model.clip_head
     assert head is not None
     gradients: list[bool] = []
@@ -101,7 +102,9 @@ def test_between_train_frames_the_head_follows_the_arc(clip: Clip) -> None:
 @pytest.mark.parametrize("optim", ["muon", "adam", "sgd"])
 def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, optim: str) -> None:
     config = dataclasses.replace(SHORT, optim=optim, ema=0.9)
-    whole = trainer(clip, config)
+    model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
+    true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
+    whole = trainer(clip, config, model, true=true)
     list(whole.fit())
     taken = 0
 
@@ -112,12 +115,14 @@ def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, 
         nonlocal taken
         taken += 1
 
-    first = trainer(clip, config)
+    first = trainer(clip, config, model, true=true)
     saved = tmp_path / "state.pth"
     list(first.fit(on_step=count, save=lambda: torch.save(first.state(), saved), stop=stop))
     assert (first.epoch, first.step) == (1, 2)
     torch.manual_seed(99)
-    second = trainer(clip, dataclasses.replace(config, seed=7))  # all of it is replaced
+    second = trainer(
+        clip, dataclasses.replace(config, seed=7), model, true=true
+    )  # all of it is replaced
     second.restore(torch.load(saved, weights_only=True))
     second.config = config
     results = list(second.fit())

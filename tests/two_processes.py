@@ -18,11 +18,19 @@ def main(video: str, out: str) -> None:
     clip = load_clip(ClipSpec(Path(video)), progress=False)
     with workers("cpu") as group:
         torch.manual_seed(1)
-        arch = solve(ModelConfig(modelsize=0.03, lower_width=4), 12, 9, clip.height, clip.width)
-        config = TrainConfig(epochs=2, batch=2 // group.size, loss="L2", optim="adam")
+        true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
+        model = ModelConfig(modelsize=0.03, lower_width=4, predict_clip=True, clip_dim=16)
+        arch = solve(model, 12, 9, clip.height, clip.width)
+        config = TrainConfig(
+            epochs=2,
+            batch=2 // group.size,
+            loss="L2",
+            optim="adam",
+            pixel_loss_warmup_epochs=0,
+        )
         split = split_frames(12, "3_3_4")
-        training = Trainer(NeRVClip(arch), clip, split, config, workers=group)
-        losses = [result.pixel_loss for result in training.fit()]
+        training = Trainer(NeRVClip(arch), clip, split, config, true, workers=group)
+        losses = [result.total_loss for result in training.fit()]
         path = Path(out) / f"{group.size}_{group.rank}.pth"
         torch.save({"weights": training.model.state_dict(), "losses": losses}, path)
 

@@ -217,7 +217,9 @@ section {{ overflow-x: auto; }} section > div {{ min-width: 720px; }}
 {plots}
 <p class="about">Skill is 1 − mean(1 − cosine) over the same of the best of mean, nearest train
 frame and interpolations. On a train frame these leave the frame itself out. Ranks are among all
-frames of the clip. Point at a figure for its interval (block bootstrap).</p>
+frames of the clip. A head trained with --arc_weight above 0 was taught interpolation between the
+train frames: that it is level with it says that it learned this, no more. Point at a
+figure for its interval (block bootstrap).</p>
 {tables}
 </body></html>
 """

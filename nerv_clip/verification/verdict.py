@@ -53,6 +53,8 @@ def judge(facts: Facts) -> Verdict:
        of interpolation on the train frames.
     6. *no better than interpolation*: the rest.
 
+    A head trained with ``--arc_weight`` was taught interpolation: level with it is what it learned.
+
     'Ahead', 'behind', 'above' and 'no more than' speak of the end of the 95 % interval that is
     the less favourable to the claim.
     """
