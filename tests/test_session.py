@@ -278,7 +278,7 @@ def test_leftovers_of_a_killed_process_are_swept(video: Path) -> None:
 
 
 def test_weights_of_another_run_as_a_start(video: Path) -> None:
-    run = train(video)
+    run = train(video, "--bits", "8")
     first = json.loads((run / "metrics.json").read_text())["train"]["psnr"]
     main(flags(video, "--outf", "next", "--weight", str(run / "model_best.pth"), "-e", "1", "--lr",
                "1e-6", "--matrix_lr", "1e-6"))  # fmt: skip
