@@ -99,7 +99,7 @@ def build(what: Build, terminal: Terminal) -> bool:
             terminal.say(f"the run {name}")
             if not run_session(parse(command(what, name))):
                 return False
-            run = Run(what.checkpoints / name)
+            run = Run(_place(what, name))  # what ships does not name where it was built
             ship(run, what.data, terminal)
             if load_model(run.best).clip_head is not None:
                 with terminal.bar(STEPS, "verifying", "step") as bar:
@@ -113,10 +113,14 @@ def command(what: Build, name: str) -> list[str]:
     """The flags of ``train/train_nerv_clip.py`` that make a run."""
     encoder = what.checkpoints / "demo_clip"
     model = "demo" if encoder.resolve() == DEMO else f"{LOCAL}{encoder}"
-    out = os.path.relpath(what.checkpoints / name)  # the run's config.json ships with it
+    out = _place(what, name)
     flags = f"--data_path {what.data} --clip_model {model} {what.training} {RUNS[name]}"
-    fresh = not Run(Path(out)).latest.exists()  # one that has it was cut off and goes on
-    return [*flags.split(), "--outf", out, *(["--overwrite"] if fresh else [])]
+    fresh = not Run(out).latest.exists()  # one that has it was cut off and goes on
+    return [*flags.split(), "--outf", str(out), *(["--overwrite"] if fresh else [])]
+
+
+def _place(what: Build, name: str) -> Path:
+    return Path(os.path.relpath(what.checkpoints / name))
 
 
 def ship(run: Run, data: Path, terminal: Terminal) -> None:
