@@ -30,16 +30,26 @@ def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
     for name, pairs in groups.items():
         answers = {pair: run.search(query(pair)) for pair in pairs}
         clear = [pair for pair, answer in answers.items() if answer.match]
+        taught = [pair for pair in pairs if seen_by_teacher(run, query(pair))]
         wrong = sorted(set(pairs) - set(clear) if name == "present" else clear)
         rows.append(
             {
                 "things (colour + object)": f"{name} ({len(pairs)})",
                 "clear match": f"{len(clear) / len(pairs):.3f}",
                 "no clear match": f"{1 - len(clear) / len(pairs):.3f}",
+                "clear match by true embeddings": f"{len(taught) / len(pairs):.3f}",
                 "against the labels": ", ".join(wrong) or "none",
             }
         )
     return rows
+
+
+def seen_by_teacher(run: TrainedRun, text: str) -> bool:
+    """Whether a text has a clear match among the true embeddings, by the same rule."""
+    assert run.true is not None  # noqa: S101 - a verified run stores them
+    question = run.teacher.ask_text(text)
+    level = question.level(run.true)
+    return bool(question.scores(run.true, level).relevancy.max() > level.threshold)
 
 
 def means(frame: pd.DataFrame) -> list[dict[str, str]]:
