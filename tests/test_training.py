@@ -120,9 +120,8 @@ def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, 
     list(first.fit(on_step=count, save=lambda: torch.save(first.state(), saved), stop=stop))
     assert (first.epoch, first.step) == (1, 2)
     torch.manual_seed(99)
-    second = trainer(
-        clip, dataclasses.replace(config, seed=7), model, true=true
-    )  # all of it is replaced
+    other = dataclasses.replace(config, seed=7)  # all of it is replaced
+    second = trainer(clip, other, model, true=true)
     second.restore(torch.load(saved, weights_only=True))
     second.config = config
     results = list(second.fit())
