@@ -165,7 +165,7 @@ def group(operation: str) -> str:
 
 def draw(points: dict[tuple[str, str], dict[float, Cost]], peak: float, path: Path) -> None:
     """Milliseconds a step and a frame, floors dashed, as a picture of the plot in Chromium."""
-    figure = make_subplots(2, len(AXES), subplot_titles=[*AXES, *[""] * len(AXES)])
+    figure = make_subplots(2, len(AXES), subplot_titles=list(AXES), vertical_spacing=0.12)
     colours = dict(zip(sorted({preset for preset, _ in points}), ("#4c78a8", "#f58518", "#54a24b")))  # noqa: B905
     for (preset, axis), costs in points.items():
         column = [*AXES].index(axis) + 1
@@ -183,8 +183,9 @@ def draw(points: dict[tuple[str, str], dict[float, Cost]], peak: float, path: Pa
                     line={"color": colours[preset], "dash": dash},
                 )
                 figure.add_trace(trace, line + 1, column)
-    figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log")
+    for column, places in enumerate(AXES.values(), start=1):
+        figure.update_xaxes(type="log", tickvals=[*places], tickformat=".3~s", col=column)
+    figure.update_yaxes(type="log", dtick=1)
     figure.update_yaxes(title="ms a training step", row=1, col=1)
     figure.update_yaxes(title="ms a decoded frame", row=2, col=1)
     figure.update_layout(
