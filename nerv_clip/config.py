@@ -82,6 +82,7 @@ class Architecture:
     clip_input: int = 0  # width of the embedding at the input, 0 without one
     motion_tap: int = 0  # the up-block that the motion head follows, 0 without one
     motion_steps: int = 0  # train frames, where there is a motion head
+    motion_order: int = 1  # velocity alone, in earlier checkpoints; 2: acceleration too
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -131,7 +132,7 @@ class TrainConfig:
     pixel_loss_warmup_epochs: int = 50
     eval_freq: int = 10
     best_metric: str = "psnr_train"
-    motion_weight: float = 0.3  # of the motion loss, 0 for no motion head
+    motion_weight: float = 0.1  # of the motion loss, 0 for no motion head
     bits: int = 32  # of a weight in model_best.pth, whose figures are those of the file
 
     def check(self, predict_clip: bool) -> None:

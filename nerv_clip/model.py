@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     """What the layers know of B times before a frame is drawn.
 
     ``last`` (B, C, h, w) is what the last of the up-blocks that were asked for gave. ``embedding``
-    as in `Output`, and ``motion`` (B, 3, h, w) as `nerv_clip.motion.MotionHead` gives it, are None
+    as in `Output`, and ``motion`` (B, C, h, w) as `nerv_clip.motion.MotionHead` gives it, are None
     without their heads, or where these come later.
     """
 
@@ -118,7 +118,7 @@ class NeRVClip(nn.Module):
         self.deepest = max(self.tap if a.clip_dim else 0, a.motion_tap)  # where a head looks
         self.motion_head = None
         if a.motion_tap:
-            self.motion_head = MotionHead(a.widths[a.motion_tap])
+            self.motion_head = MotionHead(a.widths[a.motion_tap], a.motion_order)
             times = torch.linspace(0, 1, a.motion_steps, dtype=torch.float64)
             self.register_buffer("train_times", times)
         self.to(memory_format=torch.channels_last)  # a quarter of a step's time on a CPU

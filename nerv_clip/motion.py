@@ -3,8 +3,8 @@
 A network that fits its train frames well need not draw what lies between them: with a latent
 halfway, things that move appear twice, faded. So the network also learns where each pixel comes
 from in the train frames before and after (warping neighbours is FFNeRV's idea, arXiv 2212.12294;
-a velocity that scales with the time to the neighbour, and so needs no held-out frame in training,
-is ours).
+a velocity and an acceleration that are taken over the time to the neighbour, and so need no
+held-out frame in training, are ours).
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ SAME = 1e-9  # times this near are one
 
 
 class MotionHead(nn.Sequential):
-    """Features (B, width, h, w) to motion (B, 3, h, w); starts with none anywhere.
+    """Features (B, width, h, w) to motion (B, 2 order + 1, h, w); starts with none anywhere.
 
-    Channels: pixels a frame to the right and downwards, and the log-odds of the neighbour before.
+    Channels: pixels to the right and downwards, a frame, then (order 2) a frame squared; and the
+    log-odds of the neighbour before.
     """
 
-    def __init__(self, width: int, hidden: int = 16) -> None:
-        last = nn.Conv2d(hidden, 3, 3, padding=1)
+    def __init__(self, width: int, order: int, hidden: int = 16) -> None:
+        last = nn.Conv2d(hidden, 2 * order + 1, 3, padding=1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
@@ -65,15 +66,19 @@ def neighbours(train: Tensor, t: Tensor) -> Neighbours:
 def moved(motion: Tensor, before: Tensor, after: Tensor, gaps: Tensor) -> Tensor:
     """Frames (B, 3, H, W) made of both neighbours (B, 3, H, W), each moved to where it would be.
 
-    ``motion`` (B, 3, h, w) as `MotionHead` gives it, ``gaps`` (B, 2) in frames. Without motion
-    and log-odds that is the blend of the neighbours by their distance.
+    ``motion`` (B, 2 order + 1, h, w) as `MotionHead` gives it, ``gaps`` (B, 2) in frames. Without
+    motion and log-odds that is the blend of the neighbours by their distance.
     """
     motion = F.interpolate(motion, size=before.shape[-2:], mode="bilinear")
-    velocity, odds = motion[:, :2], motion[:, 2:]
+    terms, odds = motion[:, :-1].chunk(motion.shape[1] // 2, dim=1), motion[:, -1:]
     ahead = gaps.abs().clamp(min=SAME).log()
     share = torch.sigmoid(odds + (ahead[:, 1] - ahead[:, 0]).to(odds)[:, None, None, None])
-    near, far = gaps.to(velocity)[:, :, None, None, None].unbind(1)
-    return torch.lerp(warp(after, velocity * far), warp(before, velocity * near), share)
+    ends = []
+    for frames, gap in zip((before, after), gaps.to(odds).unbind(1), strict=True):
+        far = gap[:, None, None, None]
+        path = torch.stack([term * far**power for power, term in enumerate(terms, start=1)])
+        ends.append(warp(frames, path.sum(0)))
+    return torch.lerp(ends[1], ends[0], share)
 
 
 def warp(frames: Tensor, shift: Tensor) -> Tensor:

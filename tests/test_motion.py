@@ -77,6 +77,17 @@ def test_an_object_is_found_on_its_way() -> None:
     torch.testing.assert_close(shown[..., 2:-2], between[..., 2:-2])
 
 
+def test_an_object_that_speeds_up_is_found_on_its_way() -> None:
+    """At x = 3 + 2 t + t² over t in -1, 0, 2: at the places 2, 3 and 11."""
+    torch.manual_seed(0)
+    texture = torch.rand(1, 3, 8, 60)
+    before, between, after = (texture[..., 30 - x : 46 - x] for x in (2, 3, 11))
+    motion = torch.zeros(1, 5, 8, 16)
+    motion[:, 0], motion[:, 2] = 2, 1
+    shown = moved(motion, before, after, torch.tensor([[-1.0, 2.0]], dtype=F64))
+    torch.testing.assert_close(shown[..., 3:6], between[..., 3:6])
+
+
 def network() -> NeRVClip:
     torch.manual_seed(0)
     model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 6, 45, 61)).eval()
