@@ -8,6 +8,7 @@ a training step and of a decoded frame goes, by PyTorch's profiler.
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import shutil
 import statistics
@@ -28,8 +29,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from nerv_clip import main_guard
-from nerv_clip.losses import pixel_loss
+from nerv_clip import Trainer, main_guard
 
 SIZES, MILLIONS, LENGTHS = (80, 160, 320, 640), (0.1, 0.35, 0.75, 1.5, 3.0), (16, 33, 66, 132)
 AXES: dict[str, dict[float, str]] = {
@@ -102,28 +102,42 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def cost(training: OurTraining) -> Cost:
-    """Medians of three steps and of five frames."""
+    """Medians of three steps and of five frames, each after a first one."""
     trainer = training.trainer
-    step = statistics.median(trainer.trial() for _ in range(3))
+    train(trainer)
+    step = statistics.median(seconds(lambda: train(trainer)) for _ in range(3))
+    step_flops = operations(lambda: train(trainer))
     model = trainer.averaged()
     t = torch.zeros(1, dtype=torch.float64)
-    target = training.clip.read([0, 1]).float() / 255
     with torch.no_grad():
         model(t)
         frame = statistics.median(seconds(lambda: model(t)) for _ in range(5))
         frame_flops = operations(lambda: model(t))
-    times = torch.zeros(2, dtype=torch.float64)
-    name = trainer.config.loss
-    step_flops = operations(
-        lambda: pixel_loss(name, trainer.model.draw(times).frames, target).backward()  # type: ignore[no-untyped-call]
-    )
     return Cost(step, frame, step_flops, frame_flops)
 
 
+def train(trainer: Trainer) -> None:
+    """A step on the first two frames."""
+    trainer.order, trainer.step = trainer.train_frames, 0
+    trainer._train_step()
+
+
 def operations(action: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
+    mended = {torch.ops.aten.convolution_backward: convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=mended) as counter:
         action()
     return float(counter.get_total_flops())
+
+
+def convolution_backward(
+    gradient: torch.Size, _: torch.Size, weight: torch.Size, *others: list[bool], **__: object
+) -> int:
+    """Twice that of the way forward, or once where the input needs no gradient.
+
+    PyTorch's own count takes a depthwise kernel for a dense one.
+    """
+    wanted = others[-1]  # gradients of the input, the weight and the bias
+    return 2 * math.prod(gradient) * math.prod(weight[1:]) * sum(wanted[:2])
 
 
 def row(preset: str, axis: str, at: float, point: Cost, peak: float) -> dict[str, Any]:
@@ -144,7 +158,7 @@ def where(training: OurTraining, preset: str) -> list[dict[str, Any]]:
     trainer, model = training.trainer, training.trainer.averaged()
     t = torch.zeros(1, dtype=torch.float64)
     rows = []
-    for name, action in (("training", trainer.trial), ("decoding", lambda: model(t))):
+    for name, action in (("training", lambda: train(trainer)), ("decoding", lambda: model(t))):
         with torch.set_grad_enabled(name == "training"):
             action()
             with profile(activities=[ProfilerActivity.CPU]) as recorded:

@@ -54,7 +54,7 @@ class OurTraining:
 
     def export(self, path: Path) -> None:
         """Write what decoding needs."""
-        export_model(self.trainer.averaged(), path, {})
+        export_model(self.trainer.averaged(), path, {}, self.trainer.config.bits)
 
 
 def alternate(running: Mapping[str, Iterator[float]], epochs: int) -> dict[str, list[float]]:

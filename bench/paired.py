@@ -13,10 +13,14 @@ from scipy import stats
 from nerv_clip import InputError, Run, main_guard
 
 
-def psnr(path: Path) -> dict[str, float]:
-    """PSNR of seen and held-out frames of a run, in dB."""
-    metrics = json.loads(Run(path).metrics.read_text())
-    return {part: metrics[part]["psnr"] for part in ("train", "val") if metrics[part]["psnr"]}
+def psnr(paths: list[Path]) -> dict[int, dict[str, float]]:
+    """By seed, PSNR of seen and held-out frames of the runs, in dB."""
+    found = {}
+    for run in map(Run, paths):
+        metrics = json.loads(run.metrics.read_text())
+        parts = (part for part in ("train", "val") if metrics[part]["psnr"])
+        found[run.read_config()["flags"]["seed"]] = {part: metrics[part]["psnr"] for part in parts}
+    return found
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -34,9 +38,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--title", default="")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
-    if len(args.runs) != len(args.against) or len(args.runs) < 2:
-        raise InputError("--runs and --against: give the same number of runs, two or more")
-    pairs = [(psnr(a), psnr(b)) for a, b in zip(args.runs, args.against, strict=True)]
+    ours, others = psnr(args.runs), psnr(args.against)
+    if ours.keys() != others.keys() or len(ours) < 2:
+        raise InputError("--runs and --against: give runs of the same seeds, two or more")
+    pairs = [(ours[seed], others[seed]) for seed in sorted(ours)]
     rows = []
     for part, name in (("train", "seen"), ("val", "held out")):
         if part not in pairs[0][0]:

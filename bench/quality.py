@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from ours import OurTraining
 from public import RATES, PublicTraining, load_public
-from report import heading, table, write
+from report import COMMIT, heading, table, write
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,10 +26,10 @@ from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
 from nerv_clip.evaluation import blend
 from nerv_clip.files import make_folder, written
 from nerv_clip.metrics import ms_ssim, psnr
-from nerv_clip.run import git_commit
 from nerv_clip.video import Clip
 
 PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
+NAMED = ("network", "size", "epochs", "seed", "split")
 MOVING = 32  # dB: a held-out frame whose blend of neighbours is below this moves
 
 
@@ -44,22 +44,24 @@ def main(argv: list[str]) -> None:
         args.sizes, args.epochs, args.seeds, args.networks
     ):
         key = {"network": network, "size": size, "epochs": epochs, "seed": seed}
-        key |= {"split": args.data_split}
+        key |= {"split": args.data_split, "clip": clip.hash}
         if any(key.items() <= row.items() for row in rows_of(args.rows)):
             continue
         training = training_of(args, key, frames, clip_flags)
         progress = tqdm(training.fit(), total=epochs, unit="epoch", desc=f"{network} {size} M")
         for _ in progress:
             pass
-        row = key | {"parameters": training.parameters, "commit": git_commit()}
+        row = key | {"parameters": training.parameters, "commit": COMMIT}
         row["threads"] = torch.get_num_threads()  # sums differ with them, in the last digits
         row |= scores(training.decode()[0], clip, args.data_split)
         with written(args.rows) as partial:
             partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
         if args.models and isinstance(training, OurTraining):
-            name = "-".join(str(value) for value in key.values()).replace(" ", "_")
+            name = "-".join(str(key[part]) for part in NAMED).replace(" ", "_")
             training.export(args.models / f"{name}.pth")
-    write(args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args)]))
+    write(
+        args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args, clip)])
+    )
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -141,14 +143,15 @@ def each(
     return torch.cat([metric(drawn[[i]], frames[[i]].float() / 255) for i in indices])
 
 
-def chosen(args: argparse.Namespace) -> list[dict[str, Any]]:
-    rows = [row for row in rows_of(args.rows) if row["split"] == args.data_split]
+def chosen(args: argparse.Namespace, clip: Clip) -> list[dict[str, Any]]:
+    these = {"split": args.data_split, "clip": clip.hash}
+    rows = [row for row in rows_of(args.rows) if these.items() <= row.items()]
     return sorted(rows, key=lambda r: (r["size"], r["epochs"], r["seed"], r["network"]))
 
 
 def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
     """A row as it is printed, with what it gains on the better public row of its size."""
-    same = ("size", "epochs", "seed", "split")
+    same = ("size", "epochs", "seed", "split", "clip")
     public = [
         other["psnr"]
         for other in rows_of(path)
@@ -171,7 +174,7 @@ def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
         cells[f"held out where the blend is under {MOVING} dB"] = (
             f"{row['moving_psnr']:.2f} ({row['moving_blend']:.2f}; {row['moving']} frames)"
         )
-    return cells | {"commit": row["commit"][:9]}
+    return cells | {"threads": row["threads"], "commit": row["commit"][:9]}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import torch
 
 from nerv_clip.run import git_commit
 
+COMMIT = git_commit()  # of the code that runs, whatever the tree becomes meanwhile
+
 
 def heading(doc: str | None) -> str:
     """The first line of a script's docstring, and where the figures come from."""
@@ -26,7 +28,7 @@ def heading(doc: str | None) -> str:
     return (
         f"{(doc or '').strip().splitlines()[0]}\n\n"
         f"    python bench/{shlex.join(argv)}\n\n"
-        f"Commit {git_commit()}, {datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, "
+        f"Commit {COMMIT}, {datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, "
         f"{device}.\n\n"
     )
 

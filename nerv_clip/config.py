@@ -15,7 +15,7 @@ from nerv_clip.errors import InputError
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is asked of the network; ``None`` (or -1) is solved from the frame size.
+    """What is asked of the network; ``None`` is solved from the frame size.
 
     `nerv_clip.sizing.solve` turns it into an `Architecture`.
     """
@@ -25,7 +25,7 @@ class ModelConfig:
     grid: tuple[int, int] | None = None  # --fc_hw: rows and columns where the stem draws
     dec_strds: tuple[int, ...] | None = None
     head_strd: int | None = None  # up-sampling inside the RGB head
-    head_cells: int = 15_000  # if not given: 1, 2 or 4, so that its input has about so many cells
+    head_cells: int = 15_000  # of the RGB head's input at most, which then picks 1, 2 or 4
     enc_strds: tuple[int, ...] = ()
     enc_dim: tuple[int, float] = (64, 16)
     ks: tuple[int, int, int] = (0, 3, 3)  # encoder, first up-block, largest up-block
@@ -47,7 +47,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The solved network: all that `nerv_clip.model.build` needs, and nothing about training.
+    """The solved network: all that `nerv_clip.model.NeRVClip` needs, and nothing about training.
 
     ``widths`` are the channels after the stem and after each up-block; ``grids`` are the
     (steps, channels) of the learned temporal grids; ``table_steps`` is the number of train frames

@@ -31,6 +31,7 @@ FLAG_OF = {
     "seed": "--manualSeed",
     "grid": "--fc_hw",
     "grids": "--t_grids",
+    "motion": "--motion_weight",
 }
 
 

@@ -27,22 +27,22 @@ from nerv_clip.motion import MotionHead, Neighbours, moved, neighbours
 class Seen(NamedTuple):
     """What the layers know of B times before a frame is drawn.
 
-    ``last`` (B, C, h, w) is what the last of the up-blocks that were asked for gave. ``embedding``
-    as in `Output`, and ``motion`` (B, C, h, w) as `nerv_clip.motion.MotionHead` gives it, are None
-    without their heads, or where these come later.
+    ``features`` and ``embedding`` as in `Output`; ``last`` (B, C, h, w) is what the last of the
+    up-blocks that were asked for gave; ``motion`` (B, C, h, w) as `nerv_clip.motion.MotionHead`
+    gives it. ``embedding`` and ``motion`` are None without their heads, or where these come later.
     """
 
+    features: Tensor
     last: Tensor
     embedding: Tensor | None
     motion: Tensor | None
 
 
 class Drawn(NamedTuple):
-    """What is trained: frames (B, 3, H, W) of train frames' times, and what else is known there."""
+    """Frames (B, 3, H, W) of B times, and what else is known there."""
 
     frames: Tensor
-    embedding: Tensor | None
-    motion: Tensor | None
+    seen: Seen
 
 
 class Output(NamedTuple):
@@ -128,12 +128,12 @@ class NeRVClip(nn.Module):
         start = time.perf_counter()
         found = None if self.motion_head is None else neighbours(self.train_times, t)
         if found is None or found.exact.all():
-            frames, embedding, _ = self.draw(t)
+            frames, seen = self.draw(t)
         else:
-            frames, embedding = self._between(t, found)
+            frames, seen = self._between(t, found)
         if frames.is_cuda:
             torch.cuda.synchronize()  # or the clock would stop before the work is done
-        return Output(frames, embedding, self.features(t), time.perf_counter() - start)
+        return Output(frames, seen.embedding, seen.features, time.perf_counter() - start)
 
     def draw(self, t: Tensor, side: Tensor | None = None) -> Drawn:
         """The network's own frames at times ``t`` (B,) in [0, 1], float64: nothing is moved.
@@ -143,11 +143,12 @@ class NeRVClip(nn.Module):
         """
         seen = self.look(t, len(self.blocks), side)
         frames = self.rgb_head(seen.last)[..., : self.arch.height, : self.arch.width]
-        return Drawn(frames, seen.embedding, seen.motion)
+        return Drawn(frames, seen)
 
     def look(self, t: Tensor, until: int, side: Tensor | None = None) -> Seen:
         """What is known at times ``t`` after the up-block ``until`` (0: the stem); no frame."""
-        x = self.stem(self.features(t, side))
+        features = self.features(t, side)
+        x = self.stem(features)
         embedding = motion = None
         for place in range(until + 1):
             x = self.blocks[place - 1](x) if place else x
@@ -155,7 +156,7 @@ class NeRVClip(nn.Module):
                 embedding = self.clip_head(x)
             if self.motion_head is not None and place == self.arch.motion_tap:
                 motion = self.motion_head(x)
-        return Seen(x, embedding, motion)
+        return Seen(features, x, embedding, motion)
 
     def embed(self, t: Tensor) -> Tensor:
         """The embeddings (B, clip_dim) alone: no up-block after the tapped one is computed."""
@@ -179,8 +180,8 @@ class NeRVClip(nn.Module):
         cells = (1, 1) if isinstance(self.stem, DenseStem) else self.arch.grid
         return torch.cat([part.expand(-1, -1, *cells) for part in parts], dim=1)
 
-    def _between(self, t: Tensor, found: Neighbours) -> tuple[Tensor, Tensor | None]:
-        """Frames and embeddings at times of which some are no train frame's: those are moved."""
+    def _between(self, t: Tensor, found: Neighbours) -> Drawn:
+        """Frames at times of which some are no train frame's: those are moved."""
         seen = self.look(t, self.deepest)
         ends = torch.stack([found.before, found.after])
         ends = torch.where(found.exact, found.own, ends)
@@ -188,4 +189,4 @@ class NeRVClip(nn.Module):
         before, after = self.draw(self.train_times[places]).frames[back]
         assert seen.motion is not None  # noqa: S101 - `deepest` is not before the motion head
         made = moved(seen.motion, before, after, found.gaps * (self.arch.frames - 1))
-        return torch.where(found.exact[:, None, None, None], before, made), seen.embedding
+        return Drawn(torch.where(found.exact[:, None, None, None], before, made), seen)

@@ -73,7 +73,7 @@ def check_same(run: Run, identity: dict[str, Any], keys: Iterable[str] | None = 
     stored = run.read_config()["identity"]
     differing = [key for key in keys or identity if stored.get(key) != identity[key]]
     if differing:
-        flags = ", ".join(FLAG_OF.get(key, f"--{key}") for key in differing)
+        flags = ", ".join(dict.fromkeys(FLAG_OF.get(key, f"--{key}") for key in differing))
         raise InputError(
             f"{run.path} was trained with other values of {flags}: repeat them, choose another "
             "--outf, or start again with --not_resume"

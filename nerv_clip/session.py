@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+import zlib
 from contextlib import nullcontext
 from typing import Any
 
@@ -273,7 +274,7 @@ def _start_from(model: NeRVClip, content: dict[str, Any], name: str) -> None:
     """Load the weights of a checkpoint that has this network's shapes."""
     try:
         missing, unexpected = model.load_state_dict(unpack(content["weights"]), strict=False)
-    except RuntimeError:
+    except (RuntimeError, KeyError, zlib.error):
         missing, unexpected = ["shapes"], []
     if unexpected or any(not key.startswith("encoder.") for key in missing):
         raise InputError(

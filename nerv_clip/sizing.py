@@ -270,6 +270,8 @@ def _check(config: ModelConfig) -> None:
     for flag, number in positive.items():
         if not number > 0 or not math.isfinite(number):
             raise InputError(f"{flag}: {number} is out of range, give more than 0")
+    if any(kernel % 2 == 0 for kernel in config.ks[1:]):
+        raise InputError(f"--ks {'_'.join(map(str, config.ks))}: give the decoder odd kernels")
     if not 0.5 <= config.reduce <= 10:
         raise InputError(f"--reduce {config.reduce} is out of range: 0.5 to 10")
     if not math.isfinite(config.enc_dim[1]):

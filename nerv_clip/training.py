@@ -25,10 +25,11 @@ from nerv_clip.video import Clip
 
 
 class EpochResult(NamedTuple):
-    """One finished epoch: means over its steps, before the weights of the next.
+    """One finished epoch: means over its steps.
 
-    ``epoch`` counts from 1; losses are as trained on (``clip_loss`` None before its epoch);
-    ``psnr`` in dB of the train frames as they were drawn; ``seconds`` of this epoch.
+    ``epoch`` counts from 1; ``clip_loss`` is None before its epoch; ``total_loss`` is what was
+    trained on, with the motion loss and the CLIP loss between train frames; ``psnr`` in dB of the
+    train frames as they were drawn; ``seconds`` of this epoch.
     """
 
     epoch: int
@@ -199,7 +200,8 @@ class Trainer:
             group["lr"] = rate * self.factor(progress)
         size = config.batch * self.workers.size
         indices, weight = self.workers.share(self.order[self.step * size : (self.step + 1) * size])
-        losses = weight * self._losses(indices)
+        own = self._losses(indices)
+        losses = weight * own
         self.optimiser.zero_grad(set_to_none=True)
         losses[2].backward()  # type: ignore[no-untyped-call]
         self.workers.average_gradients(model.parameters())
@@ -208,27 +210,27 @@ class Trainer:
         self._update_average()
         self.sums += losses.detach().double()
         self.step += 1
-        return losses[3].item()
+        return own[3].item()
 
     def _losses(self, indices: list[int]) -> Tensor:
         """Pixel, CLIP and total loss and PSNR of some frames, as one tensor (4,)."""
         target = self._frames(indices)
         with torch.autocast(self.device.type, torch.bfloat16, self.config.amp == "bf16"):
             side = self.model.encode(target) if self.model.encoder is not None else None
-            drawn = self.draw(self.times[indices], side)
-        frames = drawn.frames.float()
+            drawn, seen = self.draw(self.times[indices], side)
+        frames = drawn.float()
         pixel = pixel_loss(self.config.loss, frames, target)
         semantic = pixel.new_zeros(())
         if self.trains_clip:
             # a CLIP head comes with its targets
-            assert self.true is not None and drawn.embedding is not None  # noqa: S101, PT018
-            semantic = clip_loss(drawn.embedding.float(), self.true[indices])
+            assert self.true is not None and seen.embedding is not None  # noqa: S101, PT018
+            semantic = clip_loss(seen.embedding.float(), self.true[indices])
         total = pixel + self.config.clip_loss_weight * semantic
         if self.trains_clip and self.config.arc_weight and side is None:
             weight = self.config.clip_loss_weight * self.config.arc_weight
             total = total + weight * self._arc_loss(indices)
-        if drawn.motion is not None:
-            moving = self._motion_loss(indices, drawn.motion.float(), target)
+        if seen.motion is not None:
+            moving = self._motion_loss(indices, seen.motion.float(), target)
             total = total + self.config.motion_weight * moving
         return torch.stack([pixel, semantic, total, psnr(frames.detach(), target).mean()])
 
@@ -268,9 +270,9 @@ class Trainer:
         twin.order = self.train_frames
         twin.epoch = self.config.epochs - 1  # past the warm-up, where a step costs the most
         twin._train_step()
+        twin.step = 0
         start = time.perf_counter()
-        if twin.steps > 1:
-            twin._train_step()
+        twin._train_step()
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start

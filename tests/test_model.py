@@ -129,7 +129,7 @@ def test_the_other_networks_draw_too(change: dict[str, object]) -> None:
     side = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
     out = model.draw(T, side)
     assert out.frames.shape == (3, 3, 45, 61)
-    (out.frames.mean() + out.motion.mean()).backward()
+    (out.frames.mean() + out.seen.motion.mean()).backward()
     assert all(p.grad is not None for p in model.parameters())
 
 

@@ -114,6 +114,7 @@ def test_it_survives_a_checkpoint() -> None:
         (ModelConfig(out_bias="x"), "--out_bias"),
         (ModelConfig(reduce=0), "--reduce"),
         (ModelConfig(ks=(0, 0, 5)), "--ks"),
+        (ModelConfig(ks=(0, 2, 5)), "odd"),
         (ModelConfig(dec_strds=(2, 2), grid=(2, 2)), "less than the frame"),
         (ModelConfig(enc_strds=(4, 2), dec_strds=(5, 2)), "same product"),
         (ModelConfig(enc_strds=(4, 2, 2), enc_dim=(8, 1e-9)), "--enc_dim"),
