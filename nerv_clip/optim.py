@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from nerv_clip.errors import InputError
 from nerv_clip.layers import TemporalGrid
+from nerv_clip.motion import MotionHead
 
 OPTIMISERS = ("muon", "adam", "adamw", "sgd")
 
@@ -113,13 +114,16 @@ def build_optimiser(
 def _matrices(model: nn.Module) -> list[Tensor]:
     """Kernels with more than one input and more than an image's three outputs.
 
-    A depthwise kernel is none: its rows meet different channels.
+    A depthwise kernel is none: its rows meet different channels. Nor is what gives motion: its
+    rows are pixels, pixels a frame and odds, not to be turned into one another.
     """
+    motions = [module[-1] for module in model.modules() if isinstance(module, MotionHead)]
     kernels = [
         module.weight
         for module in model.modules()
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))
         and getattr(module, "groups", 1) == 1
+        and module not in motions
     ]
     return [p for p in kernels if p.shape[0] > 3 and p[0].numel() > 1]
 
