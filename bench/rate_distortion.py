@@ -43,7 +43,7 @@ class Codec(NamedTuple):
     crfs: range
 
 
-FORMATS = ("yuv420p", "yuv420p10le", "yuv444p", "yuv444p10le")
+FORMATS = ("yuv420p10le", "yuv444p10le")  # 8 bits take more bytes for a PSNR, or don't reach it
 CODECS = {
     "x264": Codec("libx264", {"preset": "veryslow", "tune": "psnr"}, FORMATS, range(1, 51)),
     "x265": Codec(
@@ -53,7 +53,7 @@ CODECS = {
         range(1, 51),
     ),
     "SVT-AV1": Codec(
-        "libsvtav1", {"preset": "2", "svtav1-params": "tune=1"}, FORMATS[:2], range(1, 63)
+        "libsvtav1", {"preset": "2", "svtav1-params": "tune=1"}, FORMATS[:1], range(1, 63)
     ),
 }
 # swscale's default for 4:2:0 would cost 2 dB of chroma, which is no codec's fault
