@@ -151,7 +151,7 @@ def chosen(args: argparse.Namespace, clip: Clip) -> list[dict[str, Any]]:
 
 def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
     """A row as it is printed, with what it gains on the better public row of its size."""
-    same = ("size", "epochs", "seed", "split", "clip")
+    same = (*NAMED[1:], "clip")
     public = [
         other["psnr"]
         for other in rows_of(path)

@@ -23,10 +23,13 @@ def row(run: Run) -> dict[str, str]:
     metrics = json.loads(run.metrics.read_text())
     seen, held = metrics["train"], metrics["val"]
     v = verify(gather(run.best, Terminal()))
-    near = {r.name: r.figures for r in v.rows if r.name in (PREDICTION, SPHERICAL)}
-    reached = {(n, part): near[n][part] for n in near for part in ("train", "val")}
-    found = {key: f"{figures.near.mean:.3f}" for key, figures in reached.items() if figures}
-    own, other = found[PREDICTION, "val"], found[SPHERICAL, "val"]
+    near = {
+        (guess.name, part): f"{found.near.mean:.3f}"
+        for guess in v.rows
+        for part, found in guess.figures.items()
+        if found is not None
+    }
+    own, other = near[PREDICTION, "val"], near[SPHERICAL, "val"]
     ahead = v.differences["val"][SPHERICAL]
     return {
         "λ": str(flags["clip_loss_weight"]),
@@ -37,7 +40,7 @@ def row(run: Run) -> dict[str, str]:
         "PSNR seen / held out": f"{seen['psnr']:.2f} / {held['psnr']:.2f}",
         "CLIP similarity": f"{seen['clip_similarity']:.4f} / {held['clip_similarity']:.4f}",
         "centred, to interpolation's": f"{ahead.mean:+.4f} ({ahead.low:+.4f} – {ahead.high:+.4f})",
-        "R@±2 seen": found[PREDICTION, "train"],
+        "R@±2 seen": near[PREDICTION, "train"],
         "R@±2 held out (interpolation's)": f"{own} ({other})",
     }
 

@@ -115,7 +115,7 @@ def _matrices(model: nn.Module) -> list[Tensor]:
     """Kernels with more than one input and more than an image's three outputs.
 
     A depthwise kernel is none: its rows meet different channels. Nor is what gives motion: its
-    rows are pixels, pixels a frame and odds, not to be turned into one another.
+    rows are pixels a frame, pixels a frame squared and odds, each of a size of its own.
     """
     motions = [module[-1] for module in model.modules() if isinstance(module, MotionHead)]
     kernels = [
