@@ -34,7 +34,7 @@ def row(run: Run) -> dict[str, str]:
     return {
         "λ": str(flags["clip_loss_weight"]),
         "warm-up": str(flags["pixel_loss_warmup_epochs"]),
-        "tap": str(load_model(run.best).tap),
+        "tap": str(load_model(run.best).arch.clip_tap),
         "arcs": str(flags.get("arc_weight", "–")),
         "seed": str(flags["seed"]),
         "PSNR seen / held out": f"{seen['psnr']:.2f} / {held['psnr']:.2f}",

@@ -78,11 +78,10 @@ class Architecture:
     enc_kernel: int = 0
     enc_conv_type: str = "convnext"
     clip_dim: int = 0  # width of the CLIP head, 0 without one
-    clip_tap: int | None = None  # None, in earlier checkpoints: the last up-block
+    clip_tap: int = 0  # the up-block that the CLIP head follows, 0 for the stem
     clip_input: int = 0  # width of the embedding at the input, 0 without one
     motion_tap: int = 0  # the up-block that the motion head follows, 0 without one
     motion_steps: int = 0  # train frames, where there is a motion head
-    motion_order: int = 1  # velocity alone, in earlier checkpoints; 2: acceleration too
 
     @property
     def padded(self) -> tuple[int, int]:

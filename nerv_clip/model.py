@@ -113,12 +113,11 @@ class NeRVClip(nn.Module):
             )
         )
         self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
-        self.tap = len(a.strides) if a.clip_tap is None else a.clip_tap
-        self.clip_head = ClipHead(a.widths[self.tap], a.clip_dim) if a.clip_dim else None
-        self.deepest = max(self.tap if a.clip_dim else 0, a.motion_tap)  # where a head looks
+        self.clip_head = ClipHead(a.widths[a.clip_tap], a.clip_dim) if a.clip_dim else None
+        self.deepest = max(a.clip_tap, a.motion_tap)  # where a head looks
         self.motion_head = None
         if a.motion_tap:
-            self.motion_head = MotionHead(a.widths[a.motion_tap], a.motion_order)
+            self.motion_head = MotionHead(a.widths[a.motion_tap])
             times = torch.linspace(0, 1, a.motion_steps, dtype=torch.float64)
             self.register_buffer("train_times", times)
         self.to(memory_format=torch.channels_last)  # a quarter of a step's time on a CPU
@@ -152,7 +151,7 @@ class NeRVClip(nn.Module):
         embedding = motion = None
         for place in range(until + 1):
             x = self.blocks[place - 1](x) if place else x
-            if self.clip_head is not None and place == self.tap:
+            if self.clip_head is not None and place == self.arch.clip_tap:
                 embedding = self.clip_head(x)
             if self.motion_head is not None and place == self.arch.motion_tap:
                 motion = self.motion_head(x)
@@ -160,7 +159,7 @@ class NeRVClip(nn.Module):
 
     def embed(self, t: Tensor) -> Tensor:
         """The embeddings (B, clip_dim) alone: no up-block after the tapped one is computed."""
-        embedding = self.look(t, self.tap).embedding
+        embedding = self.look(t, self.arch.clip_tap).embedding
         if embedding is None:
             raise TypeError("this network was trained without a CLIP head")
         return embedding
@@ -188,5 +187,6 @@ class NeRVClip(nn.Module):
         places, back = torch.unique(ends, return_inverse=True)
         before, after = self.draw(self.train_times[places]).frames[back]
         assert seen.motion is not None  # noqa: S101 - `deepest` is not before the motion head
-        made = moved(seen.motion, before, after, found.gaps * (self.arch.frames - 1))
+        gaps = found.gaps * (self.arch.frames - 1)
+        made = moved(seen.motion, before, after, gaps, self.arch.padded)
         return Drawn(torch.where(found.exact[:, None, None, None], before, made), seen)

@@ -19,14 +19,14 @@ SAME = 1e-9  # times this near are one
 
 
 class MotionHead(nn.Sequential):
-    """Features (B, width, h, w) to motion (B, 2 order + 1, h, w); starts with none anywhere.
+    """Features (B, width, h, w) to motion (B, 5, h, w); starts with none anywhere.
 
-    Channels: pixels to the right and downwards, a frame, then (order 2) a frame squared; and the
-    log-odds of the neighbour before.
+    Channels: velocity, in pixels to the right and downwards a frame; acceleration, the same a
+    frame squared; and the log-odds of the neighbour before.
     """
 
-    def __init__(self, width: int, order: int, hidden: int = 16) -> None:
-        last = nn.Conv2d(hidden, 2 * order + 1, 3, padding=1)
+    def __init__(self, width: int, hidden: int = 16) -> None:
+        last = nn.Conv2d(hidden, 5, 3, padding=1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
@@ -63,21 +63,24 @@ def neighbours(train: Tensor, t: Tensor) -> Neighbours:
     return Neighbours(before, after, gaps, exact, own)
 
 
-def moved(motion: Tensor, before: Tensor, after: Tensor, gaps: Tensor) -> Tensor:
+def moved(
+    motion: Tensor, before: Tensor, after: Tensor, gaps: Tensor, padded: tuple[int, int]
+) -> Tensor:
     """Frames (B, 3, H, W) made of both neighbours (B, 3, H, W), each moved to where it would be.
 
-    ``motion`` (B, 2 order + 1, h, w) as `MotionHead` gives it, ``gaps`` (B, 2) in frames. Without
-    motion and log-odds that is the blend of the neighbours by their distance.
+    ``motion`` (B, 5, h, w) as `MotionHead` gives it, over the ``padded`` size that was cropped to
+    (H, W); ``gaps`` (B, 2) in frames. Without motion and log-odds that is the blend of the
+    neighbours by their distance.
     """
-    motion = F.interpolate(motion, size=before.shape[-2:], mode="bilinear")
-    terms, odds = motion[:, :-1].chunk(motion.shape[1] // 2, dim=1), motion[:, -1:]
+    motion = F.interpolate(motion, size=padded, mode="bilinear")
+    motion = motion[..., : before.shape[-2], : before.shape[-1]]
+    velocity, acceleration, odds = motion[:, :2], motion[:, 2:4], motion[:, 4:]
     ahead = gaps.abs().clamp(min=SAME).log()
     share = torch.sigmoid(odds + (ahead[:, 1] - ahead[:, 0]).to(odds)[:, None, None, None])
     ends = []
     for frames, gap in zip((before, after), gaps.to(odds).unbind(1), strict=True):
         far = gap[:, None, None, None]
-        path = torch.stack([term * far**power for power, term in enumerate(terms, start=1)])
-        ends.append(warp(frames, path.sum(0)))
+        ends.append(warp(frames, velocity * far + acceleration * far**2))
     return torch.lerp(ends[1], ends[0], share)
 
 

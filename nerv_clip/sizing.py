@@ -88,7 +88,7 @@ def solve(
     )
     if config.motion and train_frames > 1:
         tap = _motion_tap(strides, head)
-        base = dataclasses.replace(base, motion_tap=tap, motion_steps=train_frames, motion_order=2)
+        base = dataclasses.replace(base, motion_tap=tap, motion_steps=train_frames)
     if not 0 <= config.clip_tap <= len(strides):
         raise InputError(
             f"--clip_tap {config.clip_tap}: this network has up-blocks 1 to {len(strides)} "

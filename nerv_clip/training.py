@@ -260,7 +260,8 @@ class Trainer:
             self._frames([self.train_frames[i] for i in places.tolist()])
             for places in (found.before, found.after)
         )
-        made = moved(motion, before, after, found.gaps * (len(self.clip) - 1))
+        gaps = found.gaps * (len(self.clip) - 1)
+        made = moved(motion, before, after, gaps, self.model.arch.padded)
         return pixel_loss("PSNR", made, target)
 
     def trial(self) -> float:

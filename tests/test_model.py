@@ -54,14 +54,14 @@ def test_the_head_is_the_one_described() -> None:
     assert (head[4].in_features, head[4].out_features) == (2 * width, 24)
 
 
-@pytest.mark.parametrize("tap", [0, 1, None])
-def test_an_embedding_needs_nothing_behind_the_tap(tap: int | None) -> None:
+@pytest.mark.parametrize("tap", [0, 1, -1])
+def test_an_embedding_needs_nothing_behind_the_tap(tap: int) -> None:
     arch = network(predict_clip=True, clip_dim=24).arch
+    tap %= len(arch.strides) + 1
     model = NeRVClip(dataclasses.replace(arch, clip_tap=tap))
-    assert model.tap == (len(arch.strides) if tap is None else tap)  # None: earlier checkpoints
     expected = model(T).embedding
     with torch.no_grad():
-        for late in [*model.blocks[model.tap :], model.rgb_head]:
+        for late in [*model.blocks[tap:], model.rgb_head]:
             for parameter in late.parameters():
                 parameter.fill_(float("nan"))
     torch.testing.assert_close(model.embed(T), expected)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nerv_clip.config import ModelConfig, TrainConfig
@@ -61,7 +62,8 @@ def keys(x: float, a: float = -0.75) -> float:
 @pytest.mark.parametrize("gaps", [(-1.0, 1.0), (-1.0, 3.0), (-0.25, 0.75), (2.0, 2.0)])
 def test_without_motion_it_is_the_blend(gaps: tuple[float, float]) -> None:
     before, after = torch.rand(2, 1, 3, 8, 8)
-    shown = moved(torch.zeros(1, 3, 2, 2), before, after, torch.tensor([gaps], dtype=F64))
+    still = torch.zeros(1, 5, 2, 2)
+    shown = moved(still, before, after, torch.tensor([gaps], dtype=F64), (8, 8))
     weight = abs(gaps[1]) / (abs(gaps[0]) + abs(gaps[1]))
     torch.testing.assert_close(shown, weight * before + (1 - weight) * after)
 
@@ -71,9 +73,9 @@ def test_an_object_is_found_on_its_way() -> None:
     torch.manual_seed(0)
     texture = torch.rand(1, 3, 8, 40)
     before, between, after = (texture[..., 20 - 2 * i : 36 - 2 * i] for i in range(3))
-    motion = torch.zeros(1, 3, 8, 16)
+    motion = torch.zeros(1, 5, 8, 16)
     motion[:, 0] = 2  # `velocity * gap` is where the pixel is in the neighbour
-    shown = moved(motion, before, after, torch.tensor([[-1.0, 1.0]], dtype=F64))
+    shown = moved(motion, before, after, torch.tensor([[-1.0, 1.0]], dtype=F64), (8, 16))
     torch.testing.assert_close(shown[..., 2:-2], between[..., 2:-2])
 
 
@@ -84,8 +86,19 @@ def test_an_object_that_speeds_up_is_found_on_its_way() -> None:
     before, between, after = (texture[..., 30 - x : 46 - x] for x in (2, 3, 11))
     motion = torch.zeros(1, 5, 8, 16)
     motion[:, 0], motion[:, 2] = 2, 1
-    shown = moved(motion, before, after, torch.tensor([[-1.0, 2.0]], dtype=F64))
+    shown = moved(motion, before, after, torch.tensor([[-1.0, 2.0]], dtype=F64), (8, 16))
     torch.testing.assert_close(shown[..., 3:6], between[..., 3:6])
+
+
+def test_motion_lies_where_its_features_do_in_a_cropped_frame() -> None:
+    """The cells of (2, 4) are 4 pixels wide, though the frame ends inside of the last."""
+    torch.manual_seed(0)
+    before, after = torch.rand(2, 1, 3, 6, 13)
+    motion = torch.randn(1, 5, 2, 4)
+    gaps = torch.tensor([[-1.0, 1.0]], dtype=F64)
+    spread = F.interpolate(motion, scale_factor=4, mode="bilinear")[..., :6, :13]
+    shown = moved(motion, before, after, gaps, (8, 16))
+    torch.testing.assert_close(shown, moved(spread, before, after, gaps, (6, 13)))
 
 
 def network() -> NeRVClip:
