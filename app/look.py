@@ -126,10 +126,18 @@ def strip(pictures: Iterable[tuple[int, NDArray[np.uint8]]]) -> str:
     """Frames over time as a row of pictures, in HTML; every other one on a phone."""
     images = []
     for frame, pixels in pictures:
-        out = io.BytesIO()
-        Image.fromarray(pixels).resize((240, 240 * pixels.shape[0] // pixels.shape[1])).save(
-            out, "JPEG", quality=85
-        )
-        content = base64.b64encode(out.getvalue()).decode()
-        images.append(f'<img src="data:image/jpeg;base64,{content}" alt="frame {frame}">')
+        small = Image.fromarray(pixels).resize((240, 240 * pixels.shape[0] // pixels.shape[1]))
+        images.append(f'<img src="{picture_url(small, 85)}" alt="frame {frame}">')
     return f'<div class="strip">{"".join(images)}</div>'
+
+
+def picture_url(picture: NDArray[np.uint8] | Image.Image, quality: int = 90) -> str:
+    """A picture (H, W, 3) as a data URL, for ``st.image``.
+
+    Streamlit would hand out a file, and drop it with the next rerun: a browser that is slower than
+    who drags a slider is then left with a broken picture.
+    """
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

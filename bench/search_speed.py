@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import resource
 import tempfile
 import time
@@ -108,18 +109,19 @@ def million() -> list[dict[str, str]]:
 
 
 def taps(like: Run) -> list[dict[str, str]]:
-    """An embedding by `NeRVClip.embed` for each tap, against a full decode of the same network."""
+    """Embeddings by `NeRVClip.embed` for each tap, against a full decode of the same network."""
     arch = load_model(like.best).arch
     rows = []
-    t = torch.tensor([0.37], dtype=torch.float64)
-    for tap in (0, 1, len(arch.strides)):
+    for tap, count in itertools.product((0, 1, len(arch.strides)), (1, 16)):
+        t = torch.linspace(0.1, 0.9, count, dtype=torch.float64)
         model = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
         with torch.no_grad():
             full = seconds(partial(model.draw, t), 50)
             alone = seconds(partial(model.embed, t), 50)
+        what = f"full decode / embedding alone, {count} at once, --clip_tap {tap}"
         rows.append(
             {
-                "what": f"full decode / embedding alone, --clip_tap {tap} of {len(arch.strides)}",
+                "what": f"{what} of {len(arch.strides)}",
                 "seconds": f"{full / alone:.1f} ({1000 * full:.1f} ms / {1000 * alone:.2f} ms)",
             }
         )

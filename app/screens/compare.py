@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import palette
+from look import palette, picture_url
 from network import drawn
 from numpy.typing import NDArray
 from player import peek
@@ -99,7 +99,7 @@ def same_frame(views: list[tuple[str, View]]) -> None:
         pictures.append((drawn(view, frame), f"{name}: {view.per_frame['psnr'][frame]:.2f} dB"))
     columns = st.container(key="pairs compared").columns(len(pictures))
     for column, (picture, caption) in zip(columns, pictures, strict=True):
-        column.image(picture, caption=caption, width="stretch")
+        column.image(picture_url(picture), caption=caption, width="stretch")
 
 
 def main() -> None:

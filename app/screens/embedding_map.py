@@ -6,7 +6,7 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from look import SPLIT_NAMES, embeds
+from look import SPLIT_NAMES, embeds, picture_url
 from network import drawn
 from numpy.typing import NDArray
 from player import peek
@@ -107,8 +107,9 @@ def main(run: Run) -> None:
     with right:
         shown = true_picture(view, frame)
         if shown is not None:
-            st.image(shown, caption=f"frame {frame}, true", width="stretch")
-        st.image(drawn(view, frame), caption=f"frame {frame}, reconstruction", width="stretch")
+            st.image(picture_url(shown), caption=f"frame {frame}, true", width="stretch")
+        reconstruction = picture_url(drawn(view, frame))
+        st.image(reconstruction, caption=f"frame {frame}, reconstruction", width="stretch")
         if len(picked) > 1:
             listed = view.per_frame.loc[picked, ["frame", "split", "psnr", "clip_similarity"]]
             listed = listed.replace({"split": SPLIT_NAMES}).round(3)

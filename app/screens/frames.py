@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from look import picture_url
 from network import draw, imagine, true_frame
 from player import player, resting
 from reading import View, read_view
@@ -49,7 +50,8 @@ def between(view: View, frame: int) -> None:
     before = min(int(place), last - 1)
     columns = right.columns(3)
     for column, index in zip(columns, (before, place, before + 1), strict=True):
-        column.image(draw(view, index / last), caption=f"{np.round(index, 2):g}", width="stretch")
+        picture = picture_url(draw(view, index / last))
+        column.image(picture, caption=f"{np.round(index, 2):g}", width="stretch")
     if view.has_head:
         here, *beside = (imagine(view, i / last) for i in (place, before, before + 1))
         near, far = (float(here @ other) for other in beside)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import charts
 import pandas as pd
 import streamlit as st
-from look import embeds
+from look import embeds, picture_url
 from network import progress, searchable
 from player import peek
 from reading import View, read_view, true_picture
@@ -152,7 +152,7 @@ def card(view: View, name: str, moment: Moment, key: str) -> None:
         if picture is None:
             st.caption("no picture is stored: open its frame to draw it")
         else:
-            st.image(picture, width="stretch")
+            st.image(picture_url(picture), width="stretch")
         held = "  \n:orange[◆ held out]" if moment.held_out else "  \n:blue[● seen]"
         true = "" if moment.true_relevancy is None else f", true {moment.true_relevancy:.2f}"
         st.markdown(

@@ -6,7 +6,7 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from look import embeds
+from look import embeds, picture_url
 from player import peek
 from reading import View, embeddings, read_view, similarities, true_picture
 from state import current, go_to, kept
@@ -52,7 +52,7 @@ def now_shown(view: View, table: pd.DataFrame) -> None:
     frame = current(view.frames)
     picture = true_picture(view, frame)
     if picture is not None:
-        st.image(picture, width="stretch")
+        st.image(picture_url(picture), width="stretch")
     row = table.iloc[frame]
     st.caption(
         f"Frame {frame}: cosine {row['prediction']:.3f}, centred {row['prediction, centred']:.3f}; "

@@ -10,7 +10,7 @@ from pathlib import Path
 import charts
 import pandas as pd
 import streamlit as st
-from look import tile
+from look import picture_url, tile
 from network import draw
 from reading import read_view, stamp, true_picture
 from state import folders, kept, run_names
@@ -285,8 +285,8 @@ def pictures(path: Path) -> None:
         beside = st.container(key=f"pairs live {path.name}").columns(4)
         true = true_picture(view, frame)
         if true is not None:
-            beside[1].image(true, caption=f"frame {frame}, true", width="stretch")
-        drawn = draw(view, frame_time(frame, view.frames))
+            beside[1].image(picture_url(true), caption=f"frame {frame}, true", width="stretch")
+        drawn = picture_url(draw(view, frame_time(frame, view.frames)))
         beside[0].image(drawn, caption=f"frame {frame}, so far", width="stretch")
     except (InputError, OSError):
         st.caption("Its first picture comes with the first evaluation.")
