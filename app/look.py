@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from streamlit.delta_generator import DeltaGenerator
+
+from nerv_clip import InputError
 
 if TYPE_CHECKING:
     from reading import View
@@ -89,6 +92,18 @@ def tile(
         border=True,
         help=help_text,
     )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Bad input inside becomes one line on the page, and the page goes on; decorates, too.
+
+    A fragment needs one of its own: Streamlit shows a traceback before the page could catch it.
+    """
+    try:
+        yield
+    except InputError as error:
+        st.error(str(error), icon=":material/error:")
 
 
 def style() -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import streamlit as st
-from look import LOGO, icon, style
+from look import LOGO, icon, refusals, style
 from state import pick_run, remember, restore
-
-from nerv_clip import InputError
 
 PAGES = {
     "One run": [
@@ -31,7 +29,7 @@ restore()
 page = st.navigation(PAGES)
 with st.sidebar:
     st.session_state.path = run = pick_run()
-try:
+with refusals():
     if run is None and page.title not in ALONE:
         st.title("No runs yet")
         st.info(
@@ -41,6 +39,4 @@ try:
         )
     else:
         page.run()
-except InputError as error:
-    st.error(str(error), icon=":material/error:")
 remember()

@@ -62,11 +62,12 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
     """
     content = load_checkpoint(path)
     arch = Architecture.from_plain(content["architecture"])
-    model = NeRVClip(arch, with_encoder=False)
     try:
+        model = NeRVClip(arch, with_encoder=False)
         model.load_state_dict(unpack(content["weights"]))
-    except (RuntimeError, KeyError, zlib.error):
+    except (RuntimeError, KeyError, TypeError, ValueError, IndexError, zlib.error):
         raise InputError(
-            f"{path}: its weights do not fit its architecture; train it again"
+            f"{path} is damaged or of another version of this program: its weights do not fit its "
+            "architecture; train it again"
         ) from None
     return model.to(device).eval()

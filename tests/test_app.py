@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from nerv_clip.checkpoint import load_checkpoint, save_checkpoint
+
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 SHIPPED = MAIN.parents[1] / "checkpoints"
 
@@ -19,7 +21,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "") -> App
     monkeypatch.syspath_prepend(str(MAIN.parent))
     # the runner puts the app in its place, which processes that a later test spawns would import
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    app = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    app = AppTest.from_file(str(MAIN), default_timeout=120).run()
     return app.switch_page(f"screens/{page}.py").run() if page else app
 
 
@@ -103,6 +105,19 @@ def test_a_damaged_file_never_ends_in_a_traceback(
         assert "kitchen" in error.value
     if file == "metrics.json":
         assert "evaluate it with --eval_only" in app.error[0].value
+
+
+def test_a_network_of_another_version_never_ends_in_a_traceback(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs / "kitchen" / "model_best.pth"
+    content = load_checkpoint(path)
+    content["architecture"]["clip_tap"] = None
+    save_checkpoint(content, path)
+    shutil.copytree(runs / "kitchen", runs / "another")
+    app = opened(monkeypatch, runs, "compare")  # which draws its pictures in a fragment
+    assert not app.exception
+    assert "of another version" in app.error[0].value
 
 
 def test_a_verification_of_another_checkpoint_is_not_shown(

@@ -144,6 +144,11 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
     content = load_checkpoint(tmp_path / "m.pth")
     content["architecture"]["widths"] = [w + 1 for w in content["architecture"]["widths"]]
     torch.save(content, tmp_path / "wrong.pth")
-    for name in ("cut", "text", "foreign", "code", "wrong", "absent"):
-        with pytest.raises(InputError, match=r"damaged|not a checkpoint|do not fit|no checkpoint"):
+    changed = {"clip_tap": None, "kernels": (3,), "motion_tap": 9, "grids": 1}
+    for field, value in changed.items():
+        content = load_checkpoint(tmp_path / "m.pth")
+        content["architecture"][field] = value  # such as another version may write
+        torch.save(content, tmp_path / f"{field}.pth")
+    for name in ("cut", "text", "foreign", "code", "wrong", "absent", *changed):
+        with pytest.raises(InputError, match=r"damaged|not a checkpoint|no checkpoint"):
             load_model(tmp_path / f"{name}.pth")

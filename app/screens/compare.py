@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import palette, picture_url
+from look import palette, picture_url, refusals
 from network import drawn
 from numpy.typing import NDArray
 from player import peek
 from reading import View, read_view, true_picture
 from state import current, folders, kept, run_called, run_names
-
-from nerv_clip import InputError
 
 
 def chosen() -> list[tuple[str, View]]:
@@ -29,11 +27,9 @@ def chosen() -> list[tuple[str, View]]:
     out = []
     for name in picked:
         run = run_called(name)
-        try:
+        with refusals():
             if run is not None:
                 out.append((name, read_view(run)))
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
     return out
 
 
@@ -81,6 +77,7 @@ def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.F
 
 
 @st.fragment
+@refusals()
 def same_frame(views: list[tuple[str, View]]) -> None:
     """One frame under every run of the same clip."""
     st.subheader("The same frame")

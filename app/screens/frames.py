@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from look import picture_url
+from look import picture_url, refusals
 from network import draw, imagine, true_frame
 from player import player, resting
 from reading import View, read_view
@@ -17,6 +17,7 @@ from nerv_clip import Run, frame_time
 
 
 @st.fragment
+@refusals()
 def stage(view: View, path: Path) -> None:
     """The player; where it rests, the exact frame is drawn by the network."""
     frame = min(resting(view, st.session_state.frame), view.frames - 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import charts
 import pandas as pd
 import streamlit as st
-from look import embeds, picture_url
+from look import embeds, picture_url, refusals
 from network import progress, searchable
 from player import peek
 from reading import View, read_view, true_picture
@@ -106,11 +106,9 @@ def here(view: View, asks: list[Ask]) -> None:
     found: dict[str, Answer] = {}
     run = searchable(view.key, str(view.run.path))
     for ask in asks:
-        try:
+        with refusals():
             answer = ask(run)
             found[answer.question] = answer
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
     if found:
         show(view, list(found.values()))
         peek(view)
@@ -191,21 +189,18 @@ def everywhere(asks: list[Ask]) -> None:
     library = Library(folders(), start=progress)
     names = {path: name for name, path in run_names(tuple(map(str, folders()))).items()}
     for number, ask in enumerate(asks):
-        try:
+        with refusals():
             hits = library.ask(ask, top=2 * ACROSS)
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
-            continue
-        st.subheader(hits[0].question)
-        with st.container(key=f"pairs all {number}"):
-            columns = st.columns(ACROSS)
-        for index, hit in enumerate(hits):
-            name = names[str(hit.run)]
-            run = run_called(name)
-            with columns[index % ACROSS]:
-                st.caption(f"**{name}**" + ("" if hit.match else ", no clear match"))
-                if run is not None:
-                    card(read_view(run), name, hit.moment, f"all {number} {index}")
+            st.subheader(hits[0].question)
+            with st.container(key=f"pairs all {number}"):
+                columns = st.columns(ACROSS)
+            for index, hit in enumerate(hits):
+                name = names[str(hit.run)]
+                run = run_called(name)
+                with columns[index % ACROSS]:
+                    st.caption(f"**{name}**" + ("" if hit.match else ", no clear match"))
+                    if run is not None:
+                        card(read_view(run), name, hit.moment, f"all {number} {index}")
     if library.skipped:
         with st.expander(f"Runs not searched: {len(library.skipped)}"):
             for reason in library.skipped:

@@ -10,7 +10,7 @@ from pathlib import Path
 import charts
 import pandas as pd
 import streamlit as st
-from look import picture_url, tile
+from look import picture_url, refusals, tile
 from network import draw
 from reading import read_view, stamp, true_picture
 from state import folders, kept, run_names
@@ -303,15 +303,13 @@ def main() -> None:
         st.info("Bring a video: upload one, or put it under `data/`.")
     else:
         st.caption(f"Source: `{path}`")
-        try:
+        with refusals():
             from nerv_clip import parse
 
             argv = command(path)
             st.code(written_out(argv), language="bash", wrap_lines=True)
             parse(argv)
             offer(path, argv)
-        except InputError as error:
-            st.error(str(error), icon=":material/error:")
     watch()
 
 
