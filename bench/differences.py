@@ -11,7 +11,7 @@ from typing import Any
 from report import heading, table, write
 
 from nerv_clip import Architecture, ModelConfig, Run, main_guard
-from nerv_clip.encodings import embed_width
+from nerv_clip.encodings import input_widths
 from nerv_clip.sizing import count
 
 
@@ -21,7 +21,7 @@ def column(run: Run) -> dict[str, str]:
     arch = Architecture.from_plain(config["architecture"])
     seen, held, sizes = metrics["train"], metrics["val"], config["parameters"]
     return {
-        "input": _inputs(arch),
+        "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch).items()),
         "output": f"RGB{' + CLIP' if arch.clip_dim else ''}",
         "trained by": f"reconstruction{' + semantics' if arch.clip_dim else ''}",
         "widths": "-".join(map(str, arch.widths)),
@@ -35,13 +35,6 @@ def column(run: Run) -> dict[str, str]:
         "CLIP similarity of the head": _both(seen, held, "clip_similarity", 4),
         "needed at test time": "an embedding for every t" if arch.clip_input else "t",
     }
-
-
-def _inputs(arch: Architecture) -> str:
-    parts = [f"(x, y, t): {embed_width(arch.embed)}"]
-    parts += [f"grids: {sum(c for _, c in arch.grids)}"] if arch.grids else []
-    parts += [f"CLIP: {arch.clip_input}"] if arch.clip_input else []
-    return " + ".join(parts)
 
 
 def _both(seen: dict[str, Any], held: dict[str, Any], figure: str, digits: int) -> str:

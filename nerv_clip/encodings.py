@@ -7,7 +7,19 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
+
+
+def input_widths(arch: Architecture) -> dict[str, int]:
+    """Features that the stem is given, by where they come from."""
+    parts = {
+        "(x, y, t)": embed_width(arch.embed),
+        "grids": sum(channels for _, channels in arch.grids),
+        "latent": arch.enc_dim[1] if arch.enc_strides else 0,
+        "CLIP": arch.clip_input,
+    }
+    return {part: width for part, width in parts.items() if width}
 
 
 def embed_width(embed: str) -> int:

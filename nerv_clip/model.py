@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from nerv_clip.config import Architecture
 from nerv_clip.encoder import build_encoder, pad_to
-from nerv_clip.encodings import build_encoding, embed_width
+from nerv_clip.encodings import build_encoding, input_widths
 from nerv_clip.layers import (
     CellStem,
     ClipHead,
@@ -83,7 +83,7 @@ class NeRVClip(nn.Module):
         a = self.arch = arch
         self.encoding = build_encoding(a.embed, a.frames, a.grid)
         self.grids = nn.ModuleList(TemporalGrid(n, c, a.grid) for n, c in a.grids)
-        inside = embed_width(a.embed) + sum(c for _, c in a.grids)
+        inside = sum(input_widths(a).values())
         self.encoder = self.table = None
         if a.enc_strides:
             if with_encoder:
@@ -97,10 +97,8 @@ class NeRVClip(nn.Module):
                     a.act,
                 )
             self.table = FrameTable(a.table_steps, (a.enc_dim[1], *a.grid))
-            inside += a.enc_dim[1]
         elif a.clip_input:
             self.table = FrameTable(a.table_steps, (a.clip_input, 1, 1))
-            inside += a.clip_input
         self.stem: DenseStem | CellStem
         if a.embed.startswith("pe") and not a.enc_strides:  # all cells would be given the same
             self.stem = DenseStem(inside, a.widths[0], a.grid, a.act)

@@ -16,6 +16,9 @@ from player import peek
 from reading import View, read_view, true_picture
 from state import current, folders, kept, run_called, run_names
 
+from nerv_clip import Architecture
+from nerv_clip.encodings import input_widths
+
 
 def chosen() -> list[tuple[str, View]]:
     """The runs that are compared."""
@@ -36,14 +39,14 @@ def chosen() -> list[tuple[str, View]]:
 def aspects(view: View) -> dict[str, str]:
     """The rows of the table of key differences, measured."""
     arch, metrics, sizes = view.config["architecture"], view.metrics, view.config["parameters"]
-    width = (160 if arch["embed"] else 0) + (arch["clip_input"] or 0)
+    inputs = input_widths(Architecture.from_plain(arch))
 
     def both(field: str, form: str) -> str:
         values = [metrics[part].get(field) for part in ("train", "val")]
         return " / ".join("–" if v is None else form.format(v) for v in values)
 
     return {
-        "input": f"(x, y, t){' + CLIP' if arch['clip_input'] else ''}: {width} dims",
+        "input": " + ".join(f"{part}: {width}" for part, width in inputs.items()),
         "output": "RGB" + (" + CLIP" if arch["clip_dim"] else ""),
         "trained by": "reconstruction" + (" + semantics" if arch["clip_dim"] else ""),
         "parameters, decoder": f"{sizes['decoder']:,}",
