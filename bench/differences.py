@@ -10,16 +10,15 @@ from typing import Any
 
 from report import heading, table, write
 
-from nerv_clip import Architecture, ModelConfig, Run, main_guard
+from nerv_clip import ModelConfig, Run, main_guard
 from nerv_clip.encodings import input_widths
 from nerv_clip.sizing import count
 
 
 def column(run: Run) -> dict[str, str]:
     """What is to be said of one run, by aspect."""
-    config, metrics = run.read_config(), json.loads(run.metrics.read_text())
-    arch = Architecture.from_plain(config["architecture"])
-    seen, held, sizes = metrics["train"], metrics["val"], config["parameters"]
+    arch, metrics = run.read_architecture(), json.loads(run.metrics.read_text())
+    seen, held, sizes = metrics["train"], metrics["val"], run.read_config()["parameters"]
     return {
         "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch).items()),
         "output": f"RGB{' + CLIP' if arch.clip_dim else ''}",
@@ -47,8 +46,7 @@ def _number(value: float | None, digits: int) -> str:
 
 def wider(run: Run) -> float:
     """The --modelsize (M) at which the predecessor has the widths of a run without it."""
-    config = run.read_config()
-    arch = Architecture.from_plain(config["architecture"])
+    arch = run.read_architecture()
     frames = json.loads(run.metrics.read_text())["frames"]["train"]
     dim = arch.clip_dim or ModelConfig().clip_dim
     same = dataclasses.replace(arch, clip_dim=0, clip_input=dim, table_steps=frames)

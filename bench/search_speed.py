@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from report import heading, table, write
 
-from nerv_clip import Architecture, NeRVClip, Run, Terminal, load_model, main_guard
+from nerv_clip import NeRVClip, Run, Terminal, load_model, main_guard
 from nerv_clip.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
@@ -47,7 +47,7 @@ def permutations() -> dict[str, str]:
 def text_query(like: Run) -> list[dict[str, str]]:
     """A text asked of 10,000 frames at grid 4, by a network like ``like``'s with random weights."""
     config = like.read_config()
-    arch = Architecture.from_plain(config["architecture"])
+    arch = like.read_architecture()
     arch = dataclasses.replace(arch, frames=10_000, clip_tap=0)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import pandas as pd
 
+from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, make_folder, written
 
@@ -134,6 +135,13 @@ class Run:
         if not isinstance(content, dict) or not {"flags", "identity"} <= content.keys():
             raise InputError(f"{self.config} was not written by this program")
         return content
+
+    def read_architecture(self) -> Architecture:
+        """The network's, as ``config.json`` has it; raises `InputError` for another version's."""
+        try:
+            return Architecture.from_plain(self.read_config()["architecture"])
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
 
     def append_history(self, row: Mapping[str, Any]) -> None:
         """Add an evaluation; rows of the same or a later epoch (of a lost future) are dropped."""

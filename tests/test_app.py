@@ -120,6 +120,18 @@ def test_a_network_of_another_version_never_ends_in_a_traceback(
     assert "of another version" in app.error[0].value
 
 
+def test_a_run_of_another_version_leaves_the_others_compared(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(runs / "kitchen", runs / "another")
+    path = runs / "another" / "config.json"
+    path.write_text(path.read_text().replace('"clip_tap": 0', '"clip_tap": 0, "motion_order": 2'))
+    app = opened(monkeypatch, runs, "compare")
+    assert not app.exception
+    assert [str(runs / "another") in error.value for error in app.error] == [True]
+    assert list(app.table[0].value) == ["kitchen"]
+
+
 def test_a_verification_of_another_checkpoint_is_not_shown(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

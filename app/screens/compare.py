@@ -16,7 +16,6 @@ from player import peek
 from reading import View, read_view, true_picture
 from state import current, folders, kept, run_called, run_names
 
-from nerv_clip import Architecture
 from nerv_clip.encodings import input_widths
 
 
@@ -39,7 +38,7 @@ def chosen() -> list[tuple[str, View]]:
 def aspects(view: View) -> dict[str, str]:
     """The rows of the table of key differences, measured."""
     arch, metrics, sizes = view.config["architecture"], view.metrics, view.config["parameters"]
-    inputs = input_widths(Architecture.from_plain(arch))
+    inputs = input_widths(view.run.read_architecture())
 
     def both(field: str, form: str) -> str:
         values = [metrics[part].get(field) for part in ("train", "val")]
@@ -109,7 +108,10 @@ def main() -> None:
     if len(views) < 2:
         st.info("Pick two runs or more.")
         return
-    found: dict[str, Any] = {name: aspects(view) for name, view in views}
+    found: dict[str, Any] = {}
+    for name, view in views:
+        with refusals():
+            found[name] = aspects(view)
     differences = pd.DataFrame(found)
     st.subheader("Key differences, measured")
     st.table(differences, border="horizontal")
