@@ -2,23 +2,89 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+import zlib
+from pathlib import Path
+from typing import Literal, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
+from nerv_clip.files import file_hash, make_folder, user_cache, written
+from nerv_clip.run import Run
 
 Method = Literal["UMAP", "PCA"]
 Array = NDArray[np.float64]
 
 
+class Projection(NamedTuple):
+    """How embeddings become points; the last two are UMAP's (see `project`)."""
+
+    method: Method = "UMAP"
+    neighbours: int = 30
+    spread: float = 0.3
+
+
+class _Stored(NamedTuple):
+    """A map's file: ``key`` names the embeddings and the projection."""
+
+    key: str
+    true: Array
+    predicted: Array
+
+
+def load_map(run: Run, how: Projection) -> tuple[Array, Array]:
+    """Points (T, 2) of a run's true and of its predicted embeddings, as `map_file` keeps them."""
+    found = _stored(map_file(run, how))
+    assert found is not None  # noqa: S101 - just read or written
+    return found.true, found.predicted
+
+
+def map_file(run: Run, how: Projection) -> Path:
+    """Where the map of a run lies; fitted now if it lies nowhere yet.
+
+    It is kept in the user's cache, since UMAP compiles itself for half a minute in each new
+    process. A run that ships brings its first map. Raises `InputError` as `project` does, and for
+    embeddings that cannot be read.
+    """
+    places = (run.true, run.predicted)
+    about = repr((*how, *map(file_hash, places)))
+    key = hashlib.sha256(about.encode()).hexdigest()[:32]
+    kept = user_cache() / "maps" / f"{key}.npz"
+    for path in (run.map, kept):
+        found = _stored(path)
+        if found is not None and found.key == key:
+            return path
+    true, predicted = project([_embeddings(place) for place in places], *how)
+    make_folder(kept.parent)
+    with written(kept) as temporary:
+        np.savez(temporary, **_Stored(key, true, predicted)._asdict())
+    return kept
+
+
+def _stored(path: Path) -> _Stored | None:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return _Stored(str(content["key"]), content["true"], content["predicted"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        return None
+
+
+def _embeddings(path: Path) -> NDArray[np.floating]:
+    try:
+        values: NDArray[np.floating] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise InputError(f"{path} is damaged: evaluate the run with --eval_only") from None
+    return values
+
+
 def project(
     groups: list[NDArray[np.floating]],
     method: Method = "UMAP",
-    *,
-    neighbours: int = 15,
-    spread: float = 0.1,
+    neighbours: int = 30,
+    spread: float = 0.3,
     seed: int = 0,
 ) -> list[Array]:
     """Points (N, 2) of each group of embeddings (N, dim), all fitted in one map.

@@ -44,6 +44,7 @@ class Run:
         self.baselines = path / "baselines.npz"
         self.comparison = path / "comparison.mp4"
         self.verification = path / "verification.json"
+        self.map = path / "map.npz"
         self.progress = path / ".progress.json"
         self.candidate = path / ".candidate.pth"
         self.tensorboard = path / "logs" / "tensorboard"

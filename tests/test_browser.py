@@ -36,7 +36,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "checkpoints"
 HEIGHT, WIDTH = 180, 320
-PATIENCE = 120_000  # ms: two cores, other tests beside, and UMAP compiles on its first map
+PATIENCE = 120_000  # ms: two cores, other tests beside
 
 
 @pytest.fixture(scope="module")

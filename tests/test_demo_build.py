@@ -16,6 +16,7 @@ from nerv_clip.demo import build, quick, scores
 from nerv_clip.demo.build import RUNS, ship
 from nerv_clip.demo.pool import load_pool, render_shard, shard_paths
 from nerv_clip.demo.vocabulary import BPE
+from nerv_clip.projection import Projection, map_file
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 
@@ -24,6 +25,7 @@ def size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+@pytest.mark.xdist_group("umap")  # which compiles itself in each process
 def test_everything_is_built_from_nothing_and_only_once(tmp_path: Path) -> None:
     what = quick(tmp_path / "demo")
     assert build(what, Terminal(quiet=True))
@@ -46,6 +48,11 @@ def test_everything_is_built_from_nothing_and_only_once(tmp_path: Path) -> None:
     changed = {path.parent.name for path in after if after[path] != made.get(path)}
     assert changed >= {"kitchen_baseline", "kitchen_clip_input"}
     assert not changed & {"kitchen", "demo_clip", "pool", "Kitchen"}
+
+
+def test_the_shipped_map_is_of_the_shipped_embeddings() -> None:
+    run = Run(SHIPPED / "kitchen")
+    assert map_file(run, Projection()) == run.map
 
 
 def test_an_unfinished_run_is_not_shipped(tmp_path: Path) -> None:

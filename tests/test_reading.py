@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 
 import nerv_clip
 from nerv_clip import InputError, Run, estimate, parse
-from nerv_clip.projection import project
+from nerv_clip.projection import Projection, load_map, map_file, project
 from nerv_clip.stream import read_layout, read_pairs, read_samples
 from nerv_clip.video_writer import write_comparison
 from tests.samples import moving_picture
@@ -83,6 +83,7 @@ def test_a_damaged_stream_is_named(tmp_path: Path) -> None:
         read_layout(tmp_path / "c.mp4", 48, 80)
 
 
+@pytest.mark.xdist_group("umap")  # which compiles itself in each process
 def test_a_map_holds_both_groups_in_one() -> None:
     rng = np.random.default_rng(0)
     centres = np.repeat(np.eye(3, 16), 20, 0)
@@ -100,6 +101,29 @@ def test_a_map_holds_both_groups_in_one() -> None:
     middles = np.stack([first[0][groups == g].mean(0) for g in range(3)])
     nearest = np.linalg.norm(first[1][:, None] - middles, axis=2).argmin(1)
     assert (nearest == groups).all()  # a predicted embedding lies by the true ones of its kind
+
+
+def test_a_map_is_kept_until_the_embeddings_change(tmp_path: Path) -> None:
+    run, pca = Run(tmp_path), Projection("PCA")
+    rng = np.random.default_rng(0)
+    for place in (run.true, run.predicted):
+        np.save(place, rng.standard_normal((12, 8)))
+    points = load_map(run, pca)
+    path = map_file(run, pca)
+    written = path.stat().st_mtime_ns
+    np.testing.assert_array_equal(load_map(run, pca), points)
+    assert path.stat().st_mtime_ns == written
+    path.rename(run.map)  # as a run that ships
+    assert map_file(run, pca) == run.map
+    assert not path.exists()
+    run.map.write_bytes(run.map.read_bytes()[:200])
+    assert map_file(run, pca) == path
+    np.save(run.true, rng.standard_normal((12, 8)))
+    assert map_file(run, pca) != path
+    assert not np.allclose(load_map(run, pca)[0], points[0])
+    run.predicted.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"predicted\.npy is damaged"):
+        load_map(run, pca)
 
 
 def test_what_cannot_be_mapped_is_refused() -> None:

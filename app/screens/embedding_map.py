@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import charts
 import numpy as np
 import pandas as pd
@@ -14,29 +17,23 @@ from reading import View, embeddings, read_view, similarities, stamp, true_pictu
 from state import current, go_to, kept
 
 from nerv_clip import Run
+from nerv_clip.projection import Method, Projection, load_map
+
+DEFAULT = Projection()
 
 
 @st.cache_data(max_entries=16, show_spinner="fitting the map…")
 def fitted(
-    key: str, places: tuple[tuple[str, int, int], ...], method: str, neighbours: int, spread: float
+    path: Path, stamps: tuple[tuple[str, int, int], ...], how: Projection
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points of true and of predicted embeddings, fitted together with a fixed seed."""
-    from nerv_clip.projection import project
-
-    groups = [np.load(place[0]) for place in places]
-    true, predicted = project(
-        groups,
-        method,  # type: ignore[arg-type]
-        neighbours=neighbours,
-        spread=spread,
-    )
-    return true, predicted
+    return load_map(Run(path), how)
 
 
-def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
+def chosen_map(view: View) -> tuple[Projection, str, bool]:
     """The controls: method with its parameters, colour, and whether pairs are joined."""
     columns = st.columns([1, 1, 1, 1, 1])
-    method = columns[0].selectbox("Map", ["UMAP", "PCA"], key=kept("map method", "UMAP"))
+    method = columns[0].selectbox("Map", get_args(Method), key=kept("map method", DEFAULT.method))
     most = max(2, min(100, 2 * view.frames - 1))
     neighbours = columns[1].slider(
         "Neighbours",
@@ -44,7 +41,7 @@ def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
         most,
         disabled=method != "UMAP",
         help="UMAP's n_neighbors: few keep what is near, many the whole",
-        key=kept(f"map neighbours {most}", min(30, most)),
+        key=kept(f"map neighbours {most}", min(DEFAULT.neighbours, most)),
     )
     spread = columns[2].slider(
         "Least distance",
@@ -53,13 +50,13 @@ def chosen_map(view: View) -> tuple[tuple[str, int, float], str, bool]:
         step=0.05,
         disabled=method != "UMAP",
         help="UMAP's min_dist: how tightly points may lie",
-        key=kept("map spread", 0.3),
+        key=kept("map spread", DEFAULT.spread),
     )
     colour = columns[3].selectbox(
         "Colour", ["time", "split", "similarity"], key=kept("map colour", "time")
     )
     joined = columns[4].toggle("Join pairs", key=kept("map joined", False))
-    return (method, neighbours, spread), colour, joined
+    return Projection(method, neighbours, spread), colour, joined
 
 
 def main(run: Run) -> None:
@@ -71,8 +68,8 @@ def main(run: Run) -> None:
     for which in ("true", "predicted"):
         embeddings(view, which)  # or it says what is missing
     how, colour, joined = chosen_map(view)
-    places = (stamp(view.run.true), stamp(view.run.predicted))
-    true, predicted = fitted(view.key, places, *how)
+    stamps = (stamp(view.run.true), stamp(view.run.predicted))
+    true, predicted = fitted(run.path, stamps, how)
     shades = {
         "time": view.per_frame["t"].to_numpy(),
         "similarity": similarities(view)["prediction"].to_numpy(),

@@ -20,6 +20,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.evaluation import decode
 from nerv_clip.files import file_hash, make_folder
 from nerv_clip.flags import parse
+from nerv_clip.projection import Projection, map_file
 from nerv_clip.run import Run
 from nerv_clip.session import run_session
 from nerv_clip.terminal import Terminal
@@ -70,8 +71,8 @@ def quick(root: Path = Path("build/demo-quick")) -> Build:
         data=root / "Kitchen",
         work=root / "work",
         lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 40, 60, 160, plan),
-        training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --batchSize 8"
-        " --pixel_loss_warmup_epochs 1",
+        training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --head_cells 600"
+        " --batchSize 8 --pixel_loss_warmup_epochs 1",
         frames=60,
         size=(36, 64),
         samples=1,
@@ -103,6 +104,7 @@ def build(what: Build, terminal: Terminal) -> bool:
             if load_model(run.best).clip_head is not None:
                 with terminal.bar(STEPS, "verifying", "step") as bar:
                     remember(verify(gather(run.best, terminal), bar.update))
+                shutil.copyfile(map_file(run, Projection()), run.map)
             _mark(what, name)
     terminal.say(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
     return True
