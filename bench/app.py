@@ -23,7 +23,8 @@ from nerv_clip.files import file_hash
 from nerv_clip.stream import read_pairs
 from nerv_clip.video_writer import write_comparison
 
-BITS = 10  # a frame's number as black and white blocks along the top
+RUN = ROOT / "checkpoints" / "kitchen"
+BITS = 10  # a frame's number as black and white blocks along the lower edge
 SEEKS, INTERACTIONS, ROUNDS = 500, 200, 3
 FIND = """() => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.player'))
   .find(p => p)"""
@@ -156,18 +157,17 @@ def interactions(page: Page, pid: int) -> list[dict[str, str]]:
 def main(argv: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=ROOT / "checkpoints" / "kitchen")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
-        stamped(args.run, Path(folder) / "runs")
+        stamped(RUN, Path(folder) / "runs")
         with serving(Path(folder), Path("runs")) as app:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(120_000)
-            page.goto(f"{app.address}/?run={args.run.name}")
+            page.goto(f"{app.address}/?run={RUN.name}")
             for what, selector in (
                 ("figures and pictures", ".strip"),
                 ("chart", ".js-plotly-plot"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,8 @@ from nerv_clip.checkpoint import export_model
 from nerv_clip.evaluation import decode
 from nerv_clip.sizing import decoder_parameters
 
+DIM = 512  # of an embedding
+
 
 class OurTraining:
     """A training as its flags say; random unit vectors stand for embeddings, at the same cost."""
@@ -23,10 +26,11 @@ class OurTraining:
     def __init__(self, flags: list[str]) -> None:
         options = parse(flags)
         self.clip = load_clip(options.data)
-        split = split_frames(len(self.clip), options.split)
+        split = split_frames(len(self.clip), options.split, options.shuffle)
         size = (self.clip.height, self.clip.width)
-        arch = solve(options.model, len(self.clip), split.count("train"), *size)
-        true = torch.randn(len(self.clip), options.model.clip_dim)
+        config = replace(options.model, clip_dim=DIM)
+        arch = solve(config, len(self.clip), split.count("train"), *size)
+        true = torch.randn(len(self.clip), DIM)
         torch.manual_seed(options.train.seed)
         self.trainer = Trainer(
             NeRVClip(arch),

@@ -42,8 +42,8 @@ def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
     return importlib.import_module("model_all"), importlib.import_module("hnerv_utils")
 
 
-def settings(kind: str, modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
-    """The flags of its README for ``hnerv`` or ``nerv``, at strides 5 2 2 2, and its width."""
+def settings(modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
+    """The flags of its README, at strides 5 2 2 2, and its width."""
     height, width = size
     args = Namespace(
         embed="",
@@ -62,8 +62,6 @@ def settings(kind: str, modelsize: float, frames: int, size: tuple[int, int]) ->
         lr_type="cosine_0.1_1_0.1",
     )
     table = 16 * (height // 40) * (width // 40) * frames
-    if kind == "nerv":
-        args.embed, args.enc_strds, args.ks, args.reduce, table = "pe_1.25_80", [], "0_3_3", 2.0, 0
     args.fc_dim = _first_width(args, modelsize * 1e6 - table)
     return args
 
@@ -71,15 +69,12 @@ def settings(kind: str, modelsize: float, frames: int, size: tuple[int, int]) ->
 def _first_width(args: Namespace, size: float) -> int:
     """Its rule: the quadratic whose root is the first width."""
     _, first, largest = (int(k) for k in args.ks.split("_"))
-    inside = 160 if args.embed else 16
-    rows, columns = (int(n) for n in args.fc_hw.split("_"))
-    cells = rows * columns if args.embed else 9
     shrink = 1 / args.reduce
     square = shrink * sum(
         shrink ** (2 * i) * s**2 * min(2 * i + first, largest) ** 2
         for i, s in enumerate(args.dec_strds)
     )
-    return int(np.roots([square, inside * cells, -size]).max())
+    return int(np.roots([square, 16 * 9, -size]).max())
 
 
 class PublicTraining:
@@ -88,7 +83,6 @@ class PublicTraining:
     def __init__(
         self,
         modules: tuple[ModuleType, ModuleType],
-        kind: str,
         frames: Tensor,
         modelsize: float,
         loss: str,
@@ -99,20 +93,15 @@ class PublicTraining:
     ) -> None:
         torch.manual_seed(seed)
         self.utils, self.loss, self.epochs, self.batch = modules[1], loss, epochs, batch
-        self.kind, self.frames = kind, frames
-        self.args = settings(kind, modelsize, len(frames), (frames.shape[-2], frames.shape[-1]))
+        self.frames = frames
+        self.args = settings(modelsize, len(frames), (frames.shape[-2], frames.shape[-1]))
         self.args.lr = lr
         self.model: Any = modules[0].HNeRV(self.args)
         self.optimiser = torch.optim.Adam(self.model.parameters(), weight_decay=0.0)
         decoder = sum(p.numel() for p in self.model.decoder.parameters())
-        table = 0 if kind == "nerv" else self.model(self._input([0]))[1][0].numel() * len(frames)
+        table = self.model(frames[[0]].float() / 255)[1][0].numel() * len(frames)
         head = sum(p.numel() for p in self.model.head_layer.parameters())
         self.parameters = decoder + head + table
-
-    def _input(self, indices: list[int]) -> Tensor:
-        if self.kind == "nerv":
-            return torch.tensor(indices).double() / len(self.frames)
-        return self.frames[indices].float() / 255
 
     def fit(self) -> Iterator[float]:
         """Yield the seconds of each epoch."""
@@ -127,7 +116,7 @@ class PublicTraining:
                 self.utils.adjust_lr(
                     self.optimiser, (epoch + step / steps) / self.epochs, self.args
                 )
-                out, _, _ = self.model(self._input(indices))
+                out, _, _ = self.model(target)
                 loss = self.utils.loss_fn(out, target, self.loss)
                 self.optimiser.zero_grad()
                 loss.backward()
@@ -140,7 +129,7 @@ class PublicTraining:
         self.model.eval()
         frames, seconds = [], 0.0
         for index in range(len(self.frames)):
-            out, _, spent = self.model(self._input([index]))
+            out, _, spent = self.model(self.frames[[index]].float() / 255)
             seconds += spent
             frames.append(out.clamp(0, 1))
         return torch.cat(frames), len(frames) / seconds

@@ -104,7 +104,7 @@ def training_of(
         loss, lr = PUBLIC[key["network"]]
         size, epochs, seed = key["size"], key["epochs"], key["seed"]
         modules = load_public(args.public)
-        return PublicTraining(modules, "hnerv", frames, size, loss, lr, epochs, 2, seed)
+        return PublicTraining(modules, frames, size, loss, lr, epochs, 2, seed)
     flags = ["--modelsize", str(key["size"]), "-b", "2", "-e", str(key["epochs"])]
     flags += ["--manualSeed", str(key["seed"]), "--data_split", key["split"]]
     return OurTraining([*clip_flags, *flags, "--preset", *shlex.split(key["network"])])

@@ -23,8 +23,6 @@ def heading(doc: str | None) -> str:
         at = argv.index("--out")
         del argv[at : at + 2]
     device = f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
-    if torch.cuda.is_available():
-        device += f", {torch.cuda.get_device_name()}"
     return (
         f"{(doc or '').strip().splitlines()[0]}\n\n"
         f"    python bench/{shlex.join(argv)}\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from nerv_clip import InputError
+
 ROOT = Path(__file__).parents[1]
 CHROMIUM = ["--no-sandbox", "--disable-gpu"]  # its flags, in a container
 
@@ -23,6 +26,14 @@ class Served(NamedTuple):
     address: str
     pid: int
     since: float
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
@@ -37,13 +48,11 @@ def serving(place: Path, runs: Path) -> Iterator[Served]:
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, cwd=place, stdout=quiet, stderr=quiet)
     address = f"http://localhost:{port}"
-    while True:
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
-            break
-        except OSError:
-            time.sleep(0.05)
     try:
+        while not _answers(address):
+            if process.poll() is not None:
+                raise InputError(f"the app ended at once: {shlex.join(command)} says why")
+            time.sleep(0.05)
         yield Served(address, process.pid, time.perf_counter())
     finally:
         process.terminate()

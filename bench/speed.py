@@ -65,7 +65,7 @@ def public(checkout: Path, flags: list[str], epochs: int) -> PublicTraining:
     size, batch, seed = options.model.modelsize, options.train.batch, options.train.seed
     modules = load_public(checkout)
     rate = RATES["Fusion6"]
-    return PublicTraining(modules, "hnerv", frames, size, "Fusion6", rate, epochs, batch, seed)
+    return PublicTraining(modules, frames, size, "Fusion6", rate, epochs, batch, seed)
 
 
 if __name__ == "__main__":

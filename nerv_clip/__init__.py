@@ -1,7 +1,8 @@
 """NeRV-CLIP: a video as one small network that plays it and knows what is in it.
 
-These are the public names; scripts and the app need no others, beside those of the packages
-`nerv_clip.verification`, `nerv_clip.search` and `nerv_clip.demo`. A name's module is imported
+These are the names that a training, an evaluation and their readers need; what draws, stores or
+compares has its own module, and `nerv_clip.verification`, `nerv_clip.search` and `nerv_clip.demo`
+are packages of their own. A name's module is imported
 when it is first asked for, so that what only reads run directories does not wait for torch.
 """
 

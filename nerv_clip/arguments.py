@@ -138,9 +138,9 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_clip(group: argparse._ArgumentGroup) -> None:
-    d, t = ModelConfig(), TrainConfig()
+    t = TrainConfig()
     group.add_argument("--predict_clip", action="store_true", help="add the CLIP head")
-    group.add_argument("--clip_dim", type=int, default=d.clip_dim, help="the teacher's width")
+    group.add_argument("--clip_dim", type=int, help="the teacher's width, which it is by itself")
     group.add_argument("--clip_tap", type=int, help="head after this up-block, not on the stem")
     group.add_argument("--clip_input", action="store_true", help="predecessor: CLIP as an input")
     group.add_argument("--clip_loss_weight", type=float, default=t.clip_loss_weight, help="λ")

@@ -174,6 +174,14 @@ def _local_folder(name: str) -> Path | None:
     return Path(name.removeprefix(LOCAL)) if name.startswith(LOCAL) else None
 
 
+def _folder_config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read ({error})") from None
+    return config
+
+
 def load_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
     """open_clip's tokenizer of a model.
 
@@ -184,8 +192,7 @@ def load_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
 
     folder, options = _local_folder(name), {}
     if folder is not None:
-        config = json.loads((folder / CONFIG).read_text())
-        own = config["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {})
+        own = _folder_config(folder)["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {})
         if "bpe_path" in own:
             options["bpe_path"] = str(folder / own["bpe_path"])
     tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(name, **options)
@@ -200,10 +207,10 @@ def _known_words(folder: Path) -> frozenset[str] | None:
 def _random_seed(pretrained: str | None) -> int | None:
     if not pretrained or not pretrained.startswith(RANDOM):
         return None
-    try:
-        return int(pretrained.removeprefix(RANDOM))
-    except ValueError:
-        raise InputError(f"--clip_pretrained {pretrained}: give random:SEED, a number") from None
+    seed = pretrained.removeprefix(RANDOM)
+    if not seed.isdecimal() or int(seed) >= 2**63:
+        raise InputError(f"--clip_pretrained {pretrained}: give random:SEED, a number")
+    return int(seed)
 
 
 def _refusal(model: str, pretrained: str | None, error: Exception, known: list[str]) -> InputError:
@@ -234,12 +241,26 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+def known_dim(model: str) -> int | None:
+    """The width of a teacher's embeddings, by its config alone; None for a hub's model."""
+    folder = DEMO if model == "demo" else _local_folder(model)
+    if folder is not None:
+        config = _folder_config(folder)["model_cfg"]
+    else:
+        import open_clip
+
+        config = open_clip.get_model_config(model) or {}
+    dim: int | None = config.get("embed_dim")
+    return dim
+
+
 def check_dim(encoder: ClipEncoder, clip_dim: int) -> None:
-    """Raise `InputError` where ``--clip_dim`` is not the teacher's width."""
+    """Raise `InputError` where ``clip_dim`` is not the teacher's width."""
     if encoder.dim != clip_dim:
         raise InputError(
-            f"--clip_dim {clip_dim}: the teacher {encoder.name} gives {encoder.dim} numbers, use "
-            f"--clip_dim {encoder.dim}"
+            f"the teacher {encoder.name} gives {encoder.dim} numbers, not the {clip_dim} of "
+            "--clip_dim or of the checkpoint: leave that flag out, or name the teacher of its "
+            "training"
         )
 
 

@@ -40,7 +40,7 @@ class ModelConfig:
     grids: tuple[tuple[float, int], ...] = ((0.5, 4), (0.25, 8), (0.125, 16))
     motion: bool = True  # draw what lies between train frames by moving them
     predict_clip: bool = False
-    clip_dim: int = 512
+    clip_dim: int = 0  # 0 for the teacher's width
     clip_tap: int = 0  # the up-block that the CLIP head follows, 0 for the stem
     clip_input: bool = False
 
@@ -135,7 +135,7 @@ class TrainConfig:
     bits: int = 32  # of a weight in model_best.pth, whose figures are those of the file
 
     def check(self, predict_clip: bool) -> None:
-        """Raise `InputError` for a value out of range."""
+        """Raise `InputError` for a value out of range, or that needs a CLIP head."""
         limits: list[tuple[str, float, float, float]] = [
             ("-e/--epochs", self.epochs, 1, math.inf),
             ("-b/--batchSize", self.batch, 1, math.inf),
@@ -153,6 +153,8 @@ class TrainConfig:
         for flag, value, low, high in limits:
             if not low <= value <= high:
                 raise InputError(f"{flag} {value} is out of range: {low:g} to {high:g}")
+        if self.best_metric.startswith("clip") and not predict_clip:
+            raise InputError(f"--best_metric {self.best_metric} needs --predict_clip")
         if predict_clip and self.epochs <= self.pixel_loss_warmup_epochs:
             raise InputError(
                 f"--epochs {self.epochs} end with --pixel_loss_warmup_epochs "

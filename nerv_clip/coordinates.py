@@ -27,8 +27,8 @@ def parse_split(rule: str) -> tuple[int, int, int]:
         raise InputError(
             f"--data_split {rule!r} is not a_b_c: give three whole numbers, such as 3_3_4"
         ) from None
-    if not 0 <= a <= b <= c or c < 1:
-        raise InputError(f"--data_split {rule}: a_b_c needs 0 <= a <= b <= c and c >= 1")
+    if not 1 <= a <= b <= c:
+        raise InputError(f"--data_split {rule}: a_b_c needs 1 <= a <= b <= c")
     return a, b, c
 
 
@@ -37,7 +37,7 @@ def split_frames(frames: int, rule: str, shuffle: bool = False) -> list[Split]:
 
     Of every ``c`` frames the first ``a`` are train, those from ``b`` on are held out (``val``)
     and those between are unused. ``shuffle`` deals the frames out in a fixed random order first,
-    as HNeRV's ``--shuffle_data`` does. Raises `InputError` where no train frame is left.
+    as HNeRV's ``--shuffle_data`` does.
     """
     a, b, c = parse_split(rule)
     order = list(range(frames))
@@ -49,9 +49,4 @@ def split_frames(frames: int, rule: str, shuffle: bool = False) -> list[Split]:
             split[index] = "train"
         elif place % c >= b:
             split[index] = "val"
-    if "train" not in split:
-        raise InputError(
-            f"--data_split {rule} leaves no train frame among {frames}: make the first number "
-            "at least 1"
-        )
     return split

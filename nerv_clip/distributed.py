@@ -1,4 +1,4 @@
-"""Data-parallel training under ``torchrun``: who this process is, and averages over all."""
+"""Where training runs: the device, and under ``torchrun`` who this process is, and averages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from nerv_clip.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,13 @@ class Workers:
     def device(self) -> str:
         """Where messages must lie: on the GPU for NCCL."""
         return f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` takes a GPU where there is one; raises `InputError` for an absent ``cuda``."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: no CUDA device is available; use --device cpu or auto")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 @contextmanager

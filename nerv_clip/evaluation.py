@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +56,8 @@ def decode(
     for start in range(0, len(indices), batch):
         chunk = indices[start : start + batch]
         t = torch.tensor([frame_time(i, model.arch.frames) for i in chunk], dtype=torch.float64)
-        begin = time.perf_counter()
         output = model(t.to(device))
-        if output.frames.is_cuda:
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - begin
-        yield chunk, output.frames.float().clamp(0, 1), output.embedding, seconds
+        yield chunk, output.frames.float().clamp(0, 1), output.embedding, output.seconds
 
 
 @torch.no_grad()
@@ -135,8 +130,9 @@ def evaluate(
         seconds += spent
         target = clip.read(chunk).to(place).float() / 255
         row = _frame_row(index, split, frames, target)
-        mixed = blend(clip, index, train, place)
-        if mixed is not None and (split[index] == "val" or teacher is not None):
+        wanted = split[index] == "val" or teacher is not None
+        mixed = blend(clip, index, train, place) if wanted else None
+        if mixed is not None:
             row["blend_psnr"] = psnr(mixed, target).item()
         if embedding is not None:
             embeddings.append(embedding.float().cpu())

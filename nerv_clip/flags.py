@@ -80,8 +80,9 @@ def parse(argv: list[str]) -> Options:
     parser = build_parser()
     first = parser.parse_args(argv)
     parser.set_defaults(**PRESETS[first.preset])
+    run = _run_of(first)
     if first.eval_only:
-        parser.set_defaults(**_flags_of_run(_run_of(first)))
+        parser.set_defaults(**_flags_of_run(run, first.weight))
     args = parser.parse_args(argv)
     model, train = _model_config(args), _train_config(args)
     train.check(model.predict_clip)
@@ -89,7 +90,6 @@ def parse(argv: list[str]) -> Options:
     learning_rate(train.lr_type)
     if args.clip_tap is not None and not args.predict_clip:
         raise InputError("--clip_tap places the CLIP head: it needs --predict_clip")
-    run = _run_of(args)
     return Options(
         data=ClipSpec(
             path=Path(args.data_path),
@@ -128,14 +128,21 @@ def _run_of(args: argparse.Namespace) -> Path:
     return run.with_name(run.name + args.suffix) if args.suffix else run
 
 
-def _flags_of_run(path: Path) -> dict[str, Any]:
-    """What an evaluation need not repeat: the flags of the training that wrote the run."""
+def _flags_of_run(path: Path, weight: str | None) -> dict[str, Any]:
+    """What an evaluation need not repeat: the flags of the training that wrote the run.
+
+    A directory without one takes them from the run of the checkpoint that is evaluated into it.
+    """
     run = Run(path)
+    if not run.config.exists() and weight:
+        run = Run(Path(weight).parent)
     if not run.config.exists():
         return {}
     passing = (
         "weight",
         "overwrite",
+        "not_resume",
+        "debug",
         "eval_only",
         "device",
         "dump_images",
@@ -183,7 +190,7 @@ def _model_config(args: argparse.Namespace) -> ModelConfig:
         grids=_grids(args.t_grids),
         motion=args.motion_weight > 0,
         predict_clip=args.predict_clip,
-        clip_dim=args.clip_dim,
+        clip_dim=args.clip_dim or 0,
         clip_tap=args.clip_tap or 0,
         clip_input=args.clip_input,
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from nerv_clip.clip_encoder import known_dim
 from nerv_clip.coordinates import split_frames
+from nerv_clip.distributed import resolve_device
 from nerv_clip.errors import InputError
 from nerv_clip.flags import Options
 from nerv_clip.losses import check_loss_fits
@@ -81,12 +84,13 @@ class _Alike:
 def estimate(options: Options) -> Estimate:
     """Measure one step on the first frame; the clip is looked at, not read.
 
-    Its length is what the container says, which may differ by a few frames. Raises `InputError`
-    for what a training would refuse.
+    Its length is what the container says, which may differ by a few frames, and a hub's teacher is
+    taken to give 512 numbers. Raises `InputError` for flags that a training would refuse.
     """
+    device = torch.device(resolve_device(options.device))
     spec = options.data
     first = next(iter(pictures(spec.path)))
-    frame = fit(first.pixels, spec)
+    frame = fit(first.pixels, spec).to(device)
     frames = sum(spec.keeps(i) for i in range(first.expected or 0))
     if not frames and first.expected:
         raise InputError(
@@ -97,13 +101,17 @@ def estimate(options: Options) -> Estimate:
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
     split = split_frames(frames, options.split, options.shuffle)
-    arch = solve(options.model, frames, split.count("train"), height, width)
-    model = NeRVClip(arch)
+    config, true = options.model, None
+    if config.predict_clip or config.clip_input:
+        assert options.teacher is not None  # noqa: S101 - these flags name one
+        dim = config.clip_dim or known_dim(options.teacher[0]) or 512
+        config = replace(config, clip_dim=dim)
+        true = torch.nn.functional.normalize(torch.randn(frames, dim), dim=1)
+    arch = solve(config, frames, split.count("train"), height, width)
+    model = NeRVClip(arch).to(device)
     times = tuple(i / 25 for i in range(frames))
-    clip = Clip(_Alike(frame), (frames, height, width), times, "", torch.device("cpu"))
-    semantic = options.model.predict_clip or options.model.clip_input
-    true = torch.nn.functional.normalize(torch.randn(frames, options.model.clip_dim), dim=1)
-    trainer = Trainer(model, clip, split, options.train, true if semantic else None)
+    clip = Clip(_Alike(frame), (frames, height, width), times, "", device)
+    trainer = Trainer(model, clip, split, options.train, true)
     sizes = decoder_parameters(model), head_parameters(model)
     steps, kept = trainer.steps * options.train.epochs, _Kept()
     with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda held: held.tensor):

@@ -35,7 +35,7 @@ def load_inputs(options: Options, device: str, terminal: Terminal) -> Inputs:
     if options.teacher is None:
         return Inputs(clip, split, None, None, device, terminal)
     teacher = load_clip_encoder(*options.teacher, device=device)
-    if options.model.predict_clip or options.model.clip_input:
+    if options.model.clip_dim and (options.model.predict_clip or options.model.clip_input):
         check_dim(teacher, options.model.clip_dim)
     true = embed_clip(teacher, clip, progress=progress)
     return Inputs(clip, split, teacher, true, device, terminal)

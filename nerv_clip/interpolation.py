@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
-    """The neighbouring train frames of a frame, itself left out, with weights linear in t.
+    """The neighbours of a frame in ``train`` (rising), itself left out, with weights linear in t.
 
     At an end the one neighbour has all the weight; empty where there is no other train frame.
 
@@ -18,10 +20,12 @@ def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
     >>> blend_weights(0, [0, 1])
     [(1, 1.0)]
     """
-    before = max((i for i in train if i < index), default=None)
-    after = min((i for i in train if i > index), default=None)
-    if before is None or after is None:
-        return [(i, 1.0) for i in (before, after) if i is not None]
+    place = bisect_left(train, index)
+    after = place + (train[place : place + 1] == [index])  # a train frame's own place is skipped
+    sides = [*train[max(place - 1, 0) : place], *train[after : after + 1]]
+    if len(sides) < 2:
+        return [(side, 1.0) for side in sides]
+    before, after = sides
     share = (index - before) / (after - before)
     return [(before, 1 - share), (after, share)]
 
@@ -30,9 +34,9 @@ def nearest(true: Array, train: list[int]) -> Array:
     """The embedding of the nearest other train frame; the earlier of two that are as near."""
     guess = np.full_like(true, np.nan)
     for index in range(len(true)):
-        others = [i for i in train if i != index]
-        if others:
-            guess[index] = true[min(others, key=lambda i: (abs(i - index), i))]
+        sides = [i for i, _ in blend_weights(index, train)]
+        if sides:
+            guess[index] = true[min(sides, key=lambda i: (abs(i - index), i))]
     return guess
 
 

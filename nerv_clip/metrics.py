@@ -32,7 +32,7 @@ def psnr(frames: Tensor, target: Tensor) -> Tensor:
 def ssim(frames: Tensor, target: Tensor) -> Tensor:
     """Structural similarity of each frame, mean over channels: (B, C, H, W) twice, to (B,).
 
-    Values in [0, 1]; Gaussian window of 11 pixels, no padding (Wang et al., 2004). A side below
+    Values in [-1, 1]; Gaussian window of 11 pixels, no padding (Wang et al., 2004). A side below
     11 gives NaN. Gradients flow to ``frames`` only.
     """
     if min(frames.shape[-2:]) < WINDOW:
@@ -109,7 +109,7 @@ def _blur(maps: Tensor) -> Tensor:
     """The Gaussian window over (N, H, W), valid part: (N, H - 10, W - 10).
 
     As products with a banded matrix, tile by tile: on a CPU that is faster than convolution of a
-    single channel (bench/results has the figures).
+    single channel (``bench/ssim.py`` measures it).
     """
     count, height, width = maps.shape
     matrix = _band_matrix(maps.device)

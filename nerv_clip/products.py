@@ -62,12 +62,11 @@ def write_products(
     if quality < QUALITY_DB:
         inputs.terminal.say(f"{run.comparison.name} shows its pictures at {quality:.1f} dB only")
     if images:
-        folder = make_folder(run.path / "frames")
+        folder = make_folder(run.frames)
         for index, (_, drawn) in enumerate(pairs(inputs, model, frames, "frames")):
             write_image(folder / f"{index:05d}.png", drawn)
     if videos:
-        path = run.path / "reconstruction.mp4"
-        decoded = (drawn for _, drawn in pairs(inputs, model, frames, path.name))
-        write_video(path, decoded, inputs.clip.fps)
+        decoded = (drawn for _, drawn in pairs(inputs, model, frames, run.reconstruction.name))
+        write_video(run.reconstruction, decoded, inputs.clip.fps)
     inputs.terminal.say(evaluation_line(checkpoint.name, evaluation.summary))
     inputs.terminal.say(f"written to {run.path}")

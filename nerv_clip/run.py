@@ -43,6 +43,8 @@ class Run:
         self.predicted = path / "predicted.npy"
         self.baselines = path / "baselines.npz"
         self.comparison = path / "comparison.mp4"
+        self.frames = path / "frames"
+        self.reconstruction = path / "reconstruction.mp4"
         self.verification = path / "verification.json"
         self.map = path / "map.npz"
         self.progress = path / ".progress.json"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import sys
 import time
 import zlib
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from nerv_clip.checkpoint import export_model, load_checkpoint, load_model, save_checkpoint
-from nerv_clip.config import ModelConfig
-from nerv_clip.coordinates import Split
-from nerv_clip.distributed import Workers, workers
+from nerv_clip.clip_encoder import check_dim
+from nerv_clip.distributed import Workers, resolve_device, workers
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import write_evaluation
+from nerv_clip.files import written
 from nerv_clip.flags import Options
 from nerv_clip.inputs import load_inputs
 from nerv_clip.losses import check_loss_fits
@@ -46,13 +48,6 @@ def run_session(options: Options) -> bool:
             return work.go()
 
 
-def resolve_device(name: str) -> str:
-    """``auto`` takes a GPU where there is one; raises `InputError` for an absent ``cuda``."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no CUDA device is available; use --device cpu or auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
 class Evaluating:
     """The evaluation of ``model_best.pth``, or of ``--weight`` into a directory of its own."""
 
@@ -70,21 +65,28 @@ class Evaluating:
                 f"gives {len(clip)} of {clip.height}x{clip.width}: give the clip and size it was "
                 "trained on"
             )
-        semantic = bool(self.arch.clip_dim or self.arch.clip_input)
-        self.keys = ["clip", "data_split"]
-        self.keys += ["teacher"] if semantic and self.inputs.teacher is not None else []
-        self.keys += ["weight"] if options.weight is not None else []
+        width, teacher = self.arch.clip_dim or self.arch.clip_input, self.inputs.teacher
+        keys = ["clip", "data_split"]
+        if width and teacher is not None:
+            check_dim(teacher, width)
+            keys.append("teacher")
+        self.record = record(options, clip, teacher, group.size, self.arch)
+        trained = Run(self.checkpoint.parent)
+        if trained.is_run:
+            check_same(trained, self.record["identity"], keys)
+        if self.run.config.exists():
+            keys += ["weight"] if options.weight is not None else []
+            check_same(self.run, self.record["identity"], keys)
+            self.record = {**self.run.read_config(), "teacher": self.record["teacher"]}
 
     def go(self) -> bool:
         """Write the figures and pictures."""
         if self.group.first:
-            teacher = self.inputs.teacher
-            content = record(self.options, self.inputs.clip, teacher, self.group.size, self.arch)
-            if self.run.config.exists():
-                check_same(self.run, content["identity"], self.keys)
-                content = {**self.run.read_config(), "teacher": content["teacher"]}
-            if teacher is not None or not self.run.config.exists():
-                self.run.write_json(self.run.config, content)
+            if self.inputs.teacher is not None or not self.run.config.exists():
+                self.run.write_json(self.run.config, self.record)
+            if not self.run.best.exists():
+                with written(self.run.best) as temporary:
+                    shutil.copyfile(self.checkpoint, temporary)
             images, videos = self.options.dump_images, self.options.dump_videos
             write_products(self.inputs, self.run, self.checkpoint, images=images, videos=videos)
         self.group.wait()
@@ -100,8 +102,10 @@ class Training:
         self.terminal = Terminal(quiet=not group.first)
         self.inputs = load_inputs(options, device, self.terminal)
         clip, split = self.inputs.clip, self.inputs.split
-        _check_best_metric(options.train.best_metric, options.model, split)
         check_loss_fits(options.train.loss, clip.height, clip.width)
+        if self.inputs.teacher is not None:
+            width = replace(options.model, clip_dim=self.inputs.teacher.dim)
+            self.options = options = replace(options, model=width)
         arch = solve(options.model, len(clip), split.count("train"), clip.height, clip.width)
         torch.manual_seed(options.train.seed)
         model = NeRVClip(arch)
@@ -261,13 +265,6 @@ class Training:
         curves.pictures(result.epoch, true.cpu(), drawn.cpu())
         self.terminal.say(evaluation_line(f"epoch {result.epoch}", summary))
         self._save(curves)
-
-
-def _check_best_metric(metric: str, model: ModelConfig, split: list[Split]) -> None:
-    if metric.endswith("_val") and "val" not in split:
-        raise InputError(f"--best_metric {metric}: this --data_split holds out no frame")
-    if metric.startswith("clip") and not model.predict_clip:
-        raise InputError(f"--best_metric {metric} needs --predict_clip")
 
 
 def _start_from(model: NeRVClip, content: dict[str, Any], name: str) -> None:

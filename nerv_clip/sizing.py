@@ -265,7 +265,7 @@ def _check(config: ModelConfig) -> None:
         "--ks": min(config.ks[1:]),
         "--dec_strds": min(config.dec_strds or (1,)),
         "--enc_strds": min(config.enc_strds or (1,)),
-        "--clip_dim": config.clip_dim,
+        "--clip_dim": config.clip_dim if config.predict_clip or config.clip_input else 1,
     }
     for flag, number in positive.items():
         if not number > 0 or not math.isfinite(number):

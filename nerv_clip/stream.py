@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 
 Pixels = NDArray[np.uint8]
+MAX_SIDE = 4096  # of a stream: what browsers' decoders take
 
 
 class Pair(NamedTuple):
@@ -43,6 +44,11 @@ class Layout(NamedTuple):
     checkpoint: str
 
 
+def shrink_of(height: int, width: int) -> int:
+    """By what a stream divides the sides of a frame that would be too large for it."""
+    return -(-max(2 * height, width) // MAX_SIDE)
+
+
 def read_layout(path: Path, height: int, width: int) -> Layout:
     """How a stream of ``height`` x ``width`` frames is laid out; `InputError` if it is damaged."""
     try:
@@ -52,9 +58,9 @@ def read_layout(path: Path, height: int, width: int) -> Layout:
             size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
     except (OSError, IndexError, av.error.FFmpegError) as error:
         raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
-    scale = max(1, size[0] // (width + width % 2))
-    shrink = max(1, -(-width // size[0]))
-    shown = (min(height // shrink, size[1] // 2), min(width // shrink, size[0]))
+    shrink = shrink_of(height, width)
+    shown = (height // shrink, width // shrink)
+    scale = max(1, size[0] // (shown[1] + shown[1] % 2))
     return Layout(*size, scale, shown, fps, frames, comment)
 
 

@@ -67,6 +67,8 @@ class Trainer:
         workers: Workers | None = None,
         max_steps: int | None = None,
     ) -> None:
+        if config.best_metric.endswith("_val") and "val" not in split:
+            raise InputError(f"--best_metric {config.best_metric}: the split holds out no frame")
         self.model, self.clip, self.config = model, clip, config
         self.split, self.max_steps = split, max_steps
         self.workers = workers or Workers()

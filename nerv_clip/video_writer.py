@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from nerv_clip.files import written
+from nerv_clip.stream import MAX_SIDE, shrink_of
 
 KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
 QUALITY_DB = 45.0  # of what a comparison shows, against what it should show
 CRFS = (20, 16, 12, 8, 4, 1)
 COARSEST = 40
-MAX_SIDE = 4096  # of a stream: what browsers' decoders take
 SAMPLE = 12  # consecutive frames, one group of pictures, on which the quality is chosen
 
 Pixels = NDArray[np.uint8]
@@ -127,8 +127,7 @@ def shrink_comparison(
 
 def _stacked(pair: tuple[Tensor, Tensor]) -> Pixels:
     true, drawn = pair
-    height, width = true.shape[1:]
-    shrink = -(-max(2 * height, width) // MAX_SIDE)
+    shrink = shrink_of(*true.shape[1:])
     if shrink > 1:
         true, drawn = (avg_pool2d(_floats(frame), shrink) for frame in (true, drawn))
     return np.concatenate([_even(to_pixels(true)), _even(to_pixels(drawn))])

@@ -112,7 +112,7 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
 def test_clip_dim_must_be_the_teacher_s(teacher: str) -> None:
     encoder = load_clip_encoder(teacher)
     check_dim(encoder, 16)
-    with pytest.raises(InputError, match="use --clip_dim 16"):
+    with pytest.raises(InputError, match="gives 16 numbers, not the 512"):
         check_dim(encoder, 512)
 
 
