@@ -15,7 +15,7 @@ from nerv_clip import InputError, frame_time
 
 if TYPE_CHECKING:
     from nerv_clip import Clip, NeRVClip
-    from nerv_clip.search import TrainedRun
+    from nerv_clip.search import Library, TrainedRun
 
 Pixels = NDArray[np.uint8]
 MOST_BYTES = 250_000_000  # of a source clip that is kept to show its true frames
@@ -101,6 +101,14 @@ def searchable(key: str, path: str) -> TrainedRun:
     from nerv_clip import load_run
 
     return load_run(path, start=progress)
+
+
+@st.cache_resource(max_entries=2, show_spinner="loading the runs…")
+def library_of(roots: tuple[str, ...], written: tuple[tuple[str, int, int], ...]) -> Library:
+    """All runs below some folders to ask, kept as long as their checkpoints are as ``written``."""
+    from nerv_clip.search import Library
+
+    return Library(map(Path, roots), start=progress)
 
 
 def progress(total: int, label: str) -> Callable[[int], object]:

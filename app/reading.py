@@ -52,6 +52,17 @@ class View:
         """Whether it predicts embeddings."""
         return bool(self.config["architecture"]["clip_dim"])
 
+    @property
+    def teacher(self) -> str:
+        """The name of its teacher; raises `InputError` where the run names none."""
+        about = self.config["teacher"]
+        if not about:
+            raise InputError(
+                f"{self.run.path} names no teacher: evaluate it with --eval_only and the "
+                "--clip_model of its training"
+            )
+        return str(about["name"])
+
     def part(self, split: str) -> NDArray[np.intp]:
         """Frame indices of a split."""
         return np.flatnonzero((self.per_frame["split"] == split).to_numpy())

@@ -69,15 +69,20 @@ def pick_run() -> Run | None:
         return None
     if st.session_state.run not in names:
         st.session_state.run = next(iter(names))
+    key = "run picked"
+    st.session_state[key] = st.session_state.run  # others may have moved it: a link, a hit, the URL
+
+    def picked() -> None:
+        st.session_state.run = st.session_state[key]
+        go_to(0)
+
     chosen = st.selectbox(
         "Run",
         list(names),
-        index=list(names).index(st.session_state.run),
+        key=key,
+        on_change=picked,
         help="the run directories below " + ", ".join(map(str, folders())),
     )
-    if chosen != st.session_state.run:
-        st.session_state.run = chosen
-        go_to(0)
     return Run(Path(names[chosen]))
 
 

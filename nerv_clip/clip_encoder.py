@@ -246,6 +246,8 @@ def known_dim(model: str) -> int | None:
     folder = DEMO if model == "demo" else _local_folder(model)
     if folder is not None:
         config = _folder_config(folder)["model_cfg"]
+    elif ":" in model:  # whose config open_clip would download
+        return None
     else:
         import open_clip
 

@@ -47,13 +47,17 @@ def pictures(path: Path) -> Iterator[Picture]:
 
 def _images(files: list[Path]) -> Iterator[Picture]:
     for index, file in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                pixels = _rgb(ImageOps.exif_transpose(image))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = str(error).splitlines()[0][:100] if str(error) else "unreadable"
-            raise InputError(f"{file} cannot be read as an image ({reason})") from None
-        yield Picture(pixels, index / IMAGE_FPS, len(files))
+        yield Picture(read_image(file), index / IMAGE_FPS, len(files))
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """An image file, upright: uint8 (H, W, 3); raises `InputError` where it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return _rgb(ImageOps.exif_transpose(image))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else "unreadable"
+        raise InputError(f"{path} cannot be read as an image ({reason})") from None
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -97,9 +97,23 @@ def read_samples(path: Path) -> Samples:
 
 
 def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> Iterator[Pair]:
-    """The frames at ``indices``, in rising order, of a stream of ``height`` x ``width`` frames."""
+    """The frames at ``indices``, in rising order, of a stream of ``height`` x ``width`` frames.
+
+    Raises `InputError` where the stream does not hold them all.
+    """
     layout = read_layout(path, height, width)
-    wanted = sorted(set(indices))
+    left = sorted(set(indices), reverse=True)
+    try:
+        for pair in _found(path, layout, left[::-1]):
+            left.pop()
+            yield pair
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
+    if left:
+        raise InputError(f"{path} ends before frame {left[-1]}: evaluate the run again")
+
+
+def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         base = float(stream.time_base or 1)

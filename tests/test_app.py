@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from nerv_clip.checkpoint import load_checkpoint, save_checkpoint
+from tests.samples import write_clip
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 SHIPPED = MAIN.parents[1] / "checkpoints"
@@ -105,6 +107,91 @@ def test_a_damaged_file_never_ends_in_a_traceback(
         assert "kitchen" in error.value
     if file == "metrics.json":
         assert "evaluate it with --eval_only" in app.error[0].value
+
+
+@pytest.mark.parametrize("page", ["frames", "semantics", "embedding_map", "search", "compare"])
+def test_half_a_stream_never_ends_in_a_traceback(
+    page: str, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs / "kitchen" / "comparison.mp4"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    shutil.copytree(runs / "kitchen", runs / "other")
+    app = opened(monkeypatch, runs)
+    app.session_state["frame"] = 299
+    app.switch_page(f"screens/{page}.py").run()
+    if page == "search":
+        app.text_area[0].set_value("a red mug").run()
+    assert not app.exception
+
+
+def test_damaged_true_embeddings_end_a_search_in_a_line(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs / "kitchen" / "true.npy"
+    path.write_bytes(path.read_bytes()[:2000])
+    app = opened(monkeypatch, runs, "search")
+    app.text_area[0].set_value("a red mug").run()
+    assert not app.exception
+    assert "true.npy is damaged" in app.error[0].value
+
+
+def test_a_run_without_a_teacher_says_so(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = runs / "kitchen" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"teacher": None}))
+    app = opened(monkeypatch, runs, "search")
+    assert not app.exception
+    assert "names no teacher" in app.error[0].value
+
+
+def test_what_is_picked_twice_in_a_row_is_what_is_shown(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("second", "third"):
+        shutil.copytree(runs / "kitchen", runs / name)
+    app = opened(monkeypatch, runs)
+    for name in ("second", "third"):
+        app.sidebar.selectbox[0].select(name).run()
+        assert app.title[0].value == name
+    app.switch_page("screens/compare.py").run()
+    for frame in (50, 80):
+        app.slider[0].set_value(frame).run()
+        assert app.session_state["frame"] == frame
+
+
+def test_all_of_a_video_has_no_other_moment_like_it(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(monkeypatch, runs, "search")
+    app.slider[0].set_value((0.0, app.slider[0].max)).run()
+    app.toggle[0].set_value(True).run()
+    assert not app.exception
+    assert "No other moment" in app.info[0].value
+    app.segmented_control[0].set_value("all runs").run()
+    assert not app.exception
+    assert not app.subheader  # seconds of one video are asked of no other
+
+
+def test_a_training_s_settings_outlive_a_look_at_another_page(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data").mkdir()
+    write_clip(Path("data/moving.mp4"))
+    app = opened(monkeypatch, runs, "train")
+    (known,) = [box for box in app.selectbox if box.label == "Video, or folder of images"]
+    known.select("data/moving.mp4").run()
+    asked = {"Warm-up epochs": 7, "CLIP loss weight": 0.3, "Seed": 5, "Batch": 3}
+    for box in app.number_input:
+        if box.label in asked:
+            box.set_value(asked[box.label])
+    app.run()
+    command = app.code[0].value
+    changed = ("--pixel_loss_warmup_epochs 7", "--clip_loss_weight 0.3", "-b 3", "--manualSeed 5")
+    assert all(flag in command for flag in changed)
+    app.switch_page("screens/overview.py").run()
+    app.switch_page("screens/train.py").run()
+    assert not app.exception
+    assert app.code[0].value == command
 
 
 def test_a_network_of_another_version_never_ends_in_a_traceback(

@@ -15,11 +15,13 @@ from scipy import stats
 
 from nerv_clip import InputError, load_clip_encoder, main_guard
 from nerv_clip.search import (
+    Answer,
     Hit,
     LabelledQuery,
     Library,
     Moment,
     Span,
+    TrainedRun,
     as_edl,
     fidelity,
     load_run,
@@ -146,6 +148,10 @@ def test_phrases_come_from_the_encoder_s_folder(tmp_path: Path) -> None:
     (tmp_path / "plain" / "words.txt").write_text("mug\n")
     with pytest.raises(InputError, match=r"phrases\.json"):
         phrases_of(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
+    for content in ("{", '{"canonical": ["mug"]}', '{"canonical": ["mug"], "unrelated": []}'):
+        (tmp_path / "plain" / "phrases.json").write_text(content)
+        with pytest.raises(InputError, match="'canonical' and 'unrelated'"):
+            phrases_of(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
 
 
 def moment(start: float, end: float, relevancy: float = 0.9) -> Moment:
@@ -168,6 +174,9 @@ def test_an_edl_holds_the_matches_at_the_clip_s_rate() -> None:
     assert "* FROM CLIP NAME: kitchen" in lines
     with pytest.raises(InputError, match="frame rate"):
         as_edl([hits[0], hits[1]._replace(fps=30.0)])
+    late = Hit("a mug", "t", Path("a"), 30000 / 1001, True, moment(600, 600))
+    (event,) = [line for line in as_edl([late]).splitlines() if line[:3].isdigit()]
+    assert event.split()[4] == "00:09:59:12"  # frame 17,982, which non-drop timecode counts
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +241,15 @@ def test_images_and_likeness(run: Path, tmp_path: Path) -> None:
     assert answer.moments
     with pytest.raises(InputError, match="cannot be read"):
         found.search_image(run / "config.json")
+    pixels = np.zeros((48, 80, 3), np.uint8)
+    pixels[:20, :30] = (255, 128, 0)
+    upright, turned = Image.fromarray(pixels), Image.fromarray(np.rot90(pixels))
+    upright.save(tmp_path / "upright.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a phone held upright: shown rotated by a quarter to the right
+    turned.save(tmp_path / "turned.png", exif=exif)
+    cosines = [found.search_image(tmp_path / f"{n}.png").cosine for n in ("upright", "turned")]
+    np.testing.assert_allclose(*cosines, atol=1e-5)
     alike = found.search_like(0.1, 0.2)
     seconds = [(m.start_seconds, m.end_seconds) for m in alike.moments]
     assert all(end < 0.1 or start > 0.2 for start, end in seconds)
@@ -250,7 +268,8 @@ def test_runs_of_different_teachers_are_never_mixed(run: Path, video: Path, tmp_
     assert sorted(len(runs) for runs in library.runs.values()) == [1, 2]
     assert len(library.skipped) == 1
     assert "pixels has no CLIP head" in library.skipped[0]
-    hits = library.ask(lambda each: each.search("a red mug"), top=5)
+    hits, refused = library.ask(lambda each: each.search("a red mug"), top=5)
+    assert refused == []
     by_teacher = {teacher: [h for h in hits if h.teacher == teacher] for teacher in library.runs}
     for teacher, found in by_teacher.items():
         assert {hit.run for hit in found} <= {each.run.path for each in library.runs[teacher]}
@@ -258,6 +277,18 @@ def test_runs_of_different_teachers_are_never_mixed(run: Path, video: Path, tmp_
         assert order == sorted(order)
     with pytest.raises(InputError, match="no run with a CLIP head"):
         Library([folder / "pixels"])
+    (other_teacher,) = {teacher for teacher, runs in library.runs.items() if len(runs) == 1}
+
+    def demanding(each: TrainedRun) -> Answer:
+        if each.teacher.id != other_teacher:
+            raise InputError(f"{each.run.path} knows no mug")
+        return each.search("a red mug")
+
+    hits, refused = library.ask(demanding, top=5)
+    assert {hit.teacher for hit in hits} == {other_teacher}
+    assert len(refused) == 2
+    with pytest.raises(InputError, match="asks for nothing"):
+        library.ask(lambda each: each.search(" "), top=5)
 
 
 def test_fidelity_by_hand(run: Path) -> None:
@@ -348,3 +379,14 @@ def test_what_cannot_be_searched_is_refused(
     config["flags"]["clip_model"] = write_tiny_clip(tmp_path / "another", seed=9)
     (swapped / "config.json").write_text(json.dumps(config))
     assert "cannot be compared" in refused("mug", path=swapped)
+    (swapped / "config.json").write_text(json.dumps(config | {"teacher": None}))
+    assert "names no teacher" in refused("mug", path=swapped)
+    cut = tmp_path / "cut"
+    shutil.copytree(run, cut)
+    (cut / "true.npy").write_bytes((run / "true.npy").read_bytes()[:-100])
+    assert "true.npy is damaged" in refused("mug", path=cut)
+    shutil.copy(run / "true.npy", cut)
+    (cut / "baselines.npz").write_bytes((run / "baselines.npz").read_bytes()[:-100])
+    queries = tmp_path / "queries.txt"
+    queries.write_text("mug\n")
+    assert "baselines.npz is damaged" in refused("--fidelity", str(queries), path=cut)

@@ -14,9 +14,10 @@ import torch
 
 from nerv_clip import InputError, ModelConfig, NeRVClip, Terminal, main_guard, split_frames
 from nerv_clip.coordinates import frame_time
+from nerv_clip.files import file_hash
 from nerv_clip.interpolation import interpolated
 from nerv_clip.sizing import solve
-from nerv_clip.verification import Evidence, Verification, gather, verify
+from nerv_clip.verification import STEPS, Evidence, Verification, gather, plain, verify
 from nerv_clip.verification.guesses import SPHERICAL
 from nerv_clip.verification.likeness import Array, unit
 from nerv_clip.verification.statistics import Interval, Outcome
@@ -37,6 +38,7 @@ def evidence(predicted: Array, true: Array, split: str = "3_3_4") -> Evidence:
     model = NeRVClip(solve(config, frames, frames, 48, 80)).eval()
     return Evidence(
         checkpoint=Path("model_best.pth"),
+        checkpoint_hash="",
         config={"clip": {"timestamps": [i / 25 for i in range(frames)]}},
         model=model,
         split=split_frames(frames, split),
@@ -91,6 +93,7 @@ def test_what_hardly_changes_cannot_be_judged() -> None:
     assert verdict(true, true) == "too few independent frames"
     short = changing()[:18]
     assert verdict(short, short) == "too few independent frames"
+    assert "circular shifts" in verify(evidence(short, short)).verdict.sentence
 
 
 def test_smooth_noise_is_no_evidence() -> None:
@@ -133,17 +136,21 @@ def test_the_rule_at_its_thresholds(change: dict[str, object], label: str) -> No
 
 def test_rows_figures_and_their_parts() -> None:
     true = changing()
-    found = verify(evidence(true + 0.1 * noise(FRAMES, DIM, 9, 0.0), true))
+    told: list[int] = []
+    found = verify(evidence(true + 0.1 * noise(FRAMES, DIM, 9, 0.0), true), told.append)
+    assert sum(told) == STEPS
     rows = {row.name: row for row in found.rows}
     assert len(rows) == 14
     assert found.parts["all"].frames == FRAMES
     assert found.parts["val"].frames == FRAMES // 4
     for name in ("teacher on the pixel blend", "teacher on the reconstruction"):
         assert rows[name].missing == "needs the source video"
-    for name in ("random unit vectors", "shuffled frame-embedding pairs"):
+    chance = ("random unit vectors", "shuffled frame-embedding pairs")
+    for name in (*chance, "temporal shuffle: circular shifts"):
         figures = rows[name].figures["all"]
         assert figures is not None
         assert figures.r1.mean < 0.05
+        assert figures.near.mean < 0.1
         assert abs(figures.centred.mean) < 0.1
     held = rows["nearest train frame"].figures["val"]
     assert held is not None
@@ -189,6 +196,15 @@ def test_the_script_writes_its_report(run: Path, capsys: pytest.CaptureFixture[s
     assert "too few independent frames" in page
     assert "Plotly.newPlot" in page
     assert 'src="http' not in page  # nothing is fetched
+
+
+def test_a_verification_is_of_the_checkpoint_that_it_read(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "moving")
+    best = tmp_path / "moving" / "model_best.pth"
+    found = gather(best, Terminal(quiet=True))
+    before = file_hash(best)
+    best.write_bytes(best.read_bytes() + b"of a later epoch")
+    assert plain(verify(found))["checkpoint_hash"] == before
 
 
 def test_what_the_run_did_not_store_comes_from_the_video(

@@ -99,7 +99,12 @@ def main(argv: list[str]) -> None:
     library = Library([args.run], start=terminal.start)
     for reason in library.skipped:
         terminal.say(f"not searched: {reason}")
-    hits = [hit for ask in asked for hit in library.ask(ask, args.top)]
+    hits = []
+    for ask in asked:
+        found = library.ask(ask, args.top)
+        hits += found.hits
+        for reason in found.refused:
+            terminal.say(f"not searched: {reason}")
     if not hits:
         terminal.say("no other moment is like it")
     write = {None: as_text, "json": as_json, "csv": as_csv, "edl": as_edl}[args.shape]

@@ -66,13 +66,15 @@ def player(
     _PLAYER(key=f"player {view.key}", data=data, default={"frame": frame}, on_frame_change=_heard)
 
 
-def peek(view: View) -> None:
+def peek(view: View, true_only: bool = False) -> None:
     """Let every chart on the page whose points name a frame show it under the pointer."""
     path = true_stream(view)
     if path is not None:
         about = layout(view, path)
         data: dict[str, Any] = {"layout": about._asdict(), "samples": samples(path)}
-        data |= {"url": _address(path, f"peek {view.key}"), "stale": about.checkpoint != view.key}
+        # another checkpoint's stream is right about the true frames only
+        true_only = true_only or about.checkpoint != view.key
+        data |= {"url": _address(path, f"peek {view.key}"), "true_only": true_only}
         _PEEK(key=f"peek {view.key}", data=data)
 
 

@@ -59,12 +59,11 @@ class Peek {
     const [, , , wide, tall] = this.stream.part("true");
     picture.height = Math.round((picture.width / 2) * (tall / wide));
     const pen = picture.getContext("2d");
-    // another checkpoint's stream is right about the true frames only
-    const names = this.data.stale ? ["true"] : ["true", "drawn"];
+    const names = this.data.true_only ? ["true"] : ["true", "drawn"];
     pen.clearRect(0, 0, picture.width, picture.height);
     names.forEach((name, i) =>
       pen.drawImage(...this.stream.part(name), (i * picture.width) / 2, 0, picture.width / 2, picture.height));
-    this.text.textContent = `frame ${frame}: true${this.data.stale ? "" : ", reconstruction"}`;
+    this.text.textContent = `frame ${frame}: true${this.data.true_only ? "" : ", reconstruction"}`;
     card.hidden = false;
     const box = card.getBoundingClientRect();
     const left = Math.min(pointer.clientX - box.width / 2, window.innerWidth - box.width - 8);

@@ -51,6 +51,7 @@ class Stream {
   get ready() { return this.frames.has(this.current); }
 
   seek(frame) {
+    frame = Math.min(frame, this.count - 1); // beyond the end nothing would ever arrive
     this.ahead = frame < this.frame ? -1 : 1;
     this.frame = frame;
     this.stand();

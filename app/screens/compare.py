@@ -78,17 +78,28 @@ def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.F
     return charts.dressed(figure, title, "frame index", y)
 
 
+def of_one_clip(views: list[tuple[str, View]]) -> bool:
+    """Whether all runs have the same true frames."""
+    return len({view.config["clip"]["hash"] for _, view in views}) == 1
+
+
 @st.fragment
 @refusals()
 def same_frame(views: list[tuple[str, View]]) -> None:
     """One frame under every run of the same clip."""
     st.subheader("The same frame")
-    if len({v.config["clip"]["hash"] for _, v in views}) != 1:
+    if not of_one_clip(views):
         st.info("These runs are of different clips: pick runs of one to see a frame under each.")
         return
     frames = views[0][1].frames
     if frames > 1:
-        st.session_state.frame = st.slider("Frame index", 0, frames - 1, current(frames))
+        key = "frame compared"
+        st.session_state[key] = current(frames)
+
+        def moved() -> None:
+            st.session_state.frame = st.session_state[key]
+
+        st.slider("Frame index", 0, frames - 1, key=key, on_change=moved)
     frame = current(frames)
     pictures: list[tuple[NDArray[np.uint8], str]] = []
     true = next((p for _, v in views if (p := true_picture(v, frame)) is not None), None)
@@ -132,7 +143,8 @@ def main() -> None:
             "compared clip",
             table,
         )
-    peek(views[0][1])
+    if of_one_clip(views):
+        peek(views[0][1], true_only=True)  # a point is of any run's line
 
 
 main()

@@ -11,12 +11,12 @@ import charts
 import pandas as pd
 import streamlit as st
 from look import embeds, picture_url, refusals
-from network import progress, searchable
+from network import library_of, searchable
 from player import peek
-from reading import View, read_view, true_picture
+from reading import View, read_view, stamp, true_picture
 from state import current, folders, go_to, kept, run_called, run_names
 
-from nerv_clip import InputError, Run
+from nerv_clip import Run
 
 if TYPE_CHECKING:
     from nerv_clip.search import Answer, Moment, TrainedRun
@@ -31,7 +31,7 @@ DEMO = "demo"  # the encoder that ships
 
 def examples(view: View) -> list[str]:
     """Queries that this run's teacher certainly knows."""
-    if view.config["teacher"]["name"] == DEMO:
+    if view.teacher == DEMO:
         return ["a purple kettle", "the tap is running", "the fridge is open", "a pan on the fire",
                 "a mug -kettle", "at night", "a blue bottle"]  # fmt: skip
     return ["a person", "a close-up", "text on a screen", "outdoors -people"]
@@ -52,7 +52,7 @@ def typed(view: View) -> list[str]:
         "Queries, one a line", key=box, height=110, placeholder="a red mug on the table",
         help="-word asks for absence, ^2 is a weight: `a red mug -green apple^0.5`",
     )  # fmt: skip
-    if view.config["teacher"]["name"] == DEMO:
+    if view.teacher == DEMO:
         st.caption(
             "This run's teacher is the demo encoder. It knows a rendered kitchen only: mugs, "
             "apples, kettles, bowls, plates, bottles, pans and knives in eight colours, hands, the "
@@ -74,10 +74,7 @@ def by_image(name: str, content: bytes) -> Ask:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(name).name
             path.write_bytes(content)
-            try:
-                return run.search_image(path, top=ACROSS)
-            except InputError:
-                raise InputError(f"{name} cannot be read as a picture: give another") from None
+            return run.search_image(path, top=ACROSS)
 
     return ask
 
@@ -96,7 +93,8 @@ def pictures(view: View, many: bool) -> list[Ask]:
     if last > 0:
         now = min(view.seconds[current(view.frames)], last)
         span = right.slider("Seconds of this video", 0.0, last, (now, min(now + 0.5, last)))
-        if right.toggle("Find more like these", key=f"alike {view.key}", disabled=many):
+        alike = right.toggle("Find more like these", key=f"alike {view.key}", disabled=many)
+        if alike and not many:  # seconds mean something in one video only
             asks.append(lambda run: run.search_like(*span, top=ACROSS))
     return asks
 
@@ -129,10 +127,13 @@ def show(view: View, found: list[Answer]) -> None:
     )
     for number, answer in enumerate(found):
         st.subheader(answer.question)
+        if not answer.moments:
+            st.info("No other moment is like it.")
+            continue
         if not answer.match:
             st.warning(
-                "No clear match: the best moment is not above what this clip gives to unrelated "
-                "texts. The nearest:",
+                "No clear match: the best moment is not above what this clip gives to what is "
+                "unrelated. The nearest:",
                 icon=":material/search_off:",
             )
         with st.container(key=f"pairs {number}"):
@@ -168,7 +169,8 @@ def export(found: list[Answer], view: View) -> None:
     """The moments as CSV and as EDL."""
     from nerv_clip.search import Hit, as_csv, as_edl
 
-    about = (view.config["teacher"]["id"], view.run.path, view.config["clip"]["fps"])
+    run = searchable(view.key, str(view.run.path))
+    about = (run.teacher.id, view.run.path, run.source_fps)
     hits = [
         Hit(answer.question, *about, answer.match, moment)
         for answer in found
@@ -184,13 +186,16 @@ def export(found: list[Answer], view: View) -> None:
 
 def everywhere(asks: list[Ask]) -> None:
     """The same over every run below the folders, their moments ranked together."""
-    from nerv_clip.search import Library
-
-    library = Library(folders(), start=progress)
     names = {path: name for name, path in run_names(tuple(map(str, folders()))).items()}
+    written = [stamp(run.best) for run in map(Run, map(Path, names)) if run.best.exists()]
+    library = library_of(tuple(map(str, folders())), tuple(written))
+    left_out = list(library.skipped)
     for number, ask in enumerate(asks):
         with refusals():
-            hits = library.ask(ask, top=2 * ACROSS)
+            hits, refused = library.ask(ask, top=2 * ACROSS)
+            left_out += refused
+            if not hits:
+                continue
             st.subheader(hits[0].question)
             with st.container(key=f"pairs all {number}"):
                 columns = st.columns(ACROSS)
@@ -201,9 +206,9 @@ def everywhere(asks: list[Ask]) -> None:
                     st.caption(f"**{name}**" + ("" if hit.match else ", no clear match"))
                     if run is not None:
                         card(read_view(run), name, hit.moment, f"all {number} {index}")
-    if library.skipped:
-        with st.expander(f"Runs not searched: {len(library.skipped)}"):
-            for reason in library.skipped:
+    if left_out:
+        with st.expander(f"Runs not searched: {len(left_out)}"):
+            for reason in left_out:
                 st.caption(reason)
 
 

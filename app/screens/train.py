@@ -33,22 +33,34 @@ PRESETS = {
 def source() -> Path | None:
     """The video: uploaded, or one below the data folder."""
     upload, known = st.tabs(["Upload", "From the data folder"])
-    with upload:
-        file = st.file_uploader("A video", type=["mp4", "webm", "mkv", "mov", "avi", "gif"])
-        if file is not None:
-            if file.size > MOST_BYTES:
-                st.error(f"the file has {file.size / 1e6:.0f} MB: give one below 500 MB")
-            else:
+
+    def picked() -> None:
+        st.session_state.source = st.session_state["source picked"] or st.session_state.source
+
+    def uploaded() -> None:
+        file = st.session_state["source uploaded"]
+        if file is not None and file.size <= MOST_BYTES:
+            with refusals():
                 st.session_state.source = str(stored(Path(file.name).name, file.getvalue()))
+
+    st.session_state.setdefault("source", None)
+    with upload:
+        file = st.file_uploader(
+            "A video", type=["mp4", "webm", "mkv", "mov", "avi", "gif"],
+            key="source uploaded", on_change=uploaded,
+        )  # fmt: skip
+        if file is not None and file.size > MOST_BYTES:
+            st.error(f"the file has {file.size / 1e6:.0f} MB: give one below 500 MB")
     with known:
         choices = [str(path) for path in sources(Path("data"))]
         if choices:
-            picked = st.selectbox("Video, or folder of images", choices, index=None)
-            if picked:
-                st.session_state.source = picked
+            st.selectbox(
+                "Video, or folder of images", choices, index=None,
+                key="source picked", on_change=picked,
+            )  # fmt: skip
         else:
             st.caption("Nothing under `data/` yet.")
-    chosen = st.session_state.get("source")
+    chosen = st.session_state.source
     return Path(chosen) if chosen and Path(chosen).exists() else None
 
 
@@ -113,15 +125,20 @@ def semantic_flags(epochs: int) -> list[str]:
     """Teacher, warm-up, weight of the CLIP loss."""
     teacher, weights, warm_up, weight = st.columns(4)
     model = teacher.selectbox(
-        "Teacher", ["demo", "ViT-B-32"], accept_new_options=True,
+        "Teacher", ["demo", "ViT-B-32"], accept_new_options=True, key=kept("train teacher", "demo"),
         help="demo: the small encoder that ships, of kitchens only. Any open_clip model's name, "
         "or local-dir:FOLDER.",
     )  # fmt: skip
-    file = weights.text_input("Its weights", "", help="a tag, or a file; empty: the default")
-    epochs_ = warm_up.number_input(
-        "Warm-up epochs", 0, 5000, min(50, epochs // 2), help="of the pixel loss alone"
+    file = weights.text_input(
+        "Its weights", key=kept("train weights", ""), help="a tag, or a file; empty: the default"
     )
-    share = weight.number_input("CLIP loss weight", 0.0, 10.0, 0.1, 0.01)
+    epochs_ = warm_up.number_input(
+        "Warm-up epochs", 0, 5000, value=None, key=kept("train warm-up", None),
+        placeholder=f"{min(50, epochs // 2)}", help="of the pixel loss alone",
+    )  # fmt: skip
+    if epochs_ is None:
+        epochs_ = min(50, epochs // 2)
+    share = weight.number_input("CLIP loss weight", 0.0, 10.0, step=0.01, key=kept("train λ", 0.1))
     argv = ["--predict_clip", "--clip_model", model or "demo"]
     argv += ["--clip_pretrained", file] if file else []
     argv += ["--pixel_loss_warmup_epochs", str(epochs_)]
@@ -132,25 +149,37 @@ def further_flags() -> list[str]:
     """What most trainings leave alone; only what was changed is returned."""
     first, second, third, fourth = st.columns(4)
     asked = {
-        "--resize_list": (first.text_input("Resize to HEIGHT_WIDTH", "-1"), "-1"),
-        "--vid_start": (second.number_input("First frame", 0, value=0), 0),
-        "--vid_end": (third.number_input("End, exclusive", 1, value=None), None),
-        "--vid_step": (fourth.number_input("Every n-th frame", 1, value=1), 1),
-        "-b": (first.number_input("Batch", 1, 64, value=None, placeholder="preset's"), None),
+        "--resize_list": (
+            first.text_input("Resize to HEIGHT_WIDTH", key=kept("train resize", "-1")),
+            "-1",
+        ),
+        "--vid_start": (second.number_input("First frame", 0, key=kept("train start", 0)), 0),
+        "--vid_end": (
+            third.number_input("End, exclusive", 1, value=None, key=kept("train end", None)),
+            None,
+        ),
+        "--vid_step": (fourth.number_input("Every n-th frame", 1, key=kept("train step", 1)), 1),
+        "-b": (
+            first.number_input(
+                "Batch", 1, 64, value=None, placeholder="preset's", key=kept("train batch", None)
+            ),
+            None,
+        ),
         "--lr": (
             second.number_input(
-                "Learning rate", 1e-6, 1.0, value=None, format="%g", placeholder="preset's"
+                "Learning rate", 1e-6, 1.0, value=None, format="%g", placeholder="preset's",
+                key=kept("train rate", None),
             ),
             None,
         ),
         "--clip_tap": (
             third.number_input(
                 "CLIP head after up-block", 1, 8, value=None, placeholder="the stem",
-                help="a later one makes search slower",
+                help="a later one makes search slower", key=kept("train tap", None),
             ),
             None,
         ),
-        "--manualSeed": (fourth.number_input("Seed", 0, 2**31 - 1, 1), 1),
+        "--manualSeed": (fourth.number_input("Seed", 0, 2**31 - 1, key=kept("train seed", 1)), 1),
     }  # fmt: skip
     changed = {flag: value for flag, (value, usual) in asked.items() if value != usual}
     return [part for flag, value in changed.items() for part in (flag, str(value))]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -81,9 +83,14 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
         between /= np.linalg.norm(between, axis=1, keepdims=True)
         found["interpolated"] = between.astype(np.float16)
     if run.run.baselines.exists():
-        with np.load(run.run.baselines) as stored:
-            if "reconstruction" in stored:
-                found["teacher on reconstruction"] = stored["reconstruction"]
+        try:
+            with np.load(run.run.baselines) as stored:
+                if "reconstruction" in stored:
+                    found["teacher on reconstruction"] = stored["reconstruction"]
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
+            raise InputError(
+                f"{run.run.baselines} is damaged: evaluate the run with --eval_only"
+            ) from None
     return found
 
 

@@ -15,7 +15,7 @@ from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 class Hit(NamedTuple):
     """A moment, and the question that it answers; ``match`` as in `Answer`.
 
-    Hits are comparable where their ``teacher`` is the same; ``fps`` is the clip's.
+    Hits are comparable where their ``teacher`` is the same; ``fps`` is the source's.
     """
 
     question: str
@@ -26,10 +26,17 @@ class Hit(NamedTuple):
     moment: Moment
 
 
+class Hits(NamedTuple):
+    """The best moments, and why some runs could not be asked."""
+
+    hits: list[Hit]
+    refused: list[str]
+
+
 class Library:
     """Runs by teacher: what lives in different spaces is never ranked together.
 
-    ``skipped`` names the runs that cannot be searched, each with the reason.
+    ``skipped`` says of each run that cannot be searched why not.
     """
 
     def __init__(self, folders: Iterable[Path], start: Start = silent) -> None:
@@ -53,18 +60,26 @@ class Library:
             why = f" ({'; '.join(self.skipped)})" if self.skipped else ""
             raise InputError(f"no run with a CLIP head under {named}{why}")
 
-    def ask(self, of_run: Callable[[TrainedRun], Answer], top: int) -> list[Hit]:
+    def ask(self, of_run: Callable[[TrainedRun], Answer], top: int) -> Hits:
         """The best ``top`` moments of each teacher's runs, clear matches first; no further mix.
 
-        ``of_run`` asks one run, such as ``lambda run: run.search("a red mug")``.
+        ``of_run`` asks one run, such as ``lambda run: run.search("a red mug")``. A run that
+        cannot answer is left out; raises `InputError` with the reasons where none can.
         """
-        out: list[Hit] = []
+        out, refused, asked = [], [], 0
         for teacher, runs in self.runs.items():
             hits = []
             for run in runs:
-                answer = of_run(run)
-                about = (answer.question, teacher, run.run.path, run.config["clip"]["fps"])
+                asked += 1
+                try:
+                    answer = of_run(run)
+                except InputError as error:
+                    refused.append(str(error))
+                    continue
+                about = (answer.question, teacher, run.run.path, run.source_fps)
                 hits += [Hit(*about, answer.match, moment) for moment in answer.moments]
             hits.sort(key=lambda hit: (not hit.match, -hit.moment.relevancy))
             out += hits[:top]
-        return out
+        if len(refused) == asked:
+            raise InputError("; ".join(dict.fromkeys(refused)))
+        return Hits(out, refused)

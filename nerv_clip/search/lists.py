@@ -54,9 +54,9 @@ def as_csv(hits: Sequence[Hit]) -> str:
 def as_edl(hits: Sequence[Hit], title: str = "NeRV-CLIP") -> str:
     """The clear matches as a CMX 3600 edit decision list, one after another.
 
-    Source timecodes count from 0 at the clip's rate, rounded to whole frames a second, without
-    drop frame; the record side starts at one hour, as editors are used to. Raises `InputError`
-    where clips of different rates would be mixed.
+    Timecodes are non-drop: they count the source's frames from 0, at its rate rounded to whole
+    frames a second; the record side starts at one hour, as editors are used to. Raises
+    `InputError` where clips of different rates would be mixed.
     """
     rates = {max(1, round(hit.fps)) for hit in hits}
     if len(rates) > 1:
@@ -67,8 +67,8 @@ def as_edl(hits: Sequence[Hit], title: str = "NeRV-CLIP") -> str:
     lines = [f"TITLE: {title}", "FCM: NON-DROP FRAME", ""]
     record = 3600 * rate
     for number, hit in enumerate((hit for hit in hits if hit.match), start=1):
-        first = round(hit.moment.start_seconds * rate)
-        length = max(1, round(hit.moment.end_seconds * rate) - first + 1)
+        first = round(hit.moment.start_seconds * hit.fps)
+        length = max(1, round(hit.moment.end_seconds * hit.fps) - first + 1)
         codes = (first, first + length, record, record + length)
         lines += [
             f"{number:03d}  AX       V     C        {' '.join(_timecode(c, rate) for c in codes)}",

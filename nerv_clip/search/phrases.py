@@ -32,22 +32,32 @@ class Phrases(NamedTuple):
     unrelated: tuple[str, ...]
 
 
+_LISTS = " and ".join(f"'{field}'" for field in Phrases._fields)
+
+
 def phrases_of(encoder: ClipEncoder) -> Phrases:
     """Those of the encoder's folder, where it has a ``phrases.json``, or the built-in ones.
 
-    Raises `InputError` where the encoder knows only some words and none of these texts.
+    Raises `InputError` where the encoder knows only some words and none of these texts, or where
+    its file has no such lists.
     """
     path = None if encoder.folder is None else encoder.folder / PHRASES
     if path is not None and path.exists():
-        content = json.loads(path.read_text())
-        return Phrases(tuple(content["canonical"]), tuple(content["unrelated"]))
+        try:
+            content = json.loads(path.read_text())
+            own = Phrases(*(tuple(map(str, content[field])) for field in Phrases._fields))
+        except (OSError, ValueError, TypeError, KeyError):
+            own = Phrases((), ())
+        if not all(own):
+            raise InputError(f"{path} has to hold a list of texts under each of {_LISTS}")
+        return own
     known = [
         tuple(text for text in texts if not encoder.unknown(text))
         for texts in (CANONICAL, UNRELATED)
     ]
     if not all(known):
         raise InputError(
-            f"the encoder {encoder.name} has a words.txt but no {PHRASES}: write its 'canonical' "
-            "and 'unrelated' texts there"
+            f"the encoder {encoder.name} has a words.txt but no {PHRASES}: write texts that it "
+            f"knows there, under {_LISTS}"
         )
     return Phrases(*known)

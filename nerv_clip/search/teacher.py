@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from nerv_clip.clip_encoder import ClipEncoder, load_clip_encoder
 from nerv_clip.errors import InputError
@@ -17,6 +16,7 @@ from nerv_clip.flags import teacher_named
 from nerv_clip.search.phrases import phrases_of
 from nerv_clip.search.query import parse_query, text_vector
 from nerv_clip.search.question import Background, Question, ask_vector
+from nerv_clip.sources import read_image
 
 Start = Callable[[int, str], Callable[[int], object]]
 
@@ -77,10 +77,5 @@ class Teacher:
 
     def ask_image(self, path: Path) -> Question:
         """What is like an image file; raises `InputError` where it cannot be read."""
-        try:
-            with Image.open(path) as image:
-                pixels = np.array(image.convert("RGB"))
-        except (OSError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path} cannot be read as an image ({error})") from None
-        frames = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        frames = torch.from_numpy(np.array(read_image(path))).permute(2, 0, 1)[None]
         return ask_vector(f"like {path.name}", self.encoder.images(frames)[0].cpu().numpy())

@@ -73,8 +73,14 @@ class TrainedRun:
         arch = self.config.get("architecture") or {}
         if not arch.get("clip_dim"):
             raise InputError(f"{path} has no CLIP head to search: train with --predict_clip")
+        if not self.config.get("teacher"):
+            raise InputError(
+                f"{path} names no teacher: evaluate it with --eval_only and the --clip_model of "
+                "its training"
+            )
         self.frames: int = arch["frames"]
         flags = self.config["flags"]
+        self.source_fps: float = self.config["clip"]["fps"] * flags["vid_step"]
         self.split = split_frames(self.frames, flags["data_split"], flags["shuffle_data"])
         self.timestamps = np.array(self.config["clip"]["timestamps"])
         self.teacher = teacher or Teacher(self.config, start)
@@ -86,7 +92,12 @@ class TrainedRun:
         """True embeddings of the frames (T, dim), where the run stores them."""
         if not self.run.true.exists():
             return None
-        values: Index = np.load(self.run.true, mmap_mode="r")
+        try:
+            values: Index = np.load(self.run.true, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            raise InputError(
+                f"{self.run.true} is damaged: evaluate the run with --eval_only"
+            ) from None
         return values
 
     def index(self, grid: int = GRID) -> Index:

@@ -13,6 +13,7 @@ from nerv_clip.config import Architecture
 from nerv_clip.coordinates import Split, frame_time, split_frames
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import embed_times, evaluate
+from nerv_clip.files import file_hash
 from nerv_clip.flags import parse
 from nerv_clip.inputs import load_inputs
 from nerv_clip.model import NeRVClip
@@ -35,6 +36,7 @@ class Evidence:
     """
 
     checkpoint: Path
+    checkpoint_hash: str
     config: dict[str, Any]
     model: NeRVClip
     split: list[Split]
@@ -59,7 +61,12 @@ def gather(checkpoint: Path, terminal: Terminal, data_path: Path | None = None) 
     With ``data_path``, the source video, what the run did not store is computed; the clip has to
     be the one that the run was trained on. Raises `InputError` where there is nothing to verify.
     """
-    model = load_model(checkpoint)
+    model, digest = load_model(checkpoint), file_hash(checkpoint)
+    while True:  # a training may replace it meanwhile: until two readings agree
+        before = digest
+        model, digest = load_model(checkpoint), file_hash(checkpoint)
+        if digest == before:
+            break
     run = Run(checkpoint.parent)
     config = run.read_config()
     _check(checkpoint, model, config)
@@ -78,6 +85,7 @@ def gather(checkpoint: Path, terminal: Terminal, data_path: Path | None = None) 
         predicted = embed_times(model, times, notice=bar.update)
     return Evidence(
         checkpoint=checkpoint,
+        checkpoint_hash=digest,
         config=config,
         model=model,
         split=split_frames(frames, flags["data_split"], flags["shuffle_data"]),

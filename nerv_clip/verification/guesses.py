@@ -52,7 +52,8 @@ def guesses(evidence: Evidence, seed: int = 0) -> Iterator[Guess]:
     yield Guess("random unit vectors", "chance", drawn)
     drawn = [predicted[rng.permutation(count)] for _ in range(DRAWS)]
     yield Guess("shuffled frame-embedding pairs", "chance", drawn)
-    shifts = np.unique(np.linspace(1, count - 1, DRAWS).round().astype(int))
+    apart = min(length, count // 2)  # a smaller shift leaves each near its own
+    shifts = np.unique(np.linspace(apart, count - apart, DRAWS).round().astype(int))
     drawn = [np.roll(predicted, shift, 0) for shift in shifts]
     yield Guess("temporal shuffle: circular shifts", "chance", drawn)
     drawn = [predicted[shuffled_blocks(count, length, rng)] for _ in range(DRAWS)]

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nerv_clip.files import file_hash, make_folder, written
+from nerv_clip.files import make_folder, written
 from nerv_clip.run import Run, git_commit, versions
 from nerv_clip.verification.page import page
 from nerv_clip.verification.statistics import Interval
@@ -19,7 +19,7 @@ def plain(verification: Verification) -> dict[str, Any]:
     v = verification
     config = v.evidence.config
     content = {
-        "checkpoint_hash": file_hash(v.evidence.checkpoint),
+        "checkpoint_hash": v.evidence.checkpoint_hash,
         "checkpoint": str(v.evidence.checkpoint),
         "clip": {k: config["clip"][k] for k in ("path", "hash", "frames", "height", "width")},
         "teacher": config["teacher"],

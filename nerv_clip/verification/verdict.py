@@ -58,7 +58,13 @@ def judge(facts: Facts) -> Verdict:
     'Ahead', 'behind', 'above' and 'no more than' speak of the end of the 95 % interval that is
     the less favourable to the claim.
     """
-    if facts.independent < FEWEST_INDEPENDENT or facts.shift.floor >= SIGNIFICANCE:
+    if facts.shift.floor >= SIGNIFICANCE:
+        return Verdict(
+            "too few independent frames",
+            f"{facts.frames} frames have so few circular shifts that no p is below "
+            f"{facts.shift.floor:.2f}, so that neither success nor failure can be told.",
+        )
+    if facts.independent < FEWEST_INDEPENDENT:
         return Verdict(
             "too few independent frames",
             f"{facts.frames} frames change so little that they count as about "
