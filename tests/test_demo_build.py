@@ -25,7 +25,6 @@ def size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-@pytest.mark.xdist_group("umap")  # which compiles itself in each process
 def test_everything_is_built_from_nothing_and_only_once(tmp_path: Path) -> None:
     what = quick(tmp_path / "demo")
     assert build(what, Terminal(quiet=True))

@@ -99,7 +99,6 @@ def test_a_damaged_stream_is_named(tmp_path: Path) -> None:
         read_layout(tmp_path / "c.mp4", 48, 80)
 
 
-@pytest.mark.xdist_group("umap")  # which compiles itself in each process
 def test_a_map_holds_both_groups_in_one() -> None:
     rng = np.random.default_rng(0)
     centres = np.repeat(np.eye(3, 16), 20, 0)

@@ -118,8 +118,8 @@ def test_it_survives_a_checkpoint() -> None:
         (ModelConfig(dec_strds=(2, 2), grid=(2, 2)), "less than the frame"),
         (ModelConfig(enc_strds=(4, 2), dec_strds=(5, 2)), "same product"),
         (ModelConfig(enc_strds=(4, 2, 2), enc_dim=(8, 1e-9)), "--enc_dim"),
-        (ModelConfig(clip_input=True, predict_clip=True), "exclude"),
-        (ModelConfig(predict_clip=True, clip_tap=9), "--clip_tap"),
+        (ModelConfig(clip_input=True, predict_clip=True, clip_dim=16), "exclude"),
+        (ModelConfig(predict_clip=True, clip_dim=16, clip_tap=9), "--clip_tap"),
     ],
 )
 def test_what_no_network_has_is_refused(config: ModelConfig, match: str) -> None:

@@ -47,6 +47,7 @@ class Build:
     work: Path
     lesson: Lesson
     training: str
+    projection: Projection
     frames: int = FRAMES
     size: tuple[int, int] = SIZE
     samples: int = SAMPLES
@@ -59,6 +60,7 @@ def full() -> Build:
         data=Path("data/Kitchen"),
         work=Path("build/demo"),
         lesson=Lesson(CHECKPOINTS / "demo_clip", Path("build/demo")),
+        projection=Projection(),
         training="--data_split 3_3_4 --modelsize 0.5 -e 100 --preset fast --bits 8 --eval_freq 20",
     )
 
@@ -73,6 +75,7 @@ def quick(root: Path = Path("build/demo-quick")) -> Build:
         lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 40, 60, 160, plan),
         training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --head_cells 600"
         " --batchSize 8 --pixel_loss_warmup_epochs 1",
+        projection=Projection("PCA"),  # UMAP compiles for half a minute
         frames=60,
         size=(36, 64),
         samples=1,
@@ -104,7 +107,7 @@ def build(what: Build, terminal: Terminal) -> bool:
             if load_model(run.best).clip_head is not None:
                 with terminal.bar(STEPS, "verifying", "step") as bar:
                     remember(verify(gather(run.best, terminal), bar.update))
-                shutil.copyfile(map_file(run, Projection()), run.map)
+                shutil.copyfile(map_file(run, what.projection), run.map)
             _mark(what, name)
     terminal.say(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
     return True
