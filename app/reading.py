@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nerv_clip import InputError, Run
 from nerv_clip.files import file_hash, user_cache
 from nerv_clip.interpolation import interpolated
+from nerv_clip.run import read_array
 from nerv_clip.stream import Layout, read_layout, read_pairs, read_samples
 
 Embeddings = NDArray[np.float32]
@@ -55,13 +56,7 @@ class View:
     @property
     def teacher(self) -> str:
         """The name of its teacher; raises `InputError` where the run names none."""
-        about = self.config["teacher"]
-        if not about:
-            raise InputError(
-                f"{self.run.path} names no teacher: evaluate it with --eval_only and the "
-                "--clip_model of its training"
-            )
-        return str(about["name"])
+        return str(self.run.read_teacher()["name"])
 
     def part(self, split: str) -> NDArray[np.intp]:
         """Frame indices of a split."""
@@ -188,10 +183,7 @@ def drawn_picture(view: View, frame: int) -> NDArray[np.uint8] | None:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _embeddings(at: tuple[str, int, int]) -> Embeddings:
-    try:
-        values = np.load(at[0]).astype(np.float32)
-    except (OSError, ValueError, EOFError):
-        raise InputError(f"{at[0]} is damaged: evaluate the run with --eval_only") from None
+    values = read_array(Path(at[0])).astype(np.float32)
     unit: Embeddings = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     return unit
 

@@ -2,8 +2,8 @@
 
 These are the names that a training, an evaluation and their readers need; what draws, stores or
 compares has its own module, and `nerv_clip.verification`, `nerv_clip.search` and `nerv_clip.demo`
-are packages of their own. A name's module is imported
-when it is first asked for, so that what only reads run directories does not wait for torch.
+are packages of their own. A name's module is imported when it is first asked for, so that what
+only reads run directories does not wait for torch.
 """
 
 from importlib import import_module

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
 from nerv_clip.files import file_hash, make_folder, user_cache, written
-from nerv_clip.run import Run
+from nerv_clip.run import Run, read_array, read_arrays
 
 Method = Literal["UMAP", "PCA"]
 Array = NDArray[np.float64]
@@ -57,7 +55,7 @@ def map_file(run: Run, how: Projection) -> Path:
         found = _stored(path)
         if found is not None and found.key == key:
             return path
-    true, predicted = project([_embeddings(place) for place in places], *how)
+    true, predicted = project([read_array(place) for place in places], *how)
     make_folder(kept.parent)
     with written(kept) as temporary:
         np.savez(temporary, **_Stored(key, true, predicted)._asdict())
@@ -66,18 +64,10 @@ def map_file(run: Run, how: Projection) -> Path:
 
 def _stored(path: Path) -> _Stored | None:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return _Stored(str(content["key"]), content["true"], content["predicted"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        content = read_arrays(path)
+        return _Stored(str(content["key"]), content["true"], content["predicted"])
+    except (InputError, KeyError):
         return None
-
-
-def _embeddings(path: Path) -> NDArray[np.floating]:
-    try:
-        values: NDArray[np.floating] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise InputError(f"{path} is damaged: evaluate the run with --eval_only") from None
-    return values
 
 
 def project(

@@ -8,13 +8,17 @@ import os
 import shutil
 import subprocess
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nerv_clip.config import Architecture
 from nerv_clip.errors import InputError
@@ -146,6 +150,16 @@ class Run:
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 
+    def read_teacher(self) -> dict[str, Any]:
+        """Name, id and width of its teacher; raises `InputError` where it names none."""
+        about: dict[str, Any] | None = self.read_config().get("teacher")
+        if not about:
+            raise InputError(
+                f"{self.path} names no teacher: evaluate it with --eval_only and the --clip_model "
+                "of its training"
+            )
+        return about
+
     def append_history(self, row: Mapping[str, Any]) -> None:
         """Add an evaluation; rows of the same or a later epoch (of a lost future) are dropped."""
         rows = pd.DataFrame([row])
@@ -167,6 +181,28 @@ def _lock(file: IO[str]) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    """An array that an evaluation left, memory-mapped if asked; `InputError` if it is damaged."""
+    try:
+        values: NDArray[Any] = np.load(path, "r" if mapped else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        raise _damaged(path) from None
+    return values
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an ``.npz`` file, by name; raises `InputError` where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return dict(content)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: evaluate the run with --eval_only")
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:

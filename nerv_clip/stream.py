@@ -102,15 +102,10 @@ def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> I
     Raises `InputError` where the stream does not hold them all.
     """
     layout = read_layout(path, height, width)
-    left = sorted(set(indices), reverse=True)
     try:
-        for pair in _found(path, layout, left[::-1]):
-            left.pop()
-            yield pair
+        yield from _found(path, layout, sorted(set(indices)))
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
-    if left:
-        raise InputError(f"{path} ends before frame {left[-1]}: evaluate the run again")
 
 
 def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
@@ -127,6 +122,8 @@ def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
                     pixels = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
                     yield Pair(index, *(_half(pixels, half, layout) for half in (0, 1)))
                     break
+            else:
+                raise InputError(f"{path} ends before frame {index}: evaluate the run again")
 
 
 def _half(pixels: Pixels, half: int, layout: Layout) -> Pixels:

@@ -268,6 +268,9 @@ def test_what_cannot_be_verified_is_refused(
     assert "damaged" in refused("--checkpoint", str(damaged / "model_best.pth"))
     np.save(damaged / "true.npy", np.zeros((3, 16), np.float16))
     assert "(3, 16)" in refused("--checkpoint", str(damaged / "model_best.pth"))
+    shutil.copy(run / "true.npy", damaged)
+    (damaged / "baselines.npz").write_bytes((run / "baselines.npz").read_bytes()[:-100])
+    assert "baselines.npz is damaged" in refused("--checkpoint", str(damaged / "model_best.pth"))
 
 
 def test_another_teacher_under_the_same_name_is_refused(run: Path, video: Path) -> None:

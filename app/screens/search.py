@@ -16,7 +16,7 @@ from player import peek
 from reading import View, read_view, stamp, true_picture
 from state import current, folders, go_to, kept, run_called, run_names
 
-from nerv_clip import Run
+from nerv_clip import InputError, Run
 
 if TYPE_CHECKING:
     from nerv_clip.search import Answer, Moment, TrainedRun
@@ -74,7 +74,10 @@ def by_image(name: str, content: bytes) -> Ask:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(name).name
             path.write_bytes(content)
-            return run.search_image(path, top=ACROSS)
+            try:
+                return run.search_image(path, top=ACROSS)
+            except InputError as error:  # by the name that it was uploaded under
+                raise InputError(str(error).replace(str(path), name)) from None
 
     return ask
 

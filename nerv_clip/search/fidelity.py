@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 from nerv_clip.interpolation import interpolated
 from nerv_clip.metrics import average_precision
+from nerv_clip.run import read_arrays
 from nerv_clip.search.moments import spans
 from nerv_clip.search.question import Curve, Index
 from nerv_clip.search.trained_run import TrainedRun
@@ -83,14 +82,9 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
         between /= np.linalg.norm(between, axis=1, keepdims=True)
         found["interpolated"] = between.astype(np.float16)
     if run.run.baselines.exists():
-        try:
-            with np.load(run.run.baselines) as stored:
-                if "reconstruction" in stored:
-                    found["teacher on reconstruction"] = stored["reconstruction"]
-        except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
-            raise InputError(
-                f"{run.run.baselines} is damaged: evaluate the run with --eval_only"
-            ) from None
+        stored = read_arrays(run.run.baselines)
+        if "reconstruction" in stored:
+            found["teacher on reconstruction"] = stored["reconstruction"]
     return found
 
 

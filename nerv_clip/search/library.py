@@ -66,11 +66,10 @@ class Library:
         ``of_run`` asks one run, such as ``lambda run: run.search("a red mug")``. A run that
         cannot answer is left out; raises `InputError` with the reasons where none can.
         """
-        out, refused, asked = [], [], 0
+        out, refused = [], []
         for teacher, runs in self.runs.items():
             hits = []
             for run in runs:
-                asked += 1
                 try:
                     answer = of_run(run)
                 except InputError as error:
@@ -80,6 +79,6 @@ class Library:
                 hits += [Hit(*about, answer.match, moment) for moment in answer.moments]
             hits.sort(key=lambda hit: (not hit.match, -hit.moment.relevancy))
             out += hits[:top]
-        if len(refused) == asked:
+        if len(refused) == sum(map(len, self.runs.values())):
             raise InputError("; ".join(dict.fromkeys(refused)))
         return Hits(out, refused)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nerv_clip.coordinates import split_frames
 from nerv_clip.errors import InputError
-from nerv_clip.run import Run
+from nerv_clip.run import Run, read_array
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
 from nerv_clip.search.question import Curve, Index, Level, Question, ask_vector
@@ -73,11 +73,7 @@ class TrainedRun:
         arch = self.config.get("architecture") or {}
         if not arch.get("clip_dim"):
             raise InputError(f"{path} has no CLIP head to search: train with --predict_clip")
-        if not self.config.get("teacher"):
-            raise InputError(
-                f"{path} names no teacher: evaluate it with --eval_only and the --clip_model of "
-                "its training"
-            )
+        self.run.read_teacher()  # or it says that there is none
         self.frames: int = arch["frames"]
         flags = self.config["flags"]
         self.source_fps: float = self.config["clip"]["fps"] * flags["vid_step"]
@@ -92,13 +88,7 @@ class TrainedRun:
         """True embeddings of the frames (T, dim), where the run stores them."""
         if not self.run.true.exists():
             return None
-        try:
-            values: Index = np.load(self.run.true, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            raise InputError(
-                f"{self.run.true} is damaged: evaluate the run with --eval_only"
-            ) from None
-        return values
+        return read_array(self.run.true, mapped=True)
 
     def index(self, grid: int = GRID) -> Index:
         """Predicted unit embeddings at `grid_times`; see `load_index`."""

@@ -17,7 +17,7 @@ from nerv_clip.files import file_hash
 from nerv_clip.flags import parse
 from nerv_clip.inputs import load_inputs
 from nerv_clip.model import NeRVClip
-from nerv_clip.run import Run
+from nerv_clip.run import Run, read_array, read_arrays
 from nerv_clip.terminal import Terminal
 from nerv_clip.verification.likeness import Array, unit
 from nerv_clip.video import Clip, load_clip
@@ -62,11 +62,10 @@ def gather(checkpoint: Path, terminal: Terminal, data_path: Path | None = None) 
     be the one that the run was trained on. Raises `InputError` where there is nothing to verify.
     """
     model, digest = load_model(checkpoint), file_hash(checkpoint)
-    while True:  # a training may replace it meanwhile: until two readings agree
+    before = ""
+    while digest != before:  # a training may replace it meanwhile: until two readings agree
         before = digest
         model, digest = load_model(checkpoint), file_hash(checkpoint)
-        if digest == before:
-            break
     run = Run(checkpoint.parent)
     config = run.read_config()
     _check(checkpoint, model, config)
@@ -112,13 +111,10 @@ def _check(checkpoint: Path, model: NeRVClip, config: dict[str, Any]) -> None:
 
 def _stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
     """True and other embeddings that the run's evaluation left, each row at unit length."""
-    try:
-        found = {TRUE: np.load(run.true)} if run.true.exists() else {}
-        if run.baselines.exists():
-            with np.load(run.baselines) as file:
-                found |= {name: file[name] for name in OTHERS if name in file}
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{run.path}: its embeddings are damaged ({error})") from None
+    found = {TRUE: read_array(run.true)} if run.true.exists() else {}
+    if run.baselines.exists():
+        file = read_arrays(run.baselines)
+        found |= {name: file[name] for name in OTHERS if name in file}
     for name, values in found.items():
         if values.shape != shape:
             raise InputError(
