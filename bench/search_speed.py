@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Run, Terminal, load_model, main_guard
+from nerv_clip import NeRVClip, Run, Terminal, main_guard, parse, solve
 from nerv_clip.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
@@ -108,9 +108,18 @@ def million() -> list[dict[str, str]]:
     ]
 
 
-def taps(like: Run) -> list[dict[str, str]]:
-    """Embeddings by `NeRVClip.embed` for each tap, against a full decode of the same network."""
-    arch = load_model(like.best).arch
+def taps(like: Run, preset: str) -> list[dict[str, str]]:
+    """Embeddings by `NeRVClip.embed` for each tap, against a full decode of the same network.
+
+    It is of the preset, for the clip of ``like`` and at its size; nothing is moved between frames,
+    which would make a full decode slower.
+    """
+    theirs, flags = like.read_architecture(), like.read_config()["flags"]
+    asked = f"--preset {preset} --predict_clip --clip_dim {theirs.clip_dim}"
+    config = parse(
+        ["--data_path", "", *asked.split(), "--modelsize", str(flags["modelsize"])]
+    ).model
+    arch = solve(config, theirs.frames, theirs.frames, theirs.height, theirs.width)
     rows = []
     for tap, count in itertools.product((0, 1, len(arch.strides)), (1, 16)):
         t = torch.linspace(0.1, 0.9, count, dtype=torch.float64)
@@ -118,10 +127,10 @@ def taps(like: Run) -> list[dict[str, str]]:
         with torch.no_grad():
             full = seconds(partial(model.draw, t), 50)
             alone = seconds(partial(model.embed, t), 50)
-        what = f"full decode / embedding alone, {count} at once, --clip_tap {tap}"
+        what = f"full decode / embedding alone, `--preset {preset} --clip_tap {tap}`"
         rows.append(
             {
-                "what": f"{what} of {len(arch.strides)}",
+                "what": f"{what} of {len(arch.strides)}, {count} at once",
                 "seconds": f"{full / alone:.1f} ({1000 * full:.1f} ms / {1000 * alone:.2f} ms)",
             }
         )
@@ -131,11 +140,13 @@ def taps(like: Run) -> list[dict[str, str]]:
 def main(argv: list[str]) -> None:
     """Print the table; ``faiss-cpu`` has to be installed beside."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="whose architecture is timed")
+    parser.add_argument("run", type=Path, help="whose clip and size are timed")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     run = Run(args.run)
-    rows = [permutations(), *text_query(run), *million(), *taps(run)]
+    rows = [permutations(), *text_query(run), *million()]
+    for preset in ("fast", "default", "best"):
+        rows += taps(run, preset)
     write(args.out, "# Speed of verification and search\n\n" + heading(__doc__) + table(rows))
 
 

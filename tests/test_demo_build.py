@@ -40,13 +40,12 @@ def test_everything_is_built_from_nothing_and_only_once(tmp_path: Path) -> None:
     assert "R@1 among 64" in (what.checkpoints / "demo_clip" / "README.md").read_text()
     assert build(what, Terminal(quiet=True))
     assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*.*")}
-    (what.work / "kitchen_baseline.done").unlink()  # as if it had been stopped before this part
-    (what.work / "kitchen_clip_input.done").unlink()
+    (what.work / "kitchen_clip_input.done").unlink()  # as if it had been stopped before this part
     assert build(what, Terminal(quiet=True))
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*.*")}
     changed = {path.parent.name for path in after if after[path] != made.get(path)}
-    assert changed >= {"kitchen_baseline", "kitchen_clip_input"}
-    assert not changed & {"kitchen", "demo_clip", "pool", "Kitchen"}
+    assert "kitchen_clip_input" in changed
+    assert not changed & {"kitchen", "kitchen_baseline", "demo_clip", "pool", "Kitchen"}
 
 
 def test_the_shipped_map_is_of_the_shipped_embeddings() -> None:

@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
 def start(video: Path, *more: str) -> subprocess.Popen[str]:
     """The command as a process of its own, saving after every step."""
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *flags(video, "-e", "30", "--save_freq", "0", *more)],
+        [sys.executable, str(SCRIPT), *flags(video, "-e", "16", "--save_freq", "0", *more)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,7 +54,7 @@ def test_killed_then_interrupted_then_finished(video: Path) -> None:
     assert first.wait() == -signal.SIGKILL
     killed = saved(run)
     assert killed is not None
-    assert 3 <= killed["epoch"] < 30
+    assert 3 <= killed["epoch"] < 16
 
     second = start(video)
     wait_until(second, run, killed["epoch"] + 3)
@@ -65,10 +65,10 @@ def test_killed_then_interrupted_then_finished(video: Path) -> None:
     assert "the same command goes on" in err
     stopped = saved(run)
     assert stopped is not None
-    assert killed["epoch"] + 3 <= stopped["epoch"] < 30
+    assert killed["epoch"] + 3 <= stopped["epoch"] < 16
 
-    main(flags(video, "-e", "30", "--save_freq", "0"))
-    main(flags(video, "-e", "30", "--outf", "alone"))
+    main(flags(video, "-e", "16", "--save_freq", "0"))
+    main(flags(video, "-e", "16", "--outf", "alone"))
     runs = [Path("output/run"), Path("output/alone")]
     for name in ("model_latest.pth", "model_best.pth"):
         assert same(*(load_checkpoint(run / name) for run in runs))

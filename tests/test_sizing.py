@@ -13,7 +13,7 @@ from nerv_clip.model import NeRVClip
 from nerv_clip.sizing import count, decoder_parameters, solve
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.integers(16, 2200),
     st.integers(16, 4100),
