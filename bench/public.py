@@ -1,7 +1,7 @@
 """The public HNeRV code (github.com/haochen-rye/HNeRV), run from a checkout beside ours.
 
-Nothing of it is copied: its classes and its loss are imported from the checkout. Of the packages
-it asks for, those that only its data loader uses are replaced by empty ones.
+Nothing of it is copied: its classes and its loss are imported from the checkout. The packages that
+only its data loader uses are replaced by empty ones, and of timm what its model takes by torch's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNUSED = (
     "timm.models.layers",
 )
 
-RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: its default, and the better one of our clip
+RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: of its README, and the better one of our clip
 
 
 def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:

@@ -114,7 +114,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--head_strd",
         type=int,
         choices=[1, 2, 4],
-        help="up-sampling in the RGB head; solved",
+        help="up-sampling in the RGB head; solved, 1 beside --dec_strds or --enc_strds",
     )
     group.add_argument(
         "--head_cells", type=int, default=d.head_cells, help="cells before the RGB head, at most"

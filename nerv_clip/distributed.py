@@ -90,7 +90,13 @@ def workers(device: str) -> Iterator[Workers]:
         yield Workers()
         return
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if rank >= gpus:
+            raise InputError(
+                f"torchrun started more processes here than there are GPUs ({gpus}): give "
+                f"--nproc_per_node={gpus}, or --device cpu"
+            )
+        torch.cuda.set_device(rank)
     patience = timedelta(days=1)  # the others wait while the first evaluates; torchrun ends them
     dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=patience)
     try:

@@ -90,7 +90,7 @@ def blend(clip: Clip, index: int, train: list[int], device: torch.device) -> Ten
 def disturb(frame: Tensor) -> Tensor:
     """A frame (1, 3, H, W) in [0, 1] less 2 % at each side, through JPEG at quality 75."""
     height, width = frame.shape[-2:]
-    top, left = max(1, height // 50), max(1, width // 50)
+    top, left = (min(max(1, side // 50), (side - 1) // 2) for side in (height, width))
     inside = frame[0, :, top : height - top, left : width - left]
     pixels = inside.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
     file = io.BytesIO()

@@ -97,6 +97,8 @@ def estimate(options: Options) -> Estimate:
             f"--vid_start {spec.start}, --vid_end {spec.end}: the video has about "
             f"{first.expected} frames, and none of them is between"
         )
+    if first.expected and (spec.end or 0) > first.expected:
+        raise InputError(f"--vid_end {spec.end}: {spec.path} has {first.expected} frames")
     frames = max(frames, 1)  # of a container that does not say
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
@@ -126,7 +128,7 @@ def estimate(options: Options) -> Estimate:
         held_out=split.count("val"),
         decoder_parameters=sizes[0],
         head_parameters=sizes[1],
-        checkpoint_bytes=4 * sum(sizes),
+        checkpoint_bytes=options.train.bits * sum(sizes) // 8,
         memory_bytes=pixels + 16 * sum(sizes) + kept.peak,
         steps=steps,
         seconds=seconds * steps,

@@ -66,7 +66,7 @@ class FrameTable(nn.Module):
     """What a checkpoint stores per *train* frame, read at any t by linear interpolation.
 
     Latents of an encoder run (C, h, w), or true embeddings of the ``--clip_input`` predecessor
-    (C,). A held-out frame reads between its train neighbours (one neighbour at an end), so its
+    (C, 1, 1). A held-out frame reads between its train neighbours (one neighbour at an end), so its
     own content never enters. ``times`` (L,) float64 rising in [0, 1]; ``values`` (L, …).
     """
 

@@ -50,7 +50,7 @@ class Output(NamedTuple):
 
     ``frames`` (B, 3, H, W) in about [0, 1]; ``embedding`` (B, clip_dim), not normalised, None
     without a CLIP head; ``features`` (B, C, h, w), what the stem was given: coordinate features,
-    and latents after them; ``seconds`` that decoding took.
+    temporal grids, and latents after them; ``seconds`` that decoding took.
     """
 
     frames: Tensor

@@ -21,10 +21,10 @@ class Muon(Optimizer):
     """Momentum whose matrix updates are orthogonalised, with Adam for all that is no matrix.
 
     After Keller Jordan's Muon (2024): a convolution's kernel is taken as the matrix (out,
-    in · k · k), its averaged gradient replaced by the nearest orthogonal matrix (five
-    Newton–Schulz steps), so that weak directions learn as fast as strong ones. ``torch.optim.Muon``
-    takes two-dimensional parameters only, and has no Adam beside it. Groups with ``matrix=True``
-    get Muon at rate ``lr``; others Adam with betas (0.9, 0.99).
+    in · k · k), a transposed one's as (in, out · k · k), its averaged gradient replaced by the
+    nearest orthogonal matrix (five Newton–Schulz steps), so that weak directions learn as fast as
+    strong ones. ``torch.optim.Muon`` takes two-dimensional parameters only, and has no Adam beside
+    it. Groups with ``matrix=True`` get Muon at rate ``lr``; others Adam with betas (0.9, 0.99).
     """
 
     def __init__(
@@ -112,7 +112,7 @@ def build_optimiser(
 
 
 def _matrices(model: nn.Module) -> list[Tensor]:
-    """Kernels with more than one input and more than an image's three outputs.
+    """Kernels of more than three rows (an image's outputs) and more than one input.
 
     A depthwise kernel is none: its rows meet different channels. Nor is what gives motion: its
     rows are pixels a frame, pixels a frame squared and odds, each of a size of its own.

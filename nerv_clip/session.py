@@ -20,7 +20,7 @@ from nerv_clip.clip_encoder import check_dim
 from nerv_clip.distributed import Workers, resolve_device, workers
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation import write_evaluation
-from nerv_clip.files import written
+from nerv_clip.files import file_hash, written
 from nerv_clip.flags import Options
 from nerv_clip.inputs import load_inputs
 from nerv_clip.losses import check_loss_fits
@@ -70,12 +70,18 @@ class Evaluating:
         if width and teacher is not None:
             check_dim(teacher, width)
             keys.append("teacher")
+        if options.weight is not None and self.run.config.exists():
+            best = self.run.best
+            if not best.exists() or file_hash(best) != file_hash(self.checkpoint):
+                raise InputError(
+                    f"--weight {options.weight}: {self.run.path} is the run of another network, "
+                    "whose figures would be lost: give another --outf"
+                )
         self.record = record(options, clip, teacher, group.size, self.arch)
         trained = Run(self.checkpoint.parent)
         if trained.is_run:
             check_same(trained, self.record["identity"], keys)
         if self.run.config.exists():
-            keys += ["weight"] if options.weight is not None else []
             check_same(self.run, self.record["identity"], keys)
             self.record = {**self.run.read_config(), "teacher": self.record["teacher"]}
 
@@ -244,8 +250,9 @@ class Training:
 
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
         """Score the network as it would be shipped; it is shipped if it is the best so far."""
-        model = self.trainer.averaged()
-        export_model(model, self.run.candidate, {"epoch": result.epoch}, self.options.train.bits)
+        about, bits = {"epoch": result.epoch}, self.options.train.bits
+        export_model(self.trainer.averaged(), self.run.candidate, about, bits)
+        model = load_model(self.run.candidate, self.inputs.device)
         evaluation = score(self.inputs, self.run.candidate, with_teacher=False)
         summary = evaluation.summary
         metric, _, group = self.options.train.best_metric.rpartition("_")

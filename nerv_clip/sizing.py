@@ -197,6 +197,9 @@ def _shape(
             f"{grid[0] * scale}x{grid[1] * scale}, less than the frame's {height}x{width}: "
             "raise one of them, or leave both out"
         )
+    plain = bool(config.enc_strds) and config.conv_type[0] != "convnext"
+    if plain and config.norm == "in" and grid == (1, 1):
+        raise InputError("--norm in needs more than the one cell that --enc_strds leave")
     if config.enc_strds and math.prod(config.enc_strds) != scale:
         raise InputError(
             f"--enc_strds divide by {math.prod(config.enc_strds)} but the decoder multiplies by "
@@ -270,6 +273,8 @@ def _check(config: ModelConfig) -> None:
     for flag, number in positive.items():
         if not number > 0 or not math.isfinite(number):
             raise InputError(f"{flag}: {number} is out of range, give more than 0")
+    if config.ks[0] < 0:
+        raise InputError(f"--ks {'_'.join(map(str, config.ks))}: give the encoder 0 or more")
     if any(kernel % 2 == 0 for kernel in config.ks[1:]):
         raise InputError(f"--ks {'_'.join(map(str, config.ks))}: give the decoder odd kernels")
     if not 0.5 <= config.reduce <= 10:

@@ -252,6 +252,8 @@ def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
         "decoded_fps": third["decoded_fps"]
     }  # split and all, from the run of the checkpoint
     best = [Path(f"output/{name}/model_best.pth").read_bytes() for name in ("second", "third")]
+    main(flags(video, *weight, "--outf", "tuned"))
+    assert "another network" in refused(*again, *weight, "--outf", "tuned", touched=True)
     assert best[0] == best[1]
     taught = ["--weight", "output/run/model_best.pth", "--outf", "fourth"]
     assert "--clip_model" in refused(*again, *taught, "--clip_model", other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -14,8 +15,8 @@ from open_clip.loss import ClipLoss
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from nerv_clip import ClipEncoder, InputError, load_clip_encoder
-from nerv_clip.demo import Plan
+from nerv_clip import ClipEncoder, InputError, Terminal, load_clip_encoder
+from nerv_clip.demo import Lesson, Plan, teach
 from nerv_clip.demo.batches import draw, twist
 from nerv_clip.demo.captions import MEANINGS, caption, query, words
 from nerv_clip.demo.clip_folder import new_model, save_weights, write_folder
@@ -146,6 +147,24 @@ def test_average_precision_is_scikit_learn_s(rows: list[tuple[int, bool]]) -> No
 
 def test_ties_earn_nothing() -> None:
     assert average_precision(np.zeros(4), np.array([True, False, False, False])) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("change", "flag"),
+    [
+        ({"singles": 0}, "--singles"),
+        ({"scenes": 0}, "--scenes"),
+        ({"tests": 40}, "--tests"),
+        ({"plan": Plan(seed=-1)}, "--seed"),
+        ({"plan": Plan(batch=0)}, "--batch"),
+    ],
+)
+def test_a_lesson_that_cannot_be_given_is_refused_at_once(
+    tmp_path: Path, change: dict[str, Any], flag: str
+) -> None:
+    with pytest.raises(InputError, match=flag):
+        teach(Lesson(tmp_path / "out", tmp_path / "work", **change), Terminal(quiet=True))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stopped_training_goes_on_bit_for_bit(folder: Path, pool: Pool) -> None:

@@ -188,8 +188,9 @@ def test_workers_stop_when_the_work_is_called_off() -> None:
 def test_what_no_kitchen_can_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="60 frames or more"):
         write_clip(tmp_path / "a", 0, 10, QUIET)
-    with pytest.raises(InputError, match="rays a pixel"):
-        write_clip(tmp_path / "a", 0, 60, QUIET, samples=5)
+    for samples in (5, 0, -1):
+        with pytest.raises(InputError, match="rays a pixel"):
+            write_clip(tmp_path / "a", 0, 60, QUIET, samples=samples)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep me")
     with pytest.raises(InputError, match="holds something else"):

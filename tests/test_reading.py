@@ -165,6 +165,10 @@ def test_an_estimate_is_what_the_training_has(video: Path) -> None:
     kept = [estimated.memory_bytes - fixed for estimated in (found, twice)]
     weights = 4 * found.decoder_parameters  # kept for the way back, whatever the batch
     assert kept[1] - weights == pytest.approx(2 * (kept[0] - weights), rel=0.2)
+    with pytest.raises(InputError, match="has 12 frames"):
+        estimate(parse([*argv, "--clip_model", "demo", "--vid_end", "13"]))
+    bytes_ = estimate(parse([*argv, "--clip_model", "demo", "--bits", "8"])).checkpoint_bytes
+    assert bytes_ == found.checkpoint_bytes // 4
     with pytest.raises(InputError, match="too small"):
         estimate(parse([*argv, "--modelsize", "0.0001"]))
 

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from nerv_clip import InputError, estimate, load_clip, load_model, parse
 from nerv_clip.arguments import build_parser
 from nerv_clip.checkpoint import load_checkpoint
+from nerv_clip.evaluation import disturb
 from nerv_clip.interpolation import blend_weights
 from tests.samples import write_clip
 from train.train_nerv_clip import main
@@ -173,6 +174,11 @@ def test_a_single_frame_is_a_clip(tmp_path: Path) -> None:
     run = train(tmp_path / "one.mp4", "--data_split", "1_1_1")
     frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
     assert frames["t"].tolist() == [0]
+
+
+def test_two_rows_of_pixels_can_be_disturbed() -> None:
+    for size, left in {(2, 80): (2, 78), (100, 2): (96, 2), (1, 1): (1, 1)}.items():
+        assert disturb(torch.rand(1, 3, *size)).shape == (1, 3, *left)
 
 
 def test_odd_and_small_frames(tmp_path: Path) -> None:

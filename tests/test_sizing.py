@@ -115,6 +115,7 @@ def test_it_survives_a_checkpoint() -> None:
         (ModelConfig(reduce=0), "--reduce"),
         (ModelConfig(ks=(0, 0, 5)), "--ks"),
         (ModelConfig(ks=(0, 2, 5)), "odd"),
+        (ModelConfig(ks=(-3, 1, 5)), "--ks -3_1_5"),
         (ModelConfig(dec_strds=(2, 2), grid=(2, 2)), "less than the frame"),
         (ModelConfig(enc_strds=(4, 2), dec_strds=(5, 2)), "same product"),
         (ModelConfig(enc_strds=(4, 2, 2), enc_dim=(8, 1e-9)), "--enc_dim"),
@@ -125,6 +126,13 @@ def test_it_survives_a_checkpoint() -> None:
 def test_what_no_network_has_is_refused(config: ModelConfig, match: str) -> None:
     with pytest.raises(InputError, match=match):
         solve(config, 12, 12, 48, 80)
+
+
+def test_a_norm_over_a_single_cell_is_refused() -> None:
+    config = ModelConfig(embed="", enc_strds=(5, 4, 2), conv_type=("conv", "conv"), norm="in")
+    assert solve(config, 12, 12, 80, 40).grid == (2, 1)
+    with pytest.raises(InputError, match="--norm in"):
+        solve(config, 12, 12, 40, 40)
 
 
 @pytest.mark.parametrize("size", [(45, 61), (11, 200), (97, 33)])

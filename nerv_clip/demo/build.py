@@ -72,7 +72,7 @@ def quick(root: Path = Path("build/demo-quick")) -> Build:
         checkpoints=root / "checkpoints",
         data=root / "Kitchen",
         work=root / "work",
-        lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 24, 36, 120, plan),
+        lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 24, 36, 128, plan),
         training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --head_cells 600"
         " --batchSize 8 --pixel_loss_warmup_epochs 1",
         projection=Projection("PCA"),  # UMAP compiles for half a minute

@@ -66,7 +66,7 @@ def write_clip(
         raise InputError(
             f"a kitchen has {SHORTEST} frames or more, and a seed from 0 to {SEEDS - 1:,}"
         )
-    if min(size) < 16 or math.isqrt(samples) ** 2 != samples or samples < 1:
+    if min(size) < 16 or samples < 1 or math.isqrt(samples) ** 2 != samples:
         raise InputError("a kitchen is 16 pixels or larger, and has 1, 4, 9, 16, … rays a pixel")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / LABELS).exists())):
         raise InputError(f"{out} holds something else than a kitchen: choose another --out")

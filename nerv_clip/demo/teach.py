@@ -31,9 +31,27 @@ class Lesson:
     tests: int = 2_000
     plan: Plan = Plan()  # noqa: RUF009  # frozen
 
+    def check(self) -> None:
+        """Raise `InputError` for numbers that no lesson can have."""
+        least = {
+            "--singles": (self.singles, 1),
+            "--scenes": (self.scenes, 1),
+            "--tests": (self.tests, 2 * scores.CHOICES - 1),  # enough that are wrong of each
+            "--steps": (self.plan.steps, 1),
+            "--batch": (self.plan.batch, 2),
+            "--seed": (self.plan.seed, 0),
+        }
+        for flag, (value, low) in least.items():
+            if value < low:
+                raise InputError(f"{flag} {value} is out of range: give {low} or more")
+
 
 def teach(lesson: Lesson, terminal: Terminal) -> bool:
-    """Make the encoder's folder, going on from what is there; False if it was interrupted."""
+    """Make the encoder's folder, going on from what is there; False if it was interrupted.
+
+    Raises `InputError` for a lesson that cannot be given, before anything is rendered.
+    """
+    lesson.check()
     ones, many, tests = _pools(lesson, terminal)
     write_folder(lesson.out)
     training = Pretraining(lesson.out, ones, many, lesson.plan)
