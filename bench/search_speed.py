@@ -125,7 +125,7 @@ def taps(like: Run, preset: str) -> list[dict[str, str]]:
         t = torch.linspace(0.1, 0.9, count, dtype=torch.float64)
         model = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
         with torch.no_grad():
-            full = seconds(partial(model.draw, t), 50)
+            full = seconds(partial(model.draw, t), 50 // count)
             alone = seconds(partial(model.embed, t), 50)
         what = f"full decode / embedding alone, `--preset {preset} --clip_tap {tap}`"
         rows.append(
