@@ -58,7 +58,7 @@ def script(words: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_commands() -> None:
-    write_clip(Path("video.mp4"), 6)
+    write_clip(Path("video.mp4"), 4)
     Path("train").symlink_to(ROOT / "train")
     commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
     trained = [c for c in commands if "train_nerv_clip.py" in c and "data/Kitchen" not in c]
