@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
     frames = clip.read(range(len(clip)))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "m.pth"
-        ours = [row for model in args.models for row in checkpoints(model, clip, file)]
+        ours = [row for model in args.models for row in checkpoints(model, clip, frames, file)]
         for name, codec in CODECS.items():
             needs = bytes_at(codec, frames, clip.fps, Path(folder) / "v.mp4")
             for row in tqdm(ours, desc=name, unit="row"):
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
     write(args.out, heading(__doc__) + f"Formats without a codec: {losses}.\n\n" + table(ours))
 
 
-def checkpoints(model: Path, clip: Clip, path: Path) -> list[dict[str, Any]]:
+def checkpoints(model: Path, clip: Clip, frames: Tensor, path: Path) -> list[dict[str, Any]]:
     """A network in each number of bits, scored from its file."""
     rows = []
     for bits in BITS:
@@ -102,14 +102,13 @@ def checkpoints(model: Path, clip: Clip, path: Path) -> list[dict[str, Any]]:
         export_model(network, path, {}, bits)
         summary = evaluate(path, clip, ["train"] * len(clip)).summary
         drawn = torch.cat([f for _, f, _, _ in decode(load_model(path), list(range(len(clip))))])
-        true = clip.read(range(len(clip))).float() / 255
         rows.append(
             {
                 "network": model.stem,
                 "bits a weight": bits,
                 "bytes": summary["bytes"],
                 "bpp": f"{summary['bpp']:.3f}",
-                "PSNR": psnr(drawn.mul(255).round() / 255, true).mean().item(),
+                "PSNR": mean_psnr(drawn.mul(255).round(), frames),
                 "MS-SSIM": summary["train"]["ms_ssim"],
             }
         )
@@ -165,8 +164,12 @@ def coloured(frame: Tensor, pixels: str) -> av.VideoFrame:
 
 def scored(shown: Iterable[av.VideoFrame], frames: Tensor) -> float:
     back = [f.reformat(format="rgb24", interpolation=CAREFUL).to_ndarray() for f in shown]
-    decoded = torch.from_numpy(np.stack(back)).permute(0, 3, 1, 2)
-    return psnr(decoded.float() / 255, frames.float() / 255).mean().item()
+    return mean_psnr(torch.from_numpy(np.stack(back)).permute(0, 3, 1, 2), frames)
+
+
+def mean_psnr(shown: Tensor, frames: Tensor) -> float:
+    """Of 8-bit pictures (T, 3, H, W), whole numbers from 0 to 255."""
+    return psnr(shown.float() / 255, frames.float() / 255).mean().item()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from torch import Tensor
 from nerv_clip.clip_encoder import known_dim
 from nerv_clip.coordinates import split_frames
 from nerv_clip.distributed import resolve_device
-from nerv_clip.errors import InputError
 from nerv_clip.flags import Options
 from nerv_clip.losses import check_loss_fits
 from nerv_clip.model import NeRVClip
@@ -92,13 +91,8 @@ def estimate(options: Options) -> Estimate:
     first = next(iter(pictures(spec.path)))
     frame = fit(first.pixels, spec).to(device)
     frames = sum(spec.keeps(i) for i in range(first.expected or 0))
-    if not frames and first.expected:
-        raise InputError(
-            f"--vid_start {spec.start}, --vid_end {spec.end}: the video has about "
-            f"{first.expected} frames, and none of them is between"
-        )
-    if first.expected and (spec.end or 0) > first.expected:
-        raise InputError(f"--vid_end {spec.end}: {spec.path} has {first.expected} frames")
+    if first.expected:
+        spec.check_reach(first.expected)
     frames = max(frames, 1)  # of a container that does not say
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)

@@ -56,6 +56,13 @@ class Evaluating:
         self.run = Run(options.run)
         self.checkpoint = options.weight or self.run.best
         self.arch = load_model(self.checkpoint).arch
+        if options.weight is not None and self.run.config.exists():
+            best = self.run.best
+            if not best.exists() or file_hash(best) != file_hash(self.checkpoint):
+                raise InputError(
+                    f"--weight {options.weight}: {self.run.path} is the run of another network, "
+                    "whose figures would be lost: give another --outf"
+                )
         self.inputs = load_inputs(options, device, Terminal(quiet=not group.first))
         size = (self.arch.frames, self.arch.height, self.arch.width)
         clip = self.inputs.clip
@@ -70,13 +77,6 @@ class Evaluating:
         if width and teacher is not None:
             check_dim(teacher, width)
             keys.append("teacher")
-        if options.weight is not None and self.run.config.exists():
-            best = self.run.best
-            if not best.exists() or file_hash(best) != file_hash(self.checkpoint):
-                raise InputError(
-                    f"--weight {options.weight}: {self.run.path} is the run of another network, "
-                    "whose figures would be lost: give another --outf"
-                )
         self.record = record(options, clip, teacher, group.size, self.arch)
         trained = Run(self.checkpoint.parent)
         if trained.is_run:

@@ -55,6 +55,12 @@ class ClipSpec:
                 f"--vid_end {self.end} leaves no frame: it must be above --vid_start {self.start}"
             )
 
+    def check_reach(self, total: int) -> None:
+        """Raise `InputError` where a source of ``total`` frames ends before the range does."""
+        if self.start >= total or (self.end or 0) > total:
+            flag = f"--vid_start {self.start}" if self.end is None else f"--vid_end {self.end}"
+            raise InputError(f"{flag}: {self.path} has {total} frames")
+
     def keeps(self, index: int) -> bool:
         """Whether frame ``index`` of the source belongs to the clip."""
         inside = index >= self.start and (self.end is None or index < self.end)
@@ -257,9 +263,7 @@ def _kept(spec: ClipSpec) -> Iterator[tuple[Picture, Tensor]]:
             yield picture, fit(picture.pixels, spec)
         if index + 1 == spec.end:
             return
-    if spec.end is not None or spec.start >= total:
-        flag = f"--vid_end {spec.end}" if spec.end is not None else f"--vid_start {spec.start}"
-        raise InputError(f"{flag}: {spec.path} has {total} frames")
+    spec.check_reach(total)
 
 
 def fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:

@@ -250,7 +250,8 @@ def test_a_resume_with_other_flags_is_refused(video: Path) -> None:
         for flag in named.split(", "):
             assert flag in str(caught.value)
         assert (run / "model_latest.pth").read_bytes() == before
-    train(video, "--lr", "0.1", "--modelsize", "0.06", "--not_resume")
+    all_of_them = "--lr 0.1 -b 3 --data_split 1_1_2 --modelsize 0.06 --vid_end 9 --manualSeed 5"
+    train(video, *all_of_them.split(), "--loss", "L1", "--not_resume")
 
 
 def test_overwrite_empties_the_run(video: Path) -> None:
