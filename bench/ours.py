@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from nerv_clip import NeRVClip, Trainer, load_clip, load_model, parse, solve, split_frames
 from nerv_clip.checkpoint import export_model
+from nerv_clip.distributed import resolve_device
 from nerv_clip.evaluation import decode
 from nerv_clip.sizing import decoder_parameters
 
@@ -25,7 +26,8 @@ class OurTraining:
 
     def __init__(self, flags: list[str]) -> None:
         options = parse(flags)
-        self.clip = load_clip(options.data)
+        self.device = resolve_device(options.device)
+        self.clip = load_clip(options.data, device=self.device)
         split = split_frames(len(self.clip), options.split, options.shuffle)
         size = (self.clip.height, self.clip.width)
         config = replace(options.model, clip_dim=DIM)
@@ -34,7 +36,7 @@ class OurTraining:
         true = torch.randn(len(self.clip), DIM, generator=alone)
         torch.manual_seed(options.train.seed)
         self.trainer = Trainer(
-            NeRVClip(arch),
+            NeRVClip(arch).to(self.device),
             self.clip,
             split,
             options.train,
@@ -51,7 +53,7 @@ class OurTraining:
         """Every frame (T, 3, H, W) in [0, 1] as its file decodes, and frames a second."""
         with tempfile.TemporaryDirectory() as folder:
             self.export(Path(folder) / "m.pth")
-            model = load_model(Path(folder) / "m.pth")
+            model = load_model(Path(folder) / "m.pth", self.device)
         next(iter(decode(model, [0])))
         parts = list(decode(model, list(range(len(self.clip)))))
         seconds = sum(part[3] for part in parts)

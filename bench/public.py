@@ -7,6 +7,7 @@ only its data loader uses are replaced by empty ones, and of timm what its model
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import time
 from argparse import Namespace
@@ -43,12 +44,14 @@ def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
 
 
 def settings(modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
-    """The flags of its README, at strides 5 2 2 2, and its width."""
+    """The flags of its README, with its strides for 640x1280 and shorter ones below, its width."""
     height, width = size
+    strides = [5, 4, 4, 2, 2] if height >= 640 else [5, 2, 2, 2]
+    reach = math.prod(strides)
     args = Namespace(
         embed="",
-        enc_strds=[5, 2, 2, 2],
-        dec_strds=[5, 2, 2, 2],
+        enc_strds=strides,
+        dec_strds=strides,
         enc_dim="64_16",
         ks="0_1_5",
         reduce=1.2,
@@ -58,10 +61,9 @@ def settings(modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
         norm="none",
         act="gelu",
         out_bias="tanh",
-        fc_hw=f"{height // 40}_{width // 40}",
         lr_type="cosine_0.1_1_0.1",
     )
-    table = 16 * (height // 40) * (width // 40) * frames
+    table = 16 * (height // reach) * (width // reach) * frames
     args.fc_dim = _first_width(args, modelsize * 1e6 - table)
     return args
 
@@ -78,7 +80,10 @@ def _first_width(args: Namespace, size: float) -> int:
 
 
 class PublicTraining:
-    """Its training loop around its own network, loss and schedule: one epoch a step."""
+    """Its training loop around its own network, loss and schedule: one epoch a step.
+
+    It trains where ``frames`` (T, 3, H, W), uint8, lie.
+    """
 
     def __init__(
         self,
@@ -96,7 +101,7 @@ class PublicTraining:
         self.frames = frames
         self.args = settings(modelsize, len(frames), (frames.shape[-2], frames.shape[-1]))
         self.args.lr = lr
-        self.model: Any = modules[0].HNeRV(self.args)
+        self.model: Any = modules[0].HNeRV(self.args).to(frames.device)
         self.optimiser = torch.optim.Adam(self.model.parameters(), weight_decay=0.0)
         decoder = sum(p.numel() for p in self.model.decoder.parameters())
         table = self.model(frames[[0]].float() / 255)[1][0].numel() * len(frames)
@@ -121,15 +126,22 @@ class PublicTraining:
                 self.optimiser.zero_grad()
                 loss.backward()
                 self.optimiser.step()
+            if self.frames.is_cuda:
+                torch.cuda.synchronize()
             yield time.perf_counter() - start
 
     @torch.no_grad()
     def decode(self) -> tuple[Tensor, float]:
         """Every frame (T, 3, H, W) in [0, 1], and frames a second of its decoder alone."""
         self.model.eval()
-        frames, seconds = [], 0.0
-        for index in range(len(self.frames)):
-            out, _, spent = self.model(self.frames[[index]].float() / 255)
-            seconds += spent
+        frames, seconds = [], []
+        for index in [0, *range(len(self.frames))]:
+            frame = self.frames[[index]].float() / 255
+            latent = self.model.encoder(frame)
+            if frame.is_cuda:
+                torch.cuda.synchronize()  # or its clock would count the encoder's work too
+            out, _, spent = self.model(frame, latent)
             frames.append(out.clamp(0, 1))
-        return torch.cat(frames), len(frames) / seconds
+            seconds.append(spent)
+        # the first was for warming up
+        return torch.cat(frames[1:]), len(self.frames) / sum(seconds[1:])

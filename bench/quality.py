@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from ours import OurTraining
 from public import RATES, PublicTraining, load_public
-from report import COMMIT, heading, table, write
+from report import COMMIT, heading, machine, table, write
 from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
+from nerv_clip.distributed import resolve_device
 from nerv_clip.evaluation import blend
 from nerv_clip.files import make_folder, written
 from nerv_clip.metrics import ms_ssim, psnr
@@ -38,7 +39,8 @@ def main(argv: list[str]) -> None:
     args = parse_arguments(argv)
     clip_flags = ["--data_path", str(args.data_path)]
     clip_flags += ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
-    clip = load_clip(parse(clip_flags).data)
+    clip_flags += ["--device", args.device]
+    clip = load_clip(parse(clip_flags).data, device=resolve_device(args.device))
     frames = clip.read(range(len(clip)))
     for size, epochs, seed, network in itertools.product(
         args.sizes, args.epochs, args.seeds, args.networks
@@ -52,7 +54,7 @@ def main(argv: list[str]) -> None:
         for _ in progress:
             pass
         row = key | {"parameters": training.parameters, "commit": COMMIT}
-        row["threads"] = torch.get_num_threads()  # sums differ with them, in the last digits
+        row["machine"] = machine(args.device)  # sums differ with threads, in the last digits
         row |= scores(training.decode()[0], clip, args.data_split)
         with written(args.rows) as partial:
             partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
@@ -77,6 +79,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or ours"
     )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rows", type=Path, required=True, help="JSON file that keeps the rows")
     parser.add_argument(
         "--models", type=Path, help="a folder for checkpoints of our rows that are trained now"
@@ -129,7 +132,7 @@ def scores(drawn: Tensor, clip: Clip, rule: str) -> dict[str, float]:
 
 
 def blended(clip: Clip, index: int, train: list[int]) -> Tensor:
-    mixed = blend(clip, index, train, torch.device("cpu"))
+    mixed = blend(clip, index, train, clip.device)
     assert mixed is not None  # noqa: S101 - there are train frames
     return mixed
 
@@ -140,7 +143,7 @@ def each(
     frames: Tensor,
     indices: Sequence[int],
 ) -> Tensor:
-    return torch.cat([metric(drawn[[i]], frames[[i]].float() / 255) for i in indices])
+    return torch.cat([metric(drawn[[i]], frames[[i]].float() / 255) for i in indices]).cpu()
 
 
 def chosen(args: argparse.Namespace, clip: Clip) -> list[dict[str, Any]]:
@@ -174,7 +177,7 @@ def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
         cells[f"held out where the blend is under {MOVING} dB"] = (
             f"{row['moving_psnr']:.2f} ({row['moving_blend']:.2f}; {row['moving']} frames)"
         )
-    return cells | {"threads": row["threads"], "commit": row["commit"][:9]}
+    return cells | {"machine": row["machine"], "commit": row["commit"][:9]}
 
 
 if __name__ == "__main__":

@@ -16,18 +16,24 @@ from nerv_clip.run import git_commit
 COMMIT = git_commit()  # of the code that runs, whatever the tree becomes meanwhile
 
 
-def heading(doc: str | None) -> str:
+def machine(device: str) -> str:
+    """What runs the figures: the GPU by its name, or how much of a CPU."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+
+
+def heading(doc: str | None, device: str = "cpu") -> str:
     """The first line of a script's docstring, and where the figures come from."""
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
     if "--out" in argv:  # where the text went is no part of how it came about
         at = argv.index("--out")
         del argv[at : at + 2]
-    device = f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
     return (
         f"{(doc or '').strip().splitlines()[0]}\n\n"
         f"    python bench/{shlex.join(argv)}\n\n"
         f"Commit {COMMIT}, {datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, "
-        f"{device}.\n\n"
+        f"{machine(device)}.\n\n"
     )
 
 

@@ -16,6 +16,7 @@ from public import RATES, PublicTraining, load_public
 from report import heading, table, write
 
 from nerv_clip import load_clip, main_guard, parse
+from nerv_clip.distributed import resolve_device
 
 
 def main(argv: list[str]) -> None:
@@ -51,7 +52,11 @@ def main(argv: list[str]) -> None:
         }
         for way, training in trainings.items()
     ]
-    write(args.out, heading(__doc__) + table(rows))
+    write(args.out, heading(__doc__, device_of(common)) + table(rows))
+
+
+def device_of(flags: list[str]) -> str:
+    return resolve_device(parse(flags).device)
 
 
 def ratios(values: list[float], first: list[float]) -> str:
@@ -60,7 +65,7 @@ def ratios(values: list[float], first: list[float]) -> str:
 
 def public(checkout: Path, flags: list[str], epochs: int) -> PublicTraining:
     options = parse(flags)
-    clip = load_clip(options.data)
+    clip = load_clip(options.data, device=resolve_device(options.device))
     frames = clip.read(range(len(clip)))
     size, batch, seed = options.model.modelsize, options.train.batch, options.train.seed
     modules = load_public(checkout)
