@@ -20,7 +20,7 @@ from nerv_clip.quantisation import BITS
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "fast": {"head_cells": 4_000},
-    "best": {"head_cells": 60_000},
+    "best": {"head_cells": 250_000},
     "hnerv": {
         "embed": "",
         "enc_strds": [5, 2, 2, 2],

@@ -11,7 +11,7 @@ from torch import nn
 from nerv_clip.config import ModelConfig
 from nerv_clip.errors import InputError
 from nerv_clip.model import NeRVClip
-from nerv_clip.optim import OPTIMISERS, build_optimiser, learning_rate, orthogonal
+from nerv_clip.optim import OPTIMISERS, build_optimiser, learning_rate, orthogonal, stacked
 from nerv_clip.sizing import solve
 
 
@@ -42,13 +42,20 @@ def test_unknown_schedules_are_refused(name: str) -> None:
 def test_the_update_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
-    result = orthogonal(matrix)
+    (result,) = orthogonal([matrix])
     values = torch.linalg.svdvals(result)
     assert values.min() > 0.4
     assert values.max() < 1.3
     nearest = u @ vh
     cosine = nn.functional.cosine_similarity(result.flatten(), nearest.flatten(), dim=0)
     assert cosine > 0.95
+
+
+def test_padding_into_one_stack_changes_no_update() -> None:
+    random = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(*shape, generator=random) for shape in [(3, 5), (8, 8), (4, 60)]]
+    for one, alone in zip(stacked(matrices), orthogonal(matrices), strict=True):
+        torch.testing.assert_close(one, alone)
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
