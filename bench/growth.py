@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
     common = ["--data_path", str(args.data_path), "--crop_list", args.crop_list]
-    common += ["--resize_list", "160_320", "--modelsize", "0.35"]
+    common += ["--resize_list", "160_320", "--modelsize", "0.35", "--device", "cpu"]
     peak = ceiling()
     points: dict[tuple[str, str], dict[float, Cost]] = {}
     for preset in args.presets:

@@ -11,6 +11,7 @@ import argparse
 import itertools
 import json
 import shlex
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,11 @@ def main(argv: list[str]) -> None:
         if args.models and isinstance(training, OurTraining):
             name = "-".join(str(key[part]) for part in NAMED).replace(" ", "_")
             training.export(args.models / f"{name}.pth")
-    write(
-        args.out, heading(__doc__) + table([columns(row, args.rows) for row in chosen(args, clip)])
-    )
+    rows = chosen(args, clip)
+    text = heading(__doc__, args.device) + table([columns(row, rows) for row in rows])
+    if means := over_seeds(rows):
+        text += "\n## Over seeds: mean (least – most)\n\n" + table(means)
+    write(args.out, text)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -152,15 +155,42 @@ def chosen(args: argparse.Namespace, clip: Clip) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: (r["size"], r["epochs"], r["seed"], r["network"]))
 
 
-def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A row as it is printed, with what it gains on the better public row of its size."""
-    same = (*NAMED[1:], "clip")
+def gain(row: dict[str, Any], rows: list[dict[str, Any]]) -> float | None:
+    """PSNR over the better public network of the same size, epochs and seed, in dB."""
     public = [
         other["psnr"]
-        for other in rows_of(path)
-        if other["network"] in PUBLIC and all(other[k] == row[k] for k in same)
+        for other in rows
+        if other["network"] in PUBLIC and all(other[k] == row[k] for k in NAMED[1:])
     ]
-    gain = f"{row['psnr'] - max(public):+.2f}" if public else "–"
+    return row["psnr"] - max(public) if public else None
+
+
+def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line for each network that was trained from several seeds."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(tuple(row[k] for k in ("network", "size", "epochs")), []).append(row)
+    lines = []
+    for (network, size, epochs), group in found.items():
+        if len(group) > 1:
+            gains = [g for row in group if (g := gain(row, rows)) is not None]
+            cells = {"network": network, "size": f"{size} M", "epochs": epochs}
+            cells["seeds"] = " ".join(str(row["seed"]) for row in group)
+            cells["PSNR seen"] = mean_and_reach([row["psnr"] for row in group])
+            cells["MS-SSIM seen"] = mean_and_reach([row["ms_ssim"] for row in group], "{:.4f}")
+            cells["over the better public"] = mean_and_reach(gains, "{:+.2f}") if gains else "–"
+            lines.append(cells)
+    return lines
+
+
+def mean_and_reach(values: list[float], form: str = "{:.2f}") -> str:
+    mean, least, most = statistics.fmean(values), min(values), max(values)
+    return f"{form} ({form} – {form})".format(mean, least, most)
+
+
+def columns(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A row as it is printed."""
+    gained = gain(row, rows)
     cells = {
         "network": row["network"],
         "size": f"{row['size']} M",
@@ -171,7 +201,7 @@ def columns(row: dict[str, Any], path: Path) -> dict[str, Any]:
         "MS-SSIM seen": f"{row['ms_ssim']:.4f}",
     }
     if row["split"] == "1_1_1":
-        cells["over the better public"] = gain
+        cells["over the better public"] = "–" if gained is None else f"{gained:+.2f}"
     else:
         cells["held out (blend)"] = f"{row['held_psnr']:.2f} ({row['blend']:.2f})"
         cells[f"held out where the blend is under {MOVING} dB"] = (
