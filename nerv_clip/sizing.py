@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -40,6 +41,7 @@ def _size(part: nn.Module | None) -> int:
     return 0 if part is None else sum(p.numel() for p in part.parameters())
 
 
+@lru_cache(maxsize=4096)  # an estimate and the training after it try the same networks
 def count(arch: Architecture) -> int:
     """`decoder_parameters` of an architecture, without allocating it."""
     with torch.device("meta"):

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerv_clip import parse
 from nerv_clip.config import Architecture, ModelConfig
 from nerv_clip.errors import InputError
 from nerv_clip.model import NeRVClip
@@ -84,14 +85,20 @@ def test_given_strides_and_grid_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "head", "fast"),
-    [((160, 320), 1, 2), ((360, 640), 2, 4), ((720, 1280), 4, 4), ((2160, 3840), 4, 4)],
+    ("size", "best", "default", "fast"),
+    [
+        ((160, 320), 1, 2, 4),
+        ((360, 640), 1, 4, 4),
+        ((720, 1280), 2, 4, 4),
+        ((2160, 3840), 4, 4, 4),
+    ],
 )
 def test_the_head_up_samples_where_frames_are_large(
-    size: tuple[int, int], head: int, fast: int
+    size: tuple[int, int], best: int, default: int, fast: int
 ) -> None:
-    for cells, expected in ((60_000, head), (15_000, fast)):
-        assert solve(ModelConfig(head_cells=cells), 9, 9, *size).head_stride == expected
+    for preset, expected in (("best", best), ("default", default), ("fast", fast)):
+        config = parse(["--data_path", "x", "--preset", preset]).model
+        assert solve(config, 9, 9, *size).head_stride == expected
 
 
 def test_it_survives_a_checkpoint() -> None:
