@@ -77,5 +77,5 @@ def spread(ratios: list[float]) -> str:
     """Median and quartiles."""
     if len(ratios) < 2:
         return f"{ratios[0]:.2f}"
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return f"{middle:.2f} ({low:.2f} – {high:.2f})"

@@ -44,7 +44,7 @@ def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
 
 
 def settings(modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
-    """The flags of its README, with its strides for 640x1280 and shorter ones below, its width."""
+    """The flags of its README, its strides from 640 rows on and shorter ones below, its width."""
     height, width = size
     strides = [5, 4, 4, 2, 2] if height >= 640 else [5, 2, 2, 2]
     reach = math.prod(strides)
@@ -98,7 +98,7 @@ class PublicTraining:
     ) -> None:
         torch.manual_seed(seed)
         self.utils, self.loss, self.epochs, self.batch = modules[1], loss, epochs, batch
-        self.frames = frames
+        self.frames, self.device = frames, frames.device.type
         self.args = settings(modelsize, len(frames), (frames.shape[-2], frames.shape[-1]))
         self.args.lr = lr
         self.model: Any = modules[0].HNeRV(self.args).to(frames.device)
@@ -126,7 +126,7 @@ class PublicTraining:
                 self.optimiser.zero_grad()
                 loss.backward()
                 self.optimiser.step()
-            if self.frames.is_cuda:
+            if self.device == "cuda":
                 torch.cuda.synchronize()
             yield time.perf_counter() - start
 
@@ -138,7 +138,7 @@ class PublicTraining:
         for index in [0, *range(len(self.frames))]:
             frame = self.frames[[index]].float() / 255
             latent = self.model.encoder(frame)
-            if frame.is_cuda:
+            if self.device == "cuda":
                 torch.cuda.synchronize()  # or its clock would count the encoder's work too
             out, _, spent = self.model(frame, latent)
             frames.append(out.clamp(0, 1))

@@ -52,11 +52,7 @@ def main(argv: list[str]) -> None:
         }
         for way, training in trainings.items()
     ]
-    write(args.out, heading(__doc__, device_of(common)) + table(rows))
-
-
-def device_of(flags: list[str]) -> str:
-    return resolve_device(parse(flags).device)
+    write(args.out, heading(__doc__, trainings[first].device) + table(rows))
 
 
 def ratios(values: list[float], first: list[float]) -> str:

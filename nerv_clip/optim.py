@@ -15,6 +15,7 @@ from nerv_clip.layers import TemporalGrid
 from nerv_clip.motion import MotionHead
 
 OPTIMISERS = ("muon", "adam", "adamw", "sgd")
+SMALL = 2**20  # elements of the largest matrix in a stack: far more would take gigabytes
 
 
 class Muon(Optimizer):
@@ -88,11 +89,12 @@ class Muon(Optimizer):
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
     """About the nearest matrices with orthonormal rows or columns; each (m, n) to (m, n).
 
-    On a GPU all are one stack, padded by zeros, which change nothing: twenty small products cost
-    more there than the padding. A CPU takes one after the other.
+    On a GPU small ones are one stack, padded by zeros, which change nothing: many small products
+    cost more there than the padding. A CPU takes one after the other.
     """
     wide = [m.T if m.shape[0] > m.shape[1] else m for m in matrices]
-    made = stacked(wide) if wide[0].is_cuda else [newton_schulz(m) for m in wide]
+    small = max(m.shape[0] for m in wide) * max(m.shape[1] for m in wide) <= SMALL
+    made = stacked(wide) if small and wide[0].is_cuda else [newton_schulz(m) for m in wide]
     return [
         result.T.contiguous() if result.shape != matrix.shape else result
         for result, matrix in zip(made, matrices, strict=True)

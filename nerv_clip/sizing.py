@@ -41,7 +41,7 @@ def _size(part: nn.Module | None) -> int:
     return 0 if part is None else sum(p.numel() for p in part.parameters())
 
 
-@lru_cache(maxsize=4096)  # an estimate and the training after it try the same networks
+@lru_cache(maxsize=4096)  # the app estimates again at each change of a flag
 def count(arch: Architecture) -> int:
     """`decoder_parameters` of an architecture, without allocating it."""
     with torch.device("meta"):

@@ -23,8 +23,8 @@ UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000
 PRESETS = {
     "default": "good pictures in good time",
-    "fast": "half of the time, at some PSNR",
-    "best": "the best pictures for the size, in 2.5 times the time",
+    "fast": "half of the time for small frames, at some PSNR",
+    "best": "the best pictures for the size, in several times the time: for a GPU",
     "hnerv": "HNeRV: its encoder sees the frames",
     "nerv": "NeRV: time alone",
 }
