@@ -23,8 +23,8 @@ UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000
 PRESETS = {
     "default": "good pictures in good time",
-    "fast": "half of the time for small frames, at some PSNR",
-    "best": "the best pictures for the size, in several times the time: for a GPU",
+    "fast": "less time, at some PSNR",
+    "best": "better, in several times the time",
     "hnerv": "HNeRV: its encoder sees the frames",
     "nerv": "NeRV: time alone",
 }
