@@ -42,12 +42,15 @@ class Muon(Optimizer):
         """
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
+            gradients = [p.grad for p in parameters if p.grad is not None]
             if parameters:
-                update = self._matrices if group["matrix"] else self._adam
-                torch._foreach_add_(parameters, update(parameters, group), alpha=-group["lr"])
+                update = self._muon if group["matrix"] else self._adam
+                updates = update(parameters, gradients, group)
+                torch._foreach_add_(parameters, updates, alpha=-group["lr"])
 
-    def _matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        gradients = [p.grad for p in parameters if p.grad is not None]
+    def _muon(
+        self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
+    ) -> list[Tensor]:
         means = [self._kept(p, "mean") for p in parameters]
         torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
         updates = [u.flatten(1) for u in torch._foreach_lerp(gradients, means, group["momentum"])]
@@ -57,8 +60,9 @@ class Muon(Optimizer):
             results.append(update.mul_(gain).view_as(parameter))
         return results
 
-    def _adam(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        gradients = [p.grad for p in parameters if p.grad is not None]
+    def _adam(
+        self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
+    ) -> list[Tensor]:
         means = [self._kept(p, "mean") for p in parameters]
         squares = [self._kept(p, "square") for p in parameters]
         steps = []
@@ -80,8 +84,7 @@ class Muon(Optimizer):
         """A running mean of this parameter, zeros at first."""
         state = self.state[parameter]
         if name not in state:
-            assert parameter.grad is not None  # noqa: S101 - the caller checked
-            state[name] = torch.zeros_like(parameter.grad)
+            state[name] = torch.zeros_like(parameter)
         kept: Tensor = state[name]
         return kept
 
