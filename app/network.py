@@ -37,7 +37,7 @@ def draw(view: View, t: float) -> Pixels:
     """What the network draws at a time in [0, 1]: uint8 (H, W, 3)."""
     import torch
 
-    from nerv_clip.video_writer import to_pixels
+    from nerv_clip.video.writer import to_pixels
 
     with torch.no_grad():
         return to_pixels(model_of(view)(torch.tensor([t], dtype=torch.float64)).frames[0])
@@ -68,7 +68,7 @@ def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Clip | 
 
 def clip_of(view: View) -> Clip | None:
     """The source video, or None where it is not here any more, is another one, or too large."""
-    from nerv_clip.video import parse_size
+    from nerv_clip.video.video import parse_size
 
     about, flags = view.config["clip"], view.config["flags"]
     large = 3 * about["frames"] * about["height"] * about["width"] > MOST_BYTES
@@ -89,7 +89,7 @@ def clip_of(view: View) -> Clip | None:
 
 def true_frame(view: View, frame: int) -> Pixels | None:
     """The true frame as the source has it, or None where the source is not here."""
-    from nerv_clip.video_writer import to_pixels
+    from nerv_clip.video.writer import to_pixels
 
     clip = clip_of(view)
     return None if clip is None else to_pixels(clip.read([frame])[0])

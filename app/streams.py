@@ -13,7 +13,7 @@ from reading import View, redrawn, stream, true_stream
 
 from nerv_clip import InputError, frame_time
 from nerv_clip.files import make_folder
-from nerv_clip.stream import read_pairs
+from nerv_clip.video.comparison import read_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ def playable(view: View) -> Path:
 
 
 def _draw_again(view: View) -> None:
-    from nerv_clip.video_writer import write_comparison
+    from nerv_clip.video.writer import write_comparison
 
     path = redrawn(view)
     others = sorted(make_folder(path.parent).glob("*.mp4"), key=lambda p: p.stat().st_mtime)

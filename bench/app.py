@@ -20,8 +20,8 @@ from torch import Tensor
 
 from nerv_clip import main_guard
 from nerv_clip.files import file_hash
-from nerv_clip.stream import read_pairs
-from nerv_clip.video_writer import write_comparison
+from nerv_clip.video.comparison import read_pairs
+from nerv_clip.video.writer import write_comparison
 
 RUN = ROOT / "checkpoints" / "kitchen"
 BITS = 10  # a frame's number as black and white blocks along the lower edge

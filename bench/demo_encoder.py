@@ -26,7 +26,7 @@ from nerv_clip.demo.story import FRAMES, write_story
 from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.search.query import TEMPLATES
-from nerv_clip.search.teacher import Teacher
+from nerv_clip.search.query_encoder import Teacher
 
 SAMPLES, DRAWS = 9, 5
 FEW = 2  # frames of a kitchen: what fewer show is neither present nor absent

@@ -11,8 +11,8 @@ from typing import Any
 from report import heading, table, write
 
 from nerv_clip import ModelConfig, Run, main_guard
-from nerv_clip.encodings import input_widths
-from nerv_clip.sizing import count
+from nerv_clip.models.encodings import input_widths
+from nerv_clip.models.solver import count
 
 
 def column(run: Run) -> dict[str, str]:

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from report import heading, table, write
 
 from nerv_clip import NeRVClip, Trainer, load_clip, main_guard, parse, solve, split_frames
-from nerv_clip.checkpoint import export_model, load_model
-from nerv_clip.inputs import Inputs
-from nerv_clip.products import pairs, score
-from nerv_clip.sizing import decoder_parameters
-from nerv_clip.terminal import Terminal
-from nerv_clip.video_writer import write_comparison, write_video
+from nerv_clip.cli.inputs import Inputs
+from nerv_clip.cli.products import pairs, score
+from nerv_clip.cli.terminal import Terminal
+from nerv_clip.models.checkpoint import export_model, load_model
+from nerv_clip.models.solver import decoder_parameters
+from nerv_clip.video.writer import write_comparison, write_video
 
 STEPS = 20
 SHOWN = 12

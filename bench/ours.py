@@ -13,10 +13,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import NeRVClip, Trainer, load_clip, load_model, parse, solve, split_frames
-from nerv_clip.checkpoint import export_model
-from nerv_clip.distributed import resolve_device
-from nerv_clip.evaluation import decode
-from nerv_clip.sizing import decoder_parameters
+from nerv_clip.evaluation.evaluate import decode
+from nerv_clip.models.checkpoint import export_model
+from nerv_clip.models.solver import decoder_parameters
+from nerv_clip.training.distributed import resolve_device
 
 DIM = 512  # of an embedding
 

@@ -24,11 +24,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
-from nerv_clip.distributed import resolve_device
-from nerv_clip.evaluation import blend
+from nerv_clip.evaluation.evaluate import blend
 from nerv_clip.files import make_folder, written
 from nerv_clip.metrics import ms_ssim, psnr
-from nerv_clip.video import Clip
+from nerv_clip.training.distributed import resolve_device
+from nerv_clip.video.video import Clip
 
 PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
 NAMED = ("network", "size", "epochs", "seed", "split")

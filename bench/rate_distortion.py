@@ -27,11 +27,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip, load_model, main_guard, parse
-from nerv_clip.checkpoint import export_model
-from nerv_clip.evaluation import decode, evaluate
+from nerv_clip.evaluation.evaluate import decode, evaluate
 from nerv_clip.metrics import psnr
-from nerv_clip.quantisation import BITS
-from nerv_clip.video import Clip
+from nerv_clip.models.checkpoint import export_model
+from nerv_clip.models.quantisation import BITS
+from nerv_clip.video.video import Clip
 
 
 class Codec(NamedTuple):

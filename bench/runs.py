@@ -15,7 +15,7 @@ import pandas as pd
 from report import heading, table, write
 
 from nerv_clip import Run, main_guard
-from nerv_clip.arguments import PRESETS, build_parser
+from nerv_clip.cli.parser import PRESETS, build_parser
 
 PLACES = {"outf", "overwrite", "device", "data_path", "save_freq", "eval_freq", "suffix"}
 

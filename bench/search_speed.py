@@ -17,7 +17,7 @@ import torch
 from report import heading, table, write
 
 from nerv_clip import NeRVClip, Run, Terminal, main_guard, parse, solve
-from nerv_clip.checkpoint import export_model
+from nerv_clip.models.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
 from nerv_clip.verification.statistics import block_permutation_test

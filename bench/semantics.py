@@ -14,7 +14,7 @@ from report import heading, table, write
 
 from nerv_clip import Run, Terminal, load_model, main_guard
 from nerv_clip.verification import gather, verify
-from nerv_clip.verification.guesses import PREDICTION, SPHERICAL
+from nerv_clip.verification.baselines import PREDICTION, SPHERICAL
 
 
 def row(run: Run) -> dict[str, str]:

@@ -16,7 +16,7 @@ from public import RATES, PublicTraining, load_public
 from report import heading, table, write
 
 from nerv_clip import load_clip, main_guard, parse
-from nerv_clip.distributed import resolve_device
+from nerv_clip.training.distributed import resolve_device
 
 
 def main(argv: list[str]) -> None:

@@ -10,10 +10,10 @@ import torch
 from report import heading, table, write
 
 from nerv_clip import NeRVClip, Run, Terminal, load_model, main_guard
-from nerv_clip.checkpoint import export_model
+from nerv_clip.models.checkpoint import export_model
 from nerv_clip.verification import Verification, gather, verify
-from nerv_clip.verification.guesses import NEAREST, PREDICTION, SPHERICAL
-from nerv_clip.verification.words import spread
+from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
+from nerv_clip.verification.text_report import spread
 
 SHOWN = (PREDICTION, NEAREST, SPHERICAL, "teacher on the reconstruction")
 

@@ -10,42 +10,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nerv_clip.arguments import Parser
-    from nerv_clip.checkpoint import load_model
-    from nerv_clip.clip_encoder import ClipEncoder, embed_clip, load_clip_encoder
-    from nerv_clip.config import Architecture, ModelConfig, TrainConfig
-    from nerv_clip.coordinates import frame_time, split_frames
+    from nerv_clip.cli.commands import run_session
+    from nerv_clip.cli.forecast import Estimate, estimate
+    from nerv_clip.cli.options import Options, main_guard, parse
+    from nerv_clip.cli.parser import Parser
+    from nerv_clip.cli.terminal import Terminal
     from nerv_clip.errors import InputError
-    from nerv_clip.evaluation import Evaluation, evaluate
-    from nerv_clip.flags import Options, main_guard, parse
-    from nerv_clip.forecast import Estimate, estimate
-    from nerv_clip.model import NeRVClip, Output
-    from nerv_clip.run import Run, find_runs, run_path
+    from nerv_clip.evaluation.evaluate import Evaluation, evaluate
+    from nerv_clip.models.checkpoint import load_model
+    from nerv_clip.models.config import Architecture, ModelConfig, TrainConfig
+    from nerv_clip.models.nerv_clip import NeRVClip, Output
+    from nerv_clip.models.solver import solve
+    from nerv_clip.runs.run import Run, find_runs, run_path
     from nerv_clip.search import load_run
-    from nerv_clip.session import run_session
-    from nerv_clip.sizing import solve
-    from nerv_clip.terminal import Terminal
-    from nerv_clip.training import EpochResult, Trainer
-    from nerv_clip.video import Clip, ClipSpec, load_clip
+    from nerv_clip.teacher.encoder import ClipEncoder, embed_clip, load_clip_encoder
+    from nerv_clip.training.trainer import EpochResult, Trainer
+    from nerv_clip.video.split import frame_time, split_frames
+    from nerv_clip.video.video import Clip, ClipSpec, load_clip
 
 _PLACES = {
-    "arguments": ["Parser"],
-    "checkpoint": ["load_model"],
-    "clip_encoder": ["ClipEncoder", "embed_clip", "load_clip_encoder"],
-    "config": ["Architecture", "ModelConfig", "TrainConfig"],
-    "coordinates": ["frame_time", "split_frames"],
+    "cli.parser": ["Parser"],
+    "models.checkpoint": ["load_model"],
+    "teacher.encoder": ["ClipEncoder", "embed_clip", "load_clip_encoder"],
+    "models.config": ["Architecture", "ModelConfig", "TrainConfig"],
+    "video.split": ["frame_time", "split_frames"],
     "errors": ["InputError"],
-    "forecast": ["Estimate", "estimate"],
-    "evaluation": ["Evaluation", "evaluate"],
-    "flags": ["Options", "main_guard", "parse"],
-    "model": ["NeRVClip", "Output"],
-    "run": ["Run", "find_runs", "run_path"],
+    "cli.forecast": ["Estimate", "estimate"],
+    "evaluation.evaluate": ["Evaluation", "evaluate"],
+    "cli.options": ["Options", "main_guard", "parse"],
+    "models.nerv_clip": ["NeRVClip", "Output"],
+    "runs.run": ["Run", "find_runs", "run_path"],
     "search": ["load_run"],
-    "session": ["run_session"],
-    "sizing": ["solve"],
-    "terminal": ["Terminal"],
-    "training": ["EpochResult", "Trainer"],
-    "video": ["Clip", "ClipSpec", "load_clip"],
+    "cli.commands": ["run_session"],
+    "models.solver": ["solve"],
+    "cli.terminal": ["Terminal"],
+    "training.trainer": ["EpochResult", "Trainer"],
+    "video.video": ["Clip", "ClipSpec", "load_clip"],
 }
 __all__ = [
     "Architecture",

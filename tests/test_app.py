@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from nerv_clip.checkpoint import load_checkpoint, save_checkpoint
+from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
 from tests.samples import write_clip
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"

@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from nerv_clip.stream import read_pairs
-from nerv_clip.video_writer import write_comparison
+from nerv_clip.video.comparison import read_pairs
+from nerv_clip.video.writer import write_comparison
 from tests.samples import write_clip
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

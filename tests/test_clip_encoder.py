@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from nerv_clip.clip_encoder import check_dim, embed_clip, load_clip_encoder
 from nerv_clip.errors import InputError
-from nerv_clip.video import ClipSpec, load_clip
+from nerv_clip.teacher.encoder import check_dim, embed_clip, load_clip_encoder
+from nerv_clip.video.video import ClipSpec, load_clip
 from tests.samples import moving_picture, write_tiny_clip
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerv_clip.coordinates import frame_time, split_frames
 from nerv_clip.errors import InputError
+from nerv_clip.video.split import frame_time, split_frames
 
 
 def test_time_covers_the_closed_unit_interval() -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from nerv_clip import ClipEncoder, InputError, Run, Terminal, load_clip_encoder, load_model
-from nerv_clip.demo import build, quick, scores
-from nerv_clip.demo.build import RUNS, ship
+from nerv_clip.cli.demo_build import RUNS, build, quick, ship
+from nerv_clip.demo import scores
 from nerv_clip.demo.pool import load_pool, render_shard, shard_paths
 from nerv_clip.demo.vocabulary import BPE
-from nerv_clip.projection import Projection, map_file
+from nerv_clip.evaluation.projection import Projection, map_file
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerv_clip.distributed import Workers
+from nerv_clip.training.distributed import Workers
 from tests import two_processes
 from tests.test_session import flags
 from tests.test_training import same

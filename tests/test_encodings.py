@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerv_clip.encodings import (
+from nerv_clip.errors import InputError
+from nerv_clip.models.encodings import (
     CoordinateEncoding,
     TimeEncoding,
     band,
     build_encoding,
     embed_width,
 )
-from nerv_clip.errors import InputError
 
 
 def times(frames: int) -> torch.Tensor:

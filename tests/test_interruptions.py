@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from nerv_clip.checkpoint import load_checkpoint
+from nerv_clip.models.checkpoint import load_checkpoint
 from tests.test_session import flags
 from tests.test_training import same
 from train.train_nerv_clip import main

@@ -9,8 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.interpolation import slerp
-from nerv_clip.losses import PIXEL_LOSSES, arc, check_loss_fits, clip_loss, pixel_loss
+from nerv_clip.evaluation.interpolation import slerp
+from nerv_clip.training.losses import PIXEL_LOSSES, arc, check_loss_fits, clip_loss, pixel_loss
 from tests.test_metrics import pair
 
 # name: shares of mean squared, mean absolute, 1 - SSIM, 1 - MS-SSIM, decibels below 100

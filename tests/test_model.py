@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerv_clip.checkpoint import export_model, load_checkpoint, load_model
-from nerv_clip.config import ModelConfig
 from nerv_clip.errors import InputError
-from nerv_clip.layers import FrameTable, TemporalGrid
-from nerv_clip.model import NeRVClip, Output
-from nerv_clip.sizing import solve
+from nerv_clip.models.checkpoint import export_model, load_checkpoint, load_model
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.layers import FrameTable, TemporalGrid
+from nerv_clip.models.nerv_clip import NeRVClip, Output
+from nerv_clip.models.solver import solve
 
 T = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)
 

@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerv_clip.config import ModelConfig, TrainConfig
-from nerv_clip.coordinates import split_frames
-from nerv_clip.evaluation import blend, decode
+from nerv_clip.evaluation.evaluate import blend, decode
 from nerv_clip.metrics import psnr
-from nerv_clip.model import NeRVClip
-from nerv_clip.motion import moved, neighbours, warp
-from nerv_clip.sizing import solve
-from nerv_clip.training import Trainer
-from nerv_clip.video import Clip, ClipSpec, load_clip
-from nerv_clip.video_writer import write_image
+from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.motion import moved, neighbours, warp
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.solver import solve
+from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.split import split_frames
+from nerv_clip.video.video import Clip, ClipSpec, load_clip
+from nerv_clip.video.writer import write_image
 
 F64 = torch.float64
 

@@ -8,11 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from nerv_clip.config import ModelConfig
 from nerv_clip.errors import InputError
-from nerv_clip.model import NeRVClip
-from nerv_clip.optim import OPTIMISERS, build_optimiser, learning_rate, orthogonal, stacked
-from nerv_clip.sizing import solve
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.solver import solve
+from nerv_clip.training.optimisers import (
+    OPTIMISERS,
+    build_optimiser,
+    learning_rate,
+    orthogonal,
+    stacked,
+)
 
 
 def test_cosine_is_hnerv_s() -> None:

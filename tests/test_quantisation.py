@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from nerv_clip import load_model
-from nerv_clip.checkpoint import export_model, load_checkpoint
-from nerv_clip.config import ModelConfig
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import psnr
-from nerv_clip.model import NeRVClip
-from nerv_clip.quantisation import BITS, pack, unpack
-from nerv_clip.sizing import solve
+from nerv_clip.models.checkpoint import export_model, load_checkpoint
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.quantisation import BITS, pack, unpack
+from nerv_clip.models.solver import solve
 
 
 def weights() -> dict[str, torch.Tensor]:

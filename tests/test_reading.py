@@ -16,9 +16,9 @@ from sklearn.decomposition import PCA
 
 import nerv_clip
 from nerv_clip import InputError, Run, estimate, parse
-from nerv_clip.projection import Projection, load_map, map_file, project
-from nerv_clip.stream import read_layout, read_pairs, read_samples
-from nerv_clip.video_writer import write_comparison
+from nerv_clip.evaluation.projection import Projection, load_map, map_file, project
+from nerv_clip.video.comparison import read_layout, read_pairs, read_samples
+from nerv_clip.video.writer import write_comparison
 from tests.samples import moving_picture
 from tests.test_session import flags, train
 

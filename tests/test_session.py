@@ -16,10 +16,10 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nerv_clip import InputError, estimate, load_clip, load_model, parse
-from nerv_clip.arguments import build_parser
-from nerv_clip.checkpoint import load_checkpoint
-from nerv_clip.evaluation import disturb
-from nerv_clip.interpolation import blend_weights
+from nerv_clip.cli.parser import build_parser
+from nerv_clip.evaluation.evaluate import disturb
+from nerv_clip.evaluation.interpolation import blend_weights
+from nerv_clip.models.checkpoint import load_checkpoint
 from tests.samples import write_clip
 from train.train_nerv_clip import main
 

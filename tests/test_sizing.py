@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerv_clip import parse
-from nerv_clip.config import Architecture, ModelConfig
 from nerv_clip.errors import InputError
-from nerv_clip.model import NeRVClip
-from nerv_clip.sizing import count, decoder_parameters, solve
+from nerv_clip.models.config import Architecture, ModelConfig
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.solver import count, decoder_parameters, solve
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,9 +11,9 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
-from nerv_clip.interpolation import interpolated, nearest, slerp
+from nerv_clip.evaluation.interpolation import interpolated, nearest, slerp
 from nerv_clip.verification import likeness, statistics
-from nerv_clip.verification.guesses import STRENGTHS, ridge
+from nerv_clip.verification.baselines import STRENGTHS, ridge
 
 Array = NDArray[np.float64]
 

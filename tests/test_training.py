@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nerv_clip.config import ModelConfig, TrainConfig
-from nerv_clip.coordinates import split_frames
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import cosine, psnr
-from nerv_clip.model import NeRVClip
-from nerv_clip.sizing import solve
-from nerv_clip.training import Trainer
-from nerv_clip.video import Clip, ClipSpec, load_clip
+from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.solver import solve
+from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.split import split_frames
+from nerv_clip.video.video import Clip, ClipSpec, load_clip
 from tests.samples import write_clip
 
 BUNNY = Path(__file__).parents[2] / "shared" / "video" / "bunny.mp4"

@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from nerv_clip import InputError, ModelConfig, NeRVClip, Terminal, main_guard, split_frames
-from nerv_clip.coordinates import frame_time
+from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.files import file_hash
-from nerv_clip.interpolation import interpolated
-from nerv_clip.sizing import solve
+from nerv_clip.models.solver import solve
+from nerv_clip.similarity import Array, unit
 from nerv_clip.verification import STEPS, Evidence, Verification, gather, plain, verify
-from nerv_clip.verification.guesses import SPHERICAL
-from nerv_clip.verification.likeness import Array, unit
+from nerv_clip.verification.baselines import SPHERICAL
 from nerv_clip.verification.statistics import Interval, Outcome
 from nerv_clip.verification.verdict import Facts, judge
+from nerv_clip.video.split import frame_time
 from tests.samples import write_clip, write_tiny_clip
 from tests.test_session import CLIP_FLAGS, train
 from tests.test_statistics import noise

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.video import Clip, ClipSpec, load_clip, parse_size
-from nerv_clip.video_writer import shrink_comparison, write_comparison, write_image, write_video
+from nerv_clip.video.video import Clip, ClipSpec, load_clip, parse_size
+from nerv_clip.video.writer import shrink_comparison, write_comparison, write_image, write_video
 from tests.samples import moving_picture, write_clip
 
 
@@ -236,7 +236,7 @@ def test_no_space_for_the_streamed_frames(
     tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
-        monkeypatch.setattr("nerv_clip.video.tempfile.TemporaryFile", lambda **_: full)
+        monkeypatch.setattr("nerv_clip.video.video.tempfile.TemporaryFile", lambda **_: full)
         with pytest.raises(InputError, match="free some space"):
             load_clip(ClipSpec(video), cache_gb=0, cache_dir=tmp_path, progress=False)
 

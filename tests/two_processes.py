@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from nerv_clip import ClipSpec, ModelConfig, NeRVClip, TrainConfig, Trainer, load_clip, solve
-from nerv_clip.coordinates import split_frames
-from nerv_clip.distributed import workers
+from nerv_clip.training.distributed import workers
+from nerv_clip.video.split import split_frames
 
 
 def main(video: str, out: str) -> None:

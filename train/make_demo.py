@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from nerv_clip import Parser, Terminal, main_guard
-from nerv_clip.demo import build, full, quick
+from nerv_clip.cli.demo_build import build, full, quick
 
 
 def main(argv: list[str]) -> None:

@@ -16,7 +16,7 @@ from player import peek
 from reading import View, read_view, true_picture
 from state import current, folders, kept, run_called, run_names
 
-from nerv_clip.encodings import input_widths
+from nerv_clip.models.encodings import input_widths
 
 
 def chosen() -> list[tuple[str, View]]:

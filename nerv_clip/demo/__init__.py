@@ -1,6 +1,5 @@
 """The rendered kitchen, its captions, and the small CLIP that is trained on them."""
 
-from nerv_clip.demo.build import build, full, quick
 from nerv_clip.demo.clip import read_labels, write_clip
 from nerv_clip.demo.pretraining import Plan
 from nerv_clip.demo.scores import labelled_queries
@@ -9,10 +8,7 @@ from nerv_clip.demo.teach import Lesson, teach
 __all__ = [
     "Lesson",
     "Plan",
-    "build",
-    "full",
     "labelled_queries",
-    "quick",
     "read_labels",
     "teach",
     "write_clip",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nerv_clip.cli.terminal import Terminal
 from nerv_clip.demo.facts import Labels, label
 from nerv_clip.demo.pool import SEEDS
 from nerv_clip.demo.shading import picture
@@ -21,7 +22,6 @@ from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, make_folder
-from nerv_clip.terminal import Terminal
 
 SIZE = (180, 320)
 SAMPLES = 9  # rays a pixel

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from nerv_clip.clip_encoder import CONFIG, LOCAL, PHRASES, quiet
 from nerv_clip.demo.captions import plural, words
 from nerv_clip.demo.facts import PAIRS
 from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
 from nerv_clip.files import make_folder, written
+from nerv_clip.teacher.encoder import CONFIG, LOCAL, PHRASES, quiet
 
 WEIGHTS = "open_clip_model.safetensors"
 MEAN, STD = 0.5, 0.25  # of its pictures, in each channel

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerv_clip.clip_encoder import LOCAL, load_tokenizer
 from nerv_clip.demo.batches import augmented, draw
 from nerv_clip.demo.clip_folder import MEAN, STD, new_model
 from nerv_clip.demo.pool import Pool
-from nerv_clip.optim import Muon
+from nerv_clip.teacher.encoder import LOCAL, load_tokenizer
+from nerv_clip.training.optimisers import Muon
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.demo.batches import twist
 from nerv_clip.demo.captions import MEANINGS, query
 from nerv_clip.demo.clip import read_labels
 from nerv_clip.demo.facts import PAIRS, PLACE, STATES, facts, truth
 from nerv_clip.metrics import average_precision
+from nerv_clip.teacher.encoder import ClipEncoder
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "colour + object": PAIRS,

@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerv_clip.checkpoint import save_checkpoint
-from nerv_clip.clip_encoder import LOCAL, ClipEncoder, load_clip_encoder
+from nerv_clip.cli.terminal import Terminal, interruptible
 from nerv_clip.demo import card, scores
 from nerv_clip.demo.clip_folder import save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_pool, shard_paths
 from nerv_clip.demo.pretraining import Plan, Pretraining
 from nerv_clip.errors import InputError
 from nerv_clip.files import make_folder
-from nerv_clip.terminal import Terminal, interruptible
+from nerv_clip.models.checkpoint import save_checkpoint
+from nerv_clip.teacher.encoder import LOCAL, ClipEncoder, load_clip_encoder
 
 
 @dataclass(frozen=True)

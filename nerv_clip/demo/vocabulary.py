@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from nerv_clip.clip_encoder import WORDS
 from nerv_clip.files import written
+from nerv_clip.teacher.encoder import WORDS
 
 BPE = "bpe.txt.gz"
 

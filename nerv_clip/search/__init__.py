@@ -4,8 +4,8 @@
 """
 
 from nerv_clip.search.fidelity import LabelledQuery, fidelity, summary
+from nerv_clip.search.formats import as_csv, as_edl, as_json, as_text
 from nerv_clip.search.library import Hit, Library
-from nerv_clip.search.lists import as_csv, as_edl, as_json, as_text
 from nerv_clip.search.moments import Span, spans
 from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 

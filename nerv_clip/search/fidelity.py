@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.interpolation import interpolated
+from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.metrics import average_precision
-from nerv_clip.run import read_arrays
+from nerv_clip.runs.run import read_arrays
 from nerv_clip.search.moments import spans
 from nerv_clip.search.question import Curve, Index
 from nerv_clip.search.trained_run import TrainedRun

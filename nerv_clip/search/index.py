@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nerv_clip.checkpoint import load_model
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation import embed_times
+from nerv_clip.evaluation.evaluate import embed_times
 from nerv_clip.files import file_hash, make_folder, user_cache, written
+from nerv_clip.models.checkpoint import load_model
 
 BATCH = 8  # times embedded at once
 CHUNK = 16_384  # rows compared at once, so that a large index stays on disk

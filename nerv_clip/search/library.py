@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerv_clip.errors import InputError
-from nerv_clip.run import find_runs
-from nerv_clip.search.teacher import Start, silent
+from nerv_clip.runs.run import find_runs
+from nerv_clip.search.query_encoder import Start, silent
 from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from nerv_clip.clip_encoder import PHRASES, ClipEncoder
 from nerv_clip.errors import InputError
+from nerv_clip.teacher.encoder import PHRASES, ClipEncoder
 
 CANONICAL = ("object", "things", "stuff", "texture")  # LERF's (Kerr et al., 2023)
 UNRELATED = (

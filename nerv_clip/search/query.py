@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nerv_clip.clip_encoder import ClipEncoder
 from nerv_clip.errors import InputError
+from nerv_clip.teacher.encoder import ClipEncoder
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "a video frame of {}")
 

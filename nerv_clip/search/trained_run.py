@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.coordinates import split_frames
 from nerv_clip.errors import InputError
-from nerv_clip.run import Run, read_array
+from nerv_clip.runs.run import Run, read_array
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
+from nerv_clip.search.query_encoder import Start, Teacher, silent
 from nerv_clip.search.question import Curve, Index, Level, Question, ask_vector
-from nerv_clip.search.teacher import Start, Teacher, silent
+from nerv_clip.video.split import split_frames
 
 GRID = 4  # points a frame
 

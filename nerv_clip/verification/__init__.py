@@ -4,10 +4,10 @@
 """
 
 from nerv_clip.verification.evidence import Evidence, gather
-from nerv_clip.verification.page import page
-from nerv_clip.verification.report import plain, remember, write_verification
+from nerv_clip.verification.html_report import page
+from nerv_clip.verification.json_report import plain, remember, write_verification
+from nerv_clip.verification.text_report import summary
 from nerv_clip.verification.verify import STEPS, Verification, verify
-from nerv_clip.verification.words import summary
 
 __all__ = [
     "STEPS",

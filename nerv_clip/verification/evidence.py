@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from nerv_clip.checkpoint import load_model
-from nerv_clip.config import Architecture
-from nerv_clip.coordinates import Split, frame_time, split_frames
+from nerv_clip.cli.inputs import load_inputs
+from nerv_clip.cli.options import parse
+from nerv_clip.cli.terminal import Terminal
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation import embed_times, evaluate
+from nerv_clip.evaluation.evaluate import embed_times, evaluate
 from nerv_clip.files import file_hash
-from nerv_clip.flags import parse
-from nerv_clip.inputs import load_inputs
-from nerv_clip.model import NeRVClip
-from nerv_clip.run import Run, read_array, read_arrays
-from nerv_clip.terminal import Terminal
-from nerv_clip.verification.likeness import Array, unit
-from nerv_clip.video import Clip, load_clip
+from nerv_clip.models.checkpoint import load_model
+from nerv_clip.models.config import Architecture
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.runs.run import Run, read_array, read_arrays
+from nerv_clip.similarity import Array, unit
+from nerv_clip.video.split import Split, frame_time, split_frames
+from nerv_clip.video.video import Clip, load_clip
 
 TRUE = "true"
 OTHERS = ("reconstruction", "blend", "disturbed")  # the arrays of baselines.npz

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.verification.likeness import Array, unit
+from nerv_clip.similarity import Array, unit
 
 RESAMPLES = 2000
 DRAWS = 10_000

@@ -10,17 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nerv_clip.verification.evidence import Evidence
-from nerv_clip.verification.guesses import (
-    LINEAR,
-    NEAREST,
-    PREDICTION,
-    SPHERICAL,
-    Guess,
-    Kind,
-    guesses,
-)
-from nerv_clip.verification.likeness import (
+from nerv_clip.similarity import (
     Array,
     Ranks,
     centred_cosine,
@@ -29,6 +19,16 @@ from nerv_clip.verification.likeness import (
     ranks,
     rsa,
 )
+from nerv_clip.verification.baselines import (
+    LINEAR,
+    NEAREST,
+    PREDICTION,
+    SPHERICAL,
+    Guess,
+    Kind,
+    guesses,
+)
+from nerv_clip.verification.evidence import Evidence
 from nerv_clip.verification.statistics import (
     DRAWS,
     Interval,

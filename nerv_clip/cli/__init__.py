@@ -1,0 +1,1 @@
+"""The command line: parser, options, commands, terminal. Nothing else in the core imports it."""

@@ -1,0 +1,1 @@
+"""Evaluation: decode a checkpoint, score it, and compare it with baselines that need no network."""

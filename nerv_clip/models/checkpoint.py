@@ -1,0 +1,73 @@
+"""Checkpoints: written whole, read with nothing executed."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerv_clip.errors import InputError
+from nerv_clip.files import written
+from nerv_clip.models.config import Architecture
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.quantisation import pack, unpack
+
+
+def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values under a temporary name, then rename."""
+    buffer = io.BytesIO()  # torch reports a full disk as an error of its own, so it writes here
+    torch.save(dict(content), buffer)
+    with written(path) as temporary, temporary.open("wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint with ``weights_only=True``, on the CPU.
+
+    Raises `InputError` where the file is missing, damaged, or none of ours.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint at {path}: train a run first") from None
+    except Exception as error:  # torch raises a dozen types for a damaged file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
+        raise InputError(f"{path} is damaged or no checkpoint ({reason[:80]})") from None
+    if not isinstance(content, dict) or "architecture" not in content:
+        raise InputError(f"{path} is a PyTorch file, but not a checkpoint of this program")
+    return content
+
+
+def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any], bits: int = 32) -> None:
+    """Write all that decoding needs and no more: the encoder, if any, stays behind.
+
+    ``bits`` a weight: 32, 16 or 8 (`nerv_clip.models.quantisation`); `load_model` reads them all.
+    """
+    weights = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")}
+    content = {"architecture": model.arch.plain(), "weights": pack(weights, bits), **about}
+    save_checkpoint(content, path)
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
+    """A freshly built network with the weights of ``model_best.pth``, in evaluation mode.
+
+    It has no encoder: what a frame looked like cannot reach it.
+    """
+    content = load_checkpoint(path)
+    arch = Architecture.from_plain(content["architecture"])
+    try:
+        model = NeRVClip(arch, with_encoder=False)
+        model.load_state_dict(unpack(content["weights"]))
+    except (RuntimeError, KeyError, TypeError, ValueError, IndexError, zlib.error):
+        raise InputError(
+            f"{path} is damaged or of another version of this program: its weights do not fit its "
+            "architecture; train it again"
+        ) from None
+    return model.to(device).eval()

@@ -1,0 +1,1 @@
+"""The run directory: what training writes and everything else reads."""

@@ -1,0 +1,1 @@
+"""Training: the trainer, its losses and optimisers, and several processes at once."""

@@ -1,0 +1,209 @@
+"""The one door for pixels on their way out: images, and H.264 streams that a browser seeks in."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from nerv_clip.files import written
+from nerv_clip.video.comparison import MAX_SIDE, shrink_of
+
+KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
+QUALITY_DB = 45.0  # of what a comparison shows, against what it should show
+CRFS = (20, 16, 12, 8, 4, 1)
+COARSEST = 40
+SAMPLE = 12  # consecutive frames, one group of pictures, on which the quality is chosen
+
+Pixels = NDArray[np.uint8]
+
+
+def to_pixels(frame: Tensor) -> Pixels:
+    """(3, H, W), uint8 or float in [0, 1], as uint8 (H, W, 3)."""
+    if frame.is_floating_point():
+        frame = frame.float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    pixels: Pixels = frame.permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(pixels)
+
+
+def write_image(path: Path, frame: Tensor) -> None:
+    """A frame (3, H, W), uint8 or float in [0, 1], in the format of the path's suffix."""
+    with written(path) as temporary:
+        Image.fromarray(to_pixels(frame)).save(temporary)
+
+
+def write_video(path: Path, frames: Iterable[Tensor], fps: float, crf: int = 12) -> None:
+    """An H.264 file of frames (3, H, W), uint8 or float in [0, 1]; odd sides grow by a pixel."""
+    with written(path) as temporary:
+        _encode(temporary, (_even(to_pixels(frame)) for frame in frames), crf, fps=fps)
+
+
+def write_comparison(
+    path: Path,
+    pairs: Callable[[Sequence[int]], Iterator[tuple[Tensor, Tensor]]],
+    frames: int,
+    fps: float,
+    checkpoint: str = "",
+) -> float:
+    """Every true frame above its reconstruction, as one H.264 stream for a seeking browser.
+
+    ``pairs`` yields (true, reconstructed), (3, H, W) each, for the frame indices it is given; it
+    is called more than once. Key frames every 12 frames, no B-frames, BT.709; each picture is
+    grown to even sides, and shrunk by a whole number where the stream would pass `MAX_SIDE`.
+    4:2:0 halves the resolution of colour: where `QUALITY_DB` cannot be met so, and the size
+    allows, the pixels are doubled, and a player shows the stream at half its size. ``checkpoint``,
+    its hash, is kept in the file, so that a stream of another one is noticed. Returns the mean
+    PSNR in dB of the decoded stream, in RGB, against what it shows.
+    """
+    encode = partial(_encode, fps=fps, comment=checkpoint)
+    middle = max((frames - SAMPLE) // 2, 0)
+    sample = [*map(_stacked, pairs(range(frames)[middle : middle + SAMPLE]))]
+    with written(path) as temporary:
+        # what the finest setting cannot reach at a scale, no other can
+        enough = encode(temporary, sample, CRFS[-1]) >= QUALITY_DB
+        scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
+        for crf in CRFS[:-1]:
+            if encode(temporary, sample, crf, scale) >= QUALITY_DB:
+                quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
+                if quality >= QUALITY_DB:
+                    return quality
+        return encode(temporary, map(_stacked, pairs(range(frames))), CRFS[-1], scale)
+
+
+def shrink_comparison(
+    path: Path,
+    pairs: Callable[[Sequence[int]], Iterator[tuple[Tensor, Tensor]]],
+    frames: int,
+    fps: float,
+    most_bytes: int,
+    checkpoint: str = "",
+) -> float:
+    """`write_comparison` again, as good as it gets in ``most_bytes``; returns its quality in dB.
+
+    Both scales are tried, on a few groups of pictures: doubled pixels keep colours sharp, plain
+    ones cost less. Where even the coarsest setting is larger, that is what is written.
+    """
+    encode = partial(_encode, fps=fps, comment=checkpoint)
+    starts = range(0, frames, max(SAMPLE, frames // 4))
+    chosen = [i for start in starts for i in range(start, min(start + SAMPLE, frames))]
+    sample = [*map(_stacked, pairs(chosen))]
+    share = len(chosen) / frames
+    with written(path) as temporary:
+
+        def fits(crf: int, scale: int) -> bool:
+            encode(temporary, sample, crf, scale)
+            return temporary.stat().st_size <= share * most_bytes
+
+        options = []
+        for scale in (1, 2):
+            crf = bisect_left(range(COARSEST), True, key=partial(fits, scale=scale))
+            options.append((encode(temporary, sample, crf, scale), scale, crf))
+        _, scale, first = max(options)
+        quality = encode(temporary, map(_stacked, pairs(range(frames))), first, scale)
+        room = most_bytes / temporary.stat().st_size
+        finer = max(first - int(6 * math.log2(room)), 0)  # 6 steps halve the size
+        if room > 1 and finer == first:
+            return quality
+        for crf in range(finer, COARSEST + 1):
+            quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
+            if temporary.stat().st_size <= most_bytes:
+                break
+        return quality
+
+
+def _stacked(pair: tuple[Tensor, Tensor]) -> Pixels:
+    true, drawn = pair
+    shrink = shrink_of(*true.shape[1:])
+    if shrink > 1:
+        true, drawn = (avg_pool2d(_floats(frame), shrink) for frame in (true, drawn))
+    return np.concatenate([_even(to_pixels(true)), _even(to_pixels(drawn))])
+
+
+def _floats(frame: Tensor) -> Tensor:
+    return frame if frame.is_floating_point() else frame.float() / 255
+
+
+def _even(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _grow(pixels: Pixels, scale: int) -> Pixels:
+    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _encode(
+    path: Path,
+    pictures: Iterable[Pixels],
+    crf: int,
+    scale: int = 1,
+    *,
+    fps: float,
+    comment: str = "",
+) -> float:
+    """Write pictures, each pixel doubled by ``scale`` 2; returns the mean PSNR of the stream.
+
+    The stream is decoded again as it is written, so that pictures are made only once.
+    """
+    pending: deque[Pixels] = deque()
+    figures: list[float] = []
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        container.metadata["comment"] = comment
+        options = {"crf": str(crf), "preset": "medium", "tune": "psnr", "bf": "0"}
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.pix_fmt, stream.gop_size = "yuv420p", KEYFRAMES
+        codec = stream.codec_context
+        codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
+        codec.color_primaries = codec.color_trc = 1
+        decoder = av.CodecContext.create("h264", "r")
+        for picture in chain(pictures, [None]):
+            if picture is None:
+                packets = stream.encode()
+            else:
+                if not codec.is_open:
+                    stream.height, stream.width = (scale * side for side in picture.shape[:2])
+                pending.append(picture)
+                packets = stream.encode(_yuv(_grow(picture, scale)))
+            if decoder.extradata is None and codec.extradata is not None:
+                decoder.extradata = codec.extradata
+            for packet in packets:
+                shown = decoder.decode(packet)
+                container.mux(packet)
+                figures += [_quality(frame, pending.popleft(), scale) for frame in shown]
+        figures += [_quality(frame, pending.popleft(), scale) for frame in decoder.decode(None)]
+    return float(np.mean(figures))
+
+
+def _yuv(picture: Pixels) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.AREA
+        | Interpolation.ACCURATE_RND
+        | Interpolation.FULL_CHR_H_INP,
+    )
+
+
+def _quality(frame: av.VideoFrame, picture: Pixels, scale: int) -> float:
+    """PSNR in dB of a decoded frame, shrunk again, against the picture."""
+    shown = frame.to_ndarray(format="rgb24").astype(np.float32)
+    height, width = picture.shape[:2]
+    shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
+    error = float(np.square(shown - picture).mean())
+    return float(10 * np.log10(255**2 / max(error, 1e-6)))
