@@ -14,11 +14,11 @@ from reading import View, drawn_picture
 from nerv_clip import InputError, frame_time
 
 if TYPE_CHECKING:
-    from nerv_clip import Clip, NeRVClip
+    from nerv_clip import NeRVClip, Video
     from nerv_clip.search import Library, TrainedRun
 
 Pixels = NDArray[np.uint8]
-MOST_BYTES = 250_000_000  # of a source clip that is kept to show its true frames
+MOST_BYTES = 250_000_000  # of a source video that is kept to show its true frames
 
 
 @st.cache_resource(max_entries=4, show_spinner="loading the network…")
@@ -43,7 +43,7 @@ def draw(view: View, t: float) -> Pixels:
         return to_pixels(model_of(view)(torch.tensor([t], dtype=torch.float64)).frames[0])
 
 
-def imagine(view: View, t: float) -> NDArray[np.float32]:
+def predicted_embedding(view: View, t: float) -> NDArray[np.float32]:
     """The unit embedding (dim,) that the CLIP head gives to a time in [0, 1]."""
     import torch
 
@@ -59,14 +59,14 @@ def drawn(view: View, frame: int) -> Pixels:
 
 
 @st.cache_resource(max_entries=2, show_spinner="reading the source video…")
-def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Clip | None:
-    from nerv_clip import ClipSpec, load_clip
+def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Video | None:
+    from nerv_clip import VideoSpec, load_video
 
-    clip = load_clip(ClipSpec(Path(path), *spec), progress=False)  # type: ignore[arg-type]
-    return clip if clip.hash == digest else None
+    video = load_video(VideoSpec(Path(path), *spec), progress=False)  # type: ignore[arg-type]
+    return video if video.hash == digest else None
 
 
-def clip_of(view: View) -> Clip | None:
+def video_of(view: View) -> Video | None:
     """The source video, or None where it is not here any more, is another one, or too large."""
     from nerv_clip.video.video import parse_size
 
@@ -91,8 +91,8 @@ def true_frame(view: View, frame: int) -> Pixels | None:
     """The true frame as the source has it, or None where the source is not here."""
     from nerv_clip.video.writer import to_pixels
 
-    clip = clip_of(view)
-    return None if clip is None else to_pixels(clip.read([frame])[0])
+    video = video_of(view)
+    return None if video is None else to_pixels(video.read([frame])[0])
 
 
 @st.cache_resource(max_entries=4, show_spinner="loading the teacher…")
@@ -104,8 +104,8 @@ def searchable(key: str, path: str) -> TrainedRun:
 
 
 @st.cache_resource(max_entries=2, show_spinner="loading the runs…")
-def library_of(roots: tuple[str, ...], written: tuple[tuple[str, int, int], ...]) -> Library:
-    """All runs below some folders to ask, kept as long as their checkpoints are as ``written``."""
+def library_of(roots: tuple[str, ...], stamps: tuple[tuple[str, int, int], ...]) -> Library:
+    """All runs below some folders to ask, kept as long as the checkpoints' stamps are these."""
     from nerv_clip.search import Library
 
     return Library(map(Path, roots), start=progress)

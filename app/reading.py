@@ -35,7 +35,7 @@ class View:
 
     @property
     def frames(self) -> int:
-        """How many frames the clip has."""
+        """How many frames the video has."""
         return len(self.per_frame)
 
     @property
@@ -207,12 +207,12 @@ def _similarities(
     true, predicted = _embeddings(true_at), _embeddings(predicted_at)
     mean = true[list(train)].mean(0)
     between = interpolated(true.astype(np.float64), list(train), spherical=True)
-    guesses = {"prediction": predicted, "mean": np.broadcast_to(mean, true.shape)}
-    guesses["interpolation"] = between
+    candidates = {"prediction": predicted, "mean": np.broadcast_to(mean, true.shape)}
+    candidates["interpolation"] = between
     columns = {}
-    for name, guess in guesses.items():
-        columns[name] = _cosine(guess, true)
-        columns[f"{name}, centred"] = _cosine(_unit(guess) - mean, true - mean)
+    for name, candidate in candidates.items():
+        columns[name] = _cosine(candidate, true)
+        columns[f"{name}, centred"] = _cosine(_unit(candidate) - mean, true - mean)
     return pd.DataFrame(columns)
 
 

@@ -93,7 +93,7 @@ def run_called(name: str) -> Run | None:
 
 
 def current(frames: int) -> int:
-    """The shared time as a frame index of a clip that has so many frames."""
+    """The shared time as a frame index of a video that has so many frames."""
     return min(int(st.session_state.frame), frames - 1)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from network import clip_of, model_of, progress
+from network import model_of, progress, video_of
 from reading import View, redrawn, stream, true_stream
 
 from nerv_clip import InputError, frame_time
@@ -53,13 +53,13 @@ def _pairs(view: View, frames: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def _true(view: View, frames: Sequence[int]) -> Iterator[Tensor]:
-    """From the source; else out of the run's stream, whose true half is the same clip's."""
+    """From the source; else out of the run's stream, whose true half is the same video's."""
     import torch
 
-    clip, earlier = clip_of(view), true_stream(view)
-    if clip is not None:
+    video, earlier = video_of(view), true_stream(view)
+    if video is not None:
         for frame in frames:
-            yield clip.read([frame])[0].float() / 255
+            yield video.read([frame])[0].float() / 255
     elif earlier is not None:
         for pair in read_pairs(earlier, frames, *view.size):
             yield torch.from_numpy(np.ascontiguousarray(pair.true)).permute(2, 0, 1).float() / 255

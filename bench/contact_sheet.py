@@ -1,4 +1,4 @@
-"""A kitchen at a glance: frames of a rendered clip, each with what happens in it."""
+"""A kitchen at a glance: frames of a rendered video, each with what happens in it."""
 
 from __future__ import annotations
 

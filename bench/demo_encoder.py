@@ -1,4 +1,4 @@
-"""The demo encoder on clips of kitchens that it has never seen: what text finds which frames."""
+"""The demo encoder on videos of kitchens that it has never seen: what text finds which frames."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tqdm import tqdm
 from nerv_clip import ClipEncoder, load_clip_encoder, main_guard
 from nerv_clip.demo import card, scores
 from nerv_clip.demo.captions import query
-from nerv_clip.demo.clip import SIZE
 from nerv_clip.demo.facts import PAIRS, PLACE, doubtful, facts, label, truth
+from nerv_clip.demo.kitchen import SIZE
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.story import FRAMES, write_story
 from nerv_clip.demo.tracer import trace

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Trainer, load_clip, main_guard, parse, solve, split_frames
+from nerv_clip import NeRVClip, Trainer, load_video, main_guard, parse, solve, split_frames
 from nerv_clip.cli.inputs import Inputs
 from nerv_clip.cli.products import pairs, score
 from nerv_clip.cli.terminal import Terminal
@@ -45,17 +45,17 @@ def train(path: Path, modelsize: float) -> dict[str, Any]:
     """Train and decode in this process; returns what it took."""
     flags = ["--data_path", str(path), "--cache_gb", "1", "--modelsize", str(modelsize)]
     options = parse([*flags, "-b", "1", "-e", "1"])
-    clip = load_clip(options.data, cache_gb=options.cache_gb)
-    split = split_frames(len(clip), options.split)
-    arch = solve(options.model, len(clip), len(clip), clip.height, clip.width)
-    trainer = Trainer(NeRVClip(arch), clip, split, options.train, max_steps=STEPS)
+    video = load_video(options.data, cache_gb=options.cache_gb)
+    split = split_frames(len(video), options.split)
+    arch = solve(options.model, len(video), len(video), video.height, video.width)
+    trainer = Trainer(NeRVClip(arch), video, split, options.train, max_steps=STEPS)
     start = time.perf_counter()
     list(trainer.fit())
     seconds = (time.perf_counter() - start) / STEPS
     with tempfile.TemporaryDirectory() as folder:
         best = Path(folder) / "m.pth"
         export_model(trainer.averaged(), best, {})
-        first = load_clip(replace(options.data, end=SHOWN), cache_gb=options.cache_gb)
+        first = load_video(replace(options.data, end=SHOWN), cache_gb=options.cache_gb)
         inputs = Inputs(first, split[:SHOWN], None, None, "cpu", Terminal())
         summary = score(inputs, best, with_teacher=False).summary
         model = load_model(best)
@@ -66,8 +66,8 @@ def train(path: Path, modelsize: float) -> dict[str, Any]:
             first.fps,
         )
     return {
-        "frames": len(clip),
-        "streamed": clip.streamed,
+        "frames": len(video),
+        "streamed": video.streamed,
         "parameters": decoder_parameters(trainer.model),
         "PSNR after 20 steps": f"{summary['all']['psnr']:.2f}",
         "s a step": f"{seconds:.2f}",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import NeRVClip, Trainer, load_clip, load_model, parse, solve, split_frames
+from nerv_clip import NeRVClip, Trainer, load_model, load_video, parse, solve, split_frames
 from nerv_clip.evaluation.evaluate import decode
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.solver import decoder_parameters
@@ -27,17 +27,17 @@ class OurTraining:
     def __init__(self, flags: list[str]) -> None:
         options = parse(flags)
         self.device = resolve_device(options.device)
-        self.clip = load_clip(options.data, device=self.device)
-        split = split_frames(len(self.clip), options.split, options.shuffle)
-        size = (self.clip.height, self.clip.width)
+        self.video = load_video(options.data, device=self.device)
+        split = split_frames(len(self.video), options.split, options.shuffle)
+        size = (self.video.height, self.video.width)
         config = replace(options.model, clip_dim=DIM)
-        arch = solve(config, len(self.clip), split.count("train"), *size)
+        arch = solve(config, len(self.video), split.count("train"), *size)
         alone = torch.Generator().manual_seed(options.train.seed)  # not what ran before
-        true = torch.randn(len(self.clip), DIM, generator=alone)
+        true = torch.randn(len(self.video), DIM, generator=alone)
         torch.manual_seed(options.train.seed)
         self.trainer = Trainer(
             NeRVClip(arch).to(self.device),
-            self.clip,
+            self.video,
             split,
             options.train,
             torch.nn.functional.normalize(true, dim=1),
@@ -55,9 +55,9 @@ class OurTraining:
             self.export(Path(folder) / "m.pth")
             model = load_model(Path(folder) / "m.pth", self.device)
         next(iter(decode(model, [0])))
-        parts = list(decode(model, list(range(len(self.clip)))))
+        parts = list(decode(model, list(range(len(self.video)))))
         seconds = sum(part[3] for part in parts)
-        return torch.cat([part[1] for part in parts]), len(self.clip) / seconds
+        return torch.cat([part[1] for part in parts]), len(self.video) / seconds
 
     def export(self, path: Path) -> None:
         """Write what decoding needs."""

@@ -31,7 +31,7 @@ UNUSED = (
     "timm.models.layers",
 )
 
-RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: of its README, and the better one of our clip
+RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: of its README, and the better one of our video
 
 
 def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:

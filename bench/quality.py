@@ -1,4 +1,4 @@
-"""PSNR of our presets beside the public HNeRV, at equal size and equal epochs, on one clip.
+"""PSNR of our presets beside the public HNeRV, at equal size and equal epochs, on one video.
 
 A row is trained once and kept in a JSON file, with its commit; the table is printed from that
 file, so a long bench can be cut off, go on, and have rows added to it. A network of ours is a
@@ -23,12 +23,12 @@ from report import COMMIT, heading, machine, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import InputError, load_clip, main_guard, parse, split_frames
+from nerv_clip import InputError, load_video, main_guard, parse, split_frames
 from nerv_clip.evaluation.evaluate import blend
-from nerv_clip.files import make_folder, written
+from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.training.distributed import resolve_device
-from nerv_clip.video.video import Clip
+from nerv_clip.video.video import Video
 
 PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
 NAMED = ("network", "size", "epochs", "seed", "split")
@@ -41,13 +41,13 @@ def main(argv: list[str]) -> None:
     clip_flags = ["--data_path", str(args.data_path)]
     clip_flags += ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
     clip_flags += ["--device", args.device]
-    clip = load_clip(parse(clip_flags).data, device=resolve_device(args.device))
-    frames = clip.read(range(len(clip)))
+    video = load_video(parse(clip_flags).data, device=resolve_device(args.device))
+    frames = video.read(range(len(video)))
     for size, epochs, seed, network in itertools.product(
         args.sizes, args.epochs, args.seeds, args.networks
     ):
         key = {"network": network, "size": size, "epochs": epochs, "seed": seed}
-        key |= {"split": args.data_split, "clip": clip.hash}
+        key |= {"split": args.data_split, "clip": video.hash}
         if any(key.items() <= row.items() for row in rows_of(args.rows)):
             continue
         training = training_of(args, key, frames, clip_flags)
@@ -56,13 +56,13 @@ def main(argv: list[str]) -> None:
             pass
         row = key | {"parameters": training.parameters, "commit": COMMIT}
         row["machine"] = machine(args.device)  # sums differ with threads, in the last digits
-        row |= scores(training.decode()[0], clip, args.data_split)
-        with written(args.rows) as partial:
+        row |= scores(training.decode()[0], video, args.data_split)
+        with atomic_write(args.rows) as partial:
             partial.write_text(json.dumps([*rows_of(args.rows), row], indent=1) + "\n")
         if args.models and isinstance(training, OurTraining):
             name = "-".join(str(key[part]) for part in NAMED).replace(" ", "_")
             training.export(args.models / f"{name}.pth")
-    rows = chosen(args, clip)
+    rows = chosen(args, video)
     text = heading(__doc__, args.device) + table([columns(row, rows) for row in rows])
     if means := over_seeds(rows):
         text += "\n## Over seeds: mean (least – most)\n\n" + table(means)
@@ -116,16 +116,16 @@ def training_of(
     return OurTraining([*clip_flags, *flags, "--preset", *shlex.split(key["network"])])
 
 
-def scores(drawn: Tensor, clip: Clip, rule: str) -> dict[str, float]:
+def scores(drawn: Tensor, video: Video, rule: str) -> dict[str, float]:
     """PSNR in dB and MS-SSIM of train frames; of held-out frames, beside their blend, too."""
-    frames = clip.read(range(len(clip)))
-    split = split_frames(len(clip), rule)
+    frames = video.read(range(len(video)))
+    split = split_frames(len(video), rule)
     train = [i for i, part in enumerate(split) if part == "train"]
     held = [i for i, part in enumerate(split) if part == "val"]
     result = {"psnr": each(psnr, drawn, frames, train).mean().item()}
     result["ms_ssim"] = each(ms_ssim, drawn, frames, train).mean().item()
     if held:
-        mixed = torch.cat([blended(clip, i, train) for i in held])
+        mixed = torch.cat([blended(video, i, train) for i in held])
         ours, theirs = (each(psnr, x, frames[held], range(len(held))) for x in (drawn[held], mixed))
         moving = theirs < MOVING
         result |= {"held_psnr": ours.mean().item(), "blend": theirs.mean().item()}
@@ -134,8 +134,8 @@ def scores(drawn: Tensor, clip: Clip, rule: str) -> dict[str, float]:
     return {name: round(value, 4) for name, value in result.items()}
 
 
-def blended(clip: Clip, index: int, train: list[int]) -> Tensor:
-    mixed = blend(clip, index, train, clip.device)
+def blended(video: Video, index: int, train: list[int]) -> Tensor:
+    mixed = blend(video, index, train, video.device)
     assert mixed is not None  # noqa: S101 - there are train frames
     return mixed
 
@@ -149,8 +149,8 @@ def each(
     return torch.cat([metric(drawn[[i]], frames[[i]].float() / 255) for i in indices]).cpu()
 
 
-def chosen(args: argparse.Namespace, clip: Clip) -> list[dict[str, Any]]:
-    these = {"split": args.data_split, "clip": clip.hash}
+def chosen(args: argparse.Namespace, video: Video) -> list[dict[str, Any]]:
+    these = {"split": args.data_split, "clip": video.hash}
     rows = [row for row in rows_of(args.rows) if these.items() <= row.items()]
     return sorted(rows, key=lambda r: (r["size"], r["epochs"], r["seed"], r["network"]))
 

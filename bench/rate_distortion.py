@@ -26,12 +26,12 @@ from report import heading, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import InputError, load_clip, load_model, main_guard, parse
+from nerv_clip import InputError, load_model, load_video, main_guard, parse
 from nerv_clip.evaluation.evaluate import decode, evaluate
 from nerv_clip.metrics import psnr
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.quantisation import BITS
-from nerv_clip.video.video import Clip
+from nerv_clip.video.video import Video
 
 
 class Codec(NamedTuple):
@@ -68,20 +68,20 @@ CAREFUL = (
 def main(argv: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="+", type=Path, help="checkpoints, all of one clip")
-    parser.add_argument("--data_path", required=True, help="their clip, every frame trained")
+    parser.add_argument("models", nargs="+", type=Path, help="checkpoints, all of one video")
+    parser.add_argument("--data_path", required=True, help="their video, every frame trained")
     parser.add_argument("--crop_list", default="640_1280")
     parser.add_argument("--resize_list", default="160_320")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
     cut = ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
-    clip = load_clip(parse(["--data_path", args.data_path, *cut]).data)
-    frames = clip.read(range(len(clip)))
+    video = load_video(parse(["--data_path", args.data_path, *cut]).data)
+    frames = video.read(range(len(video)))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "m.pth"
-        ours = [row for model in args.models for row in checkpoints(model, clip, frames, file)]
+        ours = [row for model in args.models for row in checkpoints(model, video, frames, file)]
         for name, codec in CODECS.items():
-            needs = bytes_at(codec, frames, clip.fps, Path(folder) / "v.mp4")
+            needs = bytes_at(codec, frames, video.fps, Path(folder) / "v.mp4")
             for row in tqdm(ours, desc=name, unit="row"):
                 needed = needs(row["PSNR"])
                 less = f"{needed:.0f} ({row['bytes'] / needed:.1f}x less)"
@@ -92,16 +92,16 @@ def main(argv: list[str]) -> None:
     write(args.out, heading(__doc__) + f"Formats without a codec: {losses}.\n\n" + table(ours))
 
 
-def checkpoints(model: Path, clip: Clip, frames: Tensor, path: Path) -> list[dict[str, Any]]:
+def checkpoints(model: Path, video: Video, frames: Tensor, path: Path) -> list[dict[str, Any]]:
     """A network in each number of bits, scored from its file."""
     rows = []
     for bits in BITS:
         network = load_model(model)
-        if max(network.arch.motion_steps, network.arch.table_steps) not in (0, len(clip)):
+        if max(network.arch.motion_steps, network.arch.table_steps) not in (0, len(video)):
             raise InputError(f"{model} held frames out: give networks of --data_split 1_1_1")
         export_model(network, path, {}, bits)
-        summary = evaluate(path, clip, ["train"] * len(clip)).summary
-        drawn = torch.cat([f for _, f, _, _ in decode(load_model(path), list(range(len(clip))))])
+        summary = evaluate(path, video, ["train"] * len(video)).summary
+        drawn = torch.cat([f for _, f, _, _ in decode(load_model(path), list(range(len(video))))])
         rows.append(
             {
                 "network": model.stem,

@@ -85,13 +85,13 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
     parser.add_argument("--tall", type=int, help="a height that shows whole pages; PNG, to look at")
-    parser.add_argument("--clip", type=Path, required=True, help="a video for the training page")
+    parser.add_argument("--video", type=Path, required=True, help="a video for the training page")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
         (Path(folder) / "data").mkdir()
-        shutil.copy(args.clip, Path(folder) / "data")
+        shutil.copy(args.video, Path(folder) / "data")
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
         with serving(Path(folder), ROOT / "checkpoints") as app:
             shoot(browser, app.address, args.out, args.tall)

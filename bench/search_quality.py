@@ -19,7 +19,7 @@ RARE = 5  # frames: what fewer show is neither present nor absent
 
 
 def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
-    """How often things that the clip shows, and that it does not, are called a clear match."""
+    """How often things that the video shows, and that it does not, are called a clear match."""
     shown = [facts(frame) for frame in read_labels(labels)]
     counts = {pair: sum(pair in frame for frame in shown) for pair in PAIRS}
     groups = {

@@ -53,8 +53,8 @@ def text_query(like: Run) -> list[dict[str, str]]:
         run = Run(Path(folder))
         torch.manual_seed(1)
         export_model(NeRVClip(arch, with_encoder=False), run.best, {})
-        clip = {**config["clip"], "frames": 10_000, "timestamps": [i / 25 for i in range(10_000)]}
-        run.write_json(run.config, {**config, "architecture": arch.plain(), "clip": clip})
+        video = {**config["clip"], "frames": 10_000, "timestamps": [i / 25 for i in range(10_000)]}
+        run.write_json(run.config, {**config, "architecture": arch.plain(), "clip": video})
         found = load_run(run.path, start=Terminal().start)
         found.index(4)
         queries = iter(["a red mug", "a green apple", "the tap is running", "an orange pan"] * 5)
@@ -111,7 +111,7 @@ def million() -> list[dict[str, str]]:
 def taps(like: Run, preset: str) -> list[dict[str, str]]:
     """Embeddings by `NeRVClip.embed` for each tap, against a full decode of the same network.
 
-    It is of the preset, for the clip of ``like`` and at its size; nothing is moved between frames,
+    It is of the preset, for the video of ``like`` and at its size; nothing is moved between frames,
     which would make a full decode slower.
     """
     theirs, flags = like.read_architecture(), like.read_config()["flags"]
@@ -140,7 +140,7 @@ def taps(like: Run, preset: str) -> list[dict[str, str]]:
 def main(argv: list[str]) -> None:
     """Print the table; ``faiss-cpu`` has to be installed beside."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="whose clip and size are timed")
+    parser.add_argument("run", type=Path, help="whose video and size are timed")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     run = Run(args.run)

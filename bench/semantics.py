@@ -24,9 +24,9 @@ def row(run: Run) -> dict[str, str]:
     seen, held = metrics["train"], metrics["val"]
     v = verify(gather(run.best, Terminal()))
     near = {
-        (guess.name, part): f"{found.near.mean:.3f}"
-        for guess in v.rows
-        for part, found in guess.figures.items()
+        (candidate.name, part): f"{found.near.mean:.3f}"
+        for candidate in v.rows
+        for part, found in candidate.figures.items()
         if found is not None
     }
     own, other = near[PREDICTION, "val"], near[SPHERICAL, "val"]

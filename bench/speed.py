@@ -15,7 +15,7 @@ from ours import OurTraining, alternate, spread
 from public import RATES, PublicTraining, load_public
 from report import heading, table, write
 
-from nerv_clip import load_clip, main_guard, parse
+from nerv_clip import load_video, main_guard, parse
 from nerv_clip.training.distributed import resolve_device
 
 
@@ -61,8 +61,8 @@ def ratios(values: list[float], first: list[float]) -> str:
 
 def public(checkout: Path, flags: list[str], epochs: int) -> PublicTraining:
     options = parse(flags)
-    clip = load_clip(options.data, device=resolve_device(options.device))
-    frames = clip.read(range(len(clip)))
+    video = load_video(options.data, device=resolve_device(options.device))
+    frames = video.read(range(len(video)))
     size, batch, seed = options.model.modelsize, options.train.batch, options.train.seed
     modules = load_public(checkout)
     rate = RATES["Fusion6"]

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from nerv_clip.models.solver import solve
     from nerv_clip.runs.run import Run, find_runs, run_path
     from nerv_clip.search import load_run
-    from nerv_clip.teacher.encoder import ClipEncoder, embed_clip, load_clip_encoder
+    from nerv_clip.teacher.encoder import ClipEncoder, embed_video, load_clip_encoder
     from nerv_clip.training.trainer import EpochResult, Trainer
     from nerv_clip.video.split import frame_time, split_frames
-    from nerv_clip.video.video import Clip, ClipSpec, load_clip
+    from nerv_clip.video.video import Video, VideoSpec, load_video
 
 _PLACES = {
     "cli.parser": ["Parser"],
     "models.checkpoint": ["load_model"],
-    "teacher.encoder": ["ClipEncoder", "embed_clip", "load_clip_encoder"],
+    "teacher.encoder": ["ClipEncoder", "embed_video", "load_clip_encoder"],
     "models.config": ["Architecture", "ModelConfig", "TrainConfig"],
     "video.split": ["frame_time", "split_frames"],
     "errors": ["InputError"],
@@ -45,13 +45,11 @@ _PLACES = {
     "models.solver": ["solve"],
     "cli.terminal": ["Terminal"],
     "training.trainer": ["EpochResult", "Trainer"],
-    "video.video": ["Clip", "ClipSpec", "load_clip"],
+    "video.video": ["Video", "VideoSpec", "load_video"],
 }
 __all__ = [
     "Architecture",
-    "Clip",
     "ClipEncoder",
-    "ClipSpec",
     "EpochResult",
     "Estimate",
     "Evaluation",
@@ -65,15 +63,17 @@ __all__ = [
     "Terminal",
     "TrainConfig",
     "Trainer",
-    "embed_clip",
+    "Video",
+    "VideoSpec",
+    "embed_video",
     "estimate",
     "evaluate",
     "find_runs",
     "frame_time",
-    "load_clip",
     "load_clip_encoder",
     "load_model",
     "load_run",
+    "load_video",
     "main_guard",
     "parse",
     "run_path",

@@ -35,7 +35,7 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name once the block is through.
 
     A full disk or a missing permission becomes one `InputError`; the old file stays. The

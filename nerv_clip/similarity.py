@@ -38,9 +38,9 @@ def centred_cosine(a: Array, b: Array, mean: Array) -> Array:
     return cosine(unit(a) - mean, unit(b) - mean)
 
 
-def ranks(guess: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
+def ranks(candidate: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
     """Where the true frame ``own[i]`` stands for guess ``i`` among all true (T, D), by cosine."""
-    similarity = unit(guess) @ unit(true).T
+    similarity = unit(candidate) @ unit(true).T
     mine = similarity[np.arange(len(own)), own][:, None]
     better = (similarity > mine).sum(1)
     ties = (similarity == mine).sum(1)  # itself included

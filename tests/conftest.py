@@ -11,7 +11,7 @@ os.environ["NUMBA_OPT"] = "1"  # UMAP compiles a third faster, and the tests' ma
 import pytest
 import torch
 
-from tests.samples import write_clip, write_tiny_clip
+from tests.samples import write_test_video, write_tiny_clip
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +23,10 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video file of 12 frames of 48x80."""
     path = tmp_path_factory.mktemp("video") / "moving.mp4"
-    write_clip(path)
+    write_test_video(path)
     return path
 
 

@@ -27,7 +27,7 @@ def moving_picture(frames: int, height: int, width: int) -> NDArray[np.uint8]:
     return (255 * np.clip(pictures, 0, 1)).round().astype(np.uint8)
 
 
-def write_clip(
+def write_test_video(
     path: Path,
     frames: int = 12,
     height: int = 48,

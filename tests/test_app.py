@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
-from tests.samples import write_clip
+from tests.samples import write_test_video
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 SHIPPED = MAIN.parents[1] / "checkpoints"
@@ -176,7 +176,7 @@ def test_a_training_s_settings_outlive_a_look_at_another_page(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("data").mkdir()
-    write_clip(Path("data/moving.mp4"))
+    write_test_video(Path("data/moving.mp4"))
     app = opened(monkeypatch, runs, "train")
     (known,) = [box for box in app.selectbox if box.label == "Video, or folder of images"]
     known.select("data/moving.mp4").run()

@@ -110,8 +110,10 @@ class Refused:
         (["--weight", "absent.pth"], "no checkpoint"),
     ],
 )
-def test_flags_out_of_range(refused: Refused, video: Path, wrong: list[str], named: str) -> None:
-    assert named in refused(*flags(video, *wrong))
+def test_flags_out_of_range(
+    refused: Refused, video_file: Path, wrong: list[str], named: str
+) -> None:
+    assert named in refused(*flags(video_file, *wrong))
 
 
 def test_missing_data(refused: Refused, tmp_path: Path) -> None:
@@ -121,10 +123,10 @@ def test_missing_data(refused: Refused, tmp_path: Path) -> None:
     assert "no image" in refused("--data_path", str(tmp_path / "empty"))
 
 
-def test_data_that_is_no_video(refused: Refused, tmp_path: Path, video: Path) -> None:
+def test_data_that_is_no_video(refused: Refused, tmp_path: Path, video_file: Path) -> None:
     (tmp_path / "text.mp4").write_text("hello")
     assert "no video" in refused("--data_path", str(tmp_path / "text.mp4"))
-    (tmp_path / "cut.mp4").write_bytes(video.read_bytes()[:3000])
+    (tmp_path / "cut.mp4").write_bytes(video_file.read_bytes()[:3000])
     assert "damaged" in refused("--data_path", str(tmp_path / "cut.mp4"))
     (tmp_path / "zero.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420\n")
     assert "zero.y4m" in refused("--data_path", str(tmp_path / "zero.y4m"))
@@ -136,33 +138,35 @@ def test_data_that_is_no_video(refused: Refused, tmp_path: Path, video: Path) ->
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_cuda_asked_for_but_absent(refused: Refused, video: Path) -> None:
-    assert "no CUDA device" in refused(*flags(video, "--device", "cuda"))
+def test_cuda_asked_for_but_absent(refused: Refused, video_file: Path) -> None:
+    assert "no CUDA device" in refused(*flags(video_file, "--device", "cuda"))
 
 
-def test_clip_dim_that_is_not_the_teachers(refused: Refused, video: Path, teacher: str) -> None:
+def test_clip_dim_that_is_not_the_teachers(
+    refused: Refused, video_file: Path, teacher: str
+) -> None:
     wrong = ["--predict_clip", "--pixel_loss_warmup_epochs", "1", "--clip_model", teacher]
-    assert "gives 16 numbers" in refused(*flags(video, *wrong, "--clip_dim", "512"))
+    assert "gives 16 numbers" in refused(*flags(video_file, *wrong, "--clip_dim", "512"))
 
 
-def test_no_network_for_the_teacher(refused: Refused, video: Path) -> None:
-    line = refused(*flags(video, "--predict_clip", "--pixel_loss_warmup_epochs", "1"))
+def test_no_network_for_the_teacher(refused: Refused, video_file: Path) -> None:
+    line = refused(*flags(video_file, "--predict_clip", "--pixel_loss_warmup_epochs", "1"))
     assert "--clip_model demo" in line
 
 
-def test_a_directory_that_is_no_run(refused: Refused, video: Path) -> None:
+def test_a_directory_that_is_no_run(refused: Refused, video_file: Path) -> None:
     Path("output/run").mkdir(parents=True)
     Path("output/run/thesis.txt").write_text("mine")
-    assert "holds files but no run" in refused(*flags(video))
+    assert "holds files but no run" in refused(*flags(video_file))
     assert Path("output/run/thesis.txt").read_text() == "mine"
 
 
-def test_a_place_that_cannot_be_written(refused: Refused, video: Path) -> None:
+def test_a_place_that_cannot_be_written(refused: Refused, video_file: Path) -> None:
     Path("file").write_text("in the way")
-    assert "cannot write" in refused(*flags(video, "--outf", "file/run"))
+    assert "cannot write" in refused(*flags(video_file, "--outf", "file/run"))
     if os.geteuid():
         Path("closed").mkdir(mode=0o500)
-        assert "Permission" in refused(*flags(video, "--outf", "closed/run"))
+        assert "Permission" in refused(*flags(video_file, "--outf", "closed/run"))
 
 
 @contextmanager
@@ -176,73 +180,80 @@ def disk_of(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_space_left_keeps_what_was_saved(refused: Refused, video: Path) -> None:
-    main(flags(video))
+def test_no_space_left_keeps_what_was_saved(refused: Refused, video_file: Path) -> None:
+    main(flags(video_file))
     saved = Path("output/run/model_latest.pth")
     before = saved.read_bytes()
     with disk_of(50_000):
-        line = refused(*flags(video, "--not_resume", "--outf", "other"), touched=True)
+        line = refused(*flags(video_file, "--not_resume", "--outf", "other"), touched=True)
         assert "cannot write" in line
         assert "output/other" in line
     with disk_of(200):
-        assert "cannot write" in refused(*flags(video, "--outf", "run"), touched=True)
+        assert "cannot write" in refused(*flags(video_file, "--outf", "run"), touched=True)
     assert saved.read_bytes() == before
     assert not list(Path("output").rglob(".*.pth"))
 
 
-def test_a_corrupt_checkpoint_is_named_and_left_alone(refused: Refused, video: Path) -> None:
-    main(flags(video))
+def test_a_corrupt_checkpoint_is_named_and_left_alone(refused: Refused, video_file: Path) -> None:
+    main(flags(video_file))
     latest = Path("output/run/model_latest.pth")
     latest.write_bytes(latest.read_bytes()[:5000])
-    line = refused(*flags(video), touched=True)
+    line = refused(*flags(video_file), touched=True)
     assert "model_latest.pth" in line
     assert "damaged" in line
     assert latest.stat().st_size == 5000
 
 
-def test_evaluation_against_another_clip(refused: Refused, video: Path) -> None:
-    main(flags(video))
+def test_evaluation_against_another_clip(refused: Refused, video_file: Path) -> None:
+    main(flags(video_file))
     line = refused(
-        "--data_path", str(video), "--outf", "run", "--eval_only", "--vid_end", "9", touched=True
+        "--data_path",
+        str(video_file),
+        "--outf",
+        "run",
+        "--eval_only",
+        "--vid_end",
+        "9",
+        touched=True,
     )
     assert "draws 12 frames" in line
 
 
 def test_a_cache_that_cannot_be_written(
-    refused: Refused, video: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
+    refused: Refused, video_file: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("in_the_way").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", "in_the_way")
-    assert "cannot write" in refused(*flags(video, "--clip_model", teacher))
-    assert "cannot keep the decoded frames" in refused(*flags(video, "--cache_gb", "0"))
+    assert "cannot write" in refused(*flags(video_file, "--clip_model", teacher))
+    assert "cannot keep the decoded frames" in refused(*flags(video_file, "--cache_gb", "0"))
 
 
-def test_a_run_without_its_state_is_not_wiped(refused: Refused, video: Path) -> None:
-    main(flags(video))
+def test_a_run_without_its_state_is_not_wiped(refused: Refused, video_file: Path) -> None:
+    main(flags(video_file))
     Path("output/run/model_latest.pth").unlink()
-    assert "--not_resume" in refused(*flags(video), touched=True)
-    assert "--loss" in refused(*flags(video, "--loss", "L1"), touched=True)
+    assert "--not_resume" in refused(*flags(video_file), touched=True)
+    assert "--loss" in refused(*flags(video_file, "--loss", "L1"), touched=True)
     assert Path("output/run/model_best.pth").exists()
 
 
-def test_another_programs_folder_is_left_alone(refused: Refused, video: Path) -> None:
+def test_another_programs_folder_is_left_alone(refused: Refused, video_file: Path) -> None:
     folder = Path("output/run")
     (folder / "logs").mkdir(parents=True)
     for name in ("config.json", "logs/a", ".gitlab-ci.yml"):
         (folder / name).write_text('{"hf": 1}')
     for more in ([], ["--overwrite"], ["--not_resume"]):
-        assert "holds files but no run" in refused(*flags(video, *more))
+        assert "holds files but no run" in refused(*flags(video_file, *more))
 
 
 def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
-    refused: Refused, video: Path, teacher: str, tmp_path: Path
+    refused: Refused, video_file: Path, teacher: str, tmp_path: Path
 ) -> None:
     semantic = ["--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "1"]
-    main(flags(video, *semantic, "--clip_model", teacher))
+    main(flags(video_file, *semantic, "--clip_model", teacher))
     other = write_tiny_clip(tmp_path / "cache" / "other", seed=5)
-    again = ["--data_path", str(video), "--outf", "run", "--eval_only"]
+    again = ["--data_path", str(video_file), "--outf", "run", "--eval_only"]
     assert "--clip_model" in refused(*again, "--clip_model", other, touched=True)
-    main(flags(video, "--outf", "second"))
+    main(flags(video_file, "--outf", "second"))
     weight = ["--weight", "output/second/model_best.pth"]
     assert "--weight" in refused(*again, *weight, touched=True)
     for _ in range(2):  # into a directory of its own, as often as one likes
@@ -252,7 +263,7 @@ def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
         "decoded_fps": third["decoded_fps"]
     }  # split and all, from the run of the checkpoint
     best = [Path(f"output/{name}/model_best.pth").read_bytes() for name in ("second", "third")]
-    main(flags(video, *weight, "--outf", "tuned"))
+    main(flags(video_file, *weight, "--outf", "tuned"))
     assert "another network" in refused(*again, *weight, "--outf", "tuned", touched=True)
     assert best[0] == best[1]
     taught = ["--weight", "output/run/model_best.pth", "--outf", "fourth"]
@@ -263,4 +274,4 @@ def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
     taught[1] = "bare/m.pth"
     line = refused(*again, *taught, "--data_split", "2_2_3", "--clip_model", wide)
     assert "gives 24 numbers" in line
-    assert "--weight" in refused(*flags(video, *weight, "--outf", "second"), touched=True)
+    assert "--weight" in refused(*flags(video_file, *weight, "--outf", "second"), touched=True)

@@ -25,7 +25,7 @@ from PIL import Image
 
 from nerv_clip.video.comparison import read_pairs
 from nerv_clip.video.writer import write_comparison
-from tests.samples import write_clip
+from tests.samples import write_test_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(place: Path) -> Iterator[str]:
     """The app on copies of shipped runs, not yet verified; its log has to be clean at the end."""
     (place / "data").mkdir()
-    write_clip(place / "data" / "moving.mp4")
+    write_test_video(place / "data" / "moving.mp4")
     for name in ("kitchen", "kitchen_baseline"):
         shutil.copytree(SHIPPED / name, place / "runs" / name)
     (place / "runs" / "kitchen" / "verification.json").unlink()
@@ -277,7 +277,7 @@ def test_a_training_is_started_watched_and_stopped(page: playwright.Page) -> Non
 def test_one_s_own_video_from_upload_to_a_run_that_is_open(
     page: playwright.Page, place: Path, tmp_path: Path
 ) -> None:
-    write_clip(tmp_path / "mine.mp4")
+    write_test_video(tmp_path / "mine.mp4")
     page.goto("/")
     go(page, "Train")
     page.locator("input[type=file]").set_input_files(tmp_path / "mine.mp4")

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from nerv_clip.errors import InputError
-from nerv_clip.teacher.encoder import check_dim, embed_clip, load_clip_encoder
-from nerv_clip.video.video import ClipSpec, load_clip
+from nerv_clip.teacher.encoder import check_dim, embed_video, load_clip_encoder
+from nerv_clip.video.video import VideoSpec, load_video
 from tests.samples import moving_picture, write_tiny_clip
 
 
@@ -51,24 +51,26 @@ def test_embeddings_are_open_clip_s(teacher: str) -> None:
     assert encoder.dim == 16
 
 
-def test_the_cache_knows_clip_crop_and_model(video: Path, tmp_path: Path, teacher: str) -> None:
+def test_the_cache_knows_clip_crop_and_model(
+    video_file: Path, tmp_path: Path, teacher: str
+) -> None:
     first, second = (
         load_clip_encoder(name) for name in (teacher, write_tiny_clip(tmp_path, seed=1))
     )
     assert first.id != second.id
-    clip = load_clip(ClipSpec(video), progress=False)
-    cropped = load_clip(ClipSpec(video, crop=(40, 40)), progress=False)
+    video = load_video(VideoSpec(video_file), progress=False)
+    cropped = load_video(VideoSpec(video_file, crop=(40, 40)), progress=False)
     folder = tmp_path / "cache"
-    made = [embed_clip(e, c, cache_dir=folder) for e in (first, second) for c in (clip, cropped)]
+    made = [embed_video(e, c, cache_dir=folder) for e in (first, second) for c in (video, cropped)]
     assert len(list(folder.iterdir())) == 4
     for values in made:
         torch.testing.assert_close(values.norm(dim=1), torch.ones(12))
     assert len({v.sum().item() for v in made}) == 4
     first.images = None  # type: ignore[assignment,method-assign]  # it would raise if asked
-    torch.testing.assert_close(embed_clip(first, clip, cache_dir=folder), made[0])
+    torch.testing.assert_close(embed_video(first, video, cache_dir=folder), made[0])
     for file in folder.iterdir():
         file.write_bytes(file.read_bytes()[:100])  # cut short: computed anew, not believed
-    torch.testing.assert_close(embed_clip(second, clip, cache_dir=folder), made[2])
+    torch.testing.assert_close(embed_video(second, video, cache_dir=folder), made[2])
 
 
 @pytest.fixture

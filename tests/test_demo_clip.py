@@ -19,8 +19,8 @@ from nerv_clip import ClipEncoder, InputError, Terminal, load_clip_encoder
 from nerv_clip.demo import Lesson, Plan, teach
 from nerv_clip.demo.batches import draw, twist
 from nerv_clip.demo.captions import MEANINGS, caption, query, words
-from nerv_clip.demo.clip_folder import new_model, save_weights, write_folder
 from nerv_clip.demo.facts import FACTS, PLACE
+from nerv_clip.demo.model_folder import new_model, save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_shard, shard_paths
 from nerv_clip.demo.pretraining import Pretraining, contrastive_loss
 from nerv_clip.demo.vocabulary import BPE, learn_merges

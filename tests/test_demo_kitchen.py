@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nerv_clip import ClipSpec, InputError, Terminal, load_clip
-from nerv_clip.demo import read_labels, write_clip
+from nerv_clip import InputError, Terminal, VideoSpec, load_video
+from nerv_clip.demo import read_labels, write_kitchen
 from nerv_clip.demo.facts import FACTS, doubtful, facts, label
 from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
 from nerv_clip.demo.shading import picture, render
@@ -31,12 +31,12 @@ QUIET = Terminal(quiet=True)
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small kitchen: 60 frames of 36x64."""
     out = tmp_path_factory.mktemp("data") / "Kitchen"
-    write_clip(out, 3, 60, QUIET, (36, 64), 1)
+    write_kitchen(out, 3, 60, QUIET, (36, 64), 1)
     return out
 
 
 def test_the_same_seed_draws_the_same_clip(kitchen: Path, tmp_path: Path) -> None:
-    write_clip(tmp_path / "again", 3, 60, QUIET, (36, 64), 1)
+    write_kitchen(tmp_path / "again", 3, 60, QUIET, (36, 64), 1)
     names = sorted(file.name for file in kitchen.iterdir())
     assert names == sorted(file.name for file in (tmp_path / "again").iterdir())
     assert len(names) == 61
@@ -47,8 +47,8 @@ def test_the_same_seed_draws_the_same_clip(kitchen: Path, tmp_path: Path) -> Non
 
 
 def test_a_clip_is_read_like_any_other(kitchen: Path) -> None:
-    clip = load_clip(ClipSpec(kitchen), progress=False)
-    assert (len(clip), clip.height, clip.width) == (60, 36, 64)
+    video = load_video(VideoSpec(kitchen), progress=False)
+    assert (len(video), video.height, video.width) == (60, 36, 64)
     assert len(read_labels(kitchen / "labels.json")) == 60
 
 
@@ -76,7 +76,7 @@ def test_labels_name_what_the_script_has(kitchen: Path) -> None:
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 999_999), frames=st.sampled_from([60, 240, 300, 431]))
 def test_every_seed_has_a_full_story(seed: int, frames: int) -> None:
-    """At least eight events, and nothing stays as it is for over a third of the clip."""
+    """At least eight events, and nothing stays as it is for over a third of the video."""
     story = write_story(seed, frames)
     assert len({event.name for event in story.events()}) >= 8
     for name in ("tap", "fridge", "fire", "steam", "lamp", "day"):
@@ -187,12 +187,12 @@ def test_workers_stop_when_the_work_is_called_off() -> None:
 
 def test_what_no_kitchen_can_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="60 frames or more"):
-        write_clip(tmp_path / "a", 0, 10, QUIET)
+        write_kitchen(tmp_path / "a", 0, 10, QUIET)
     for samples in (5, 0, -1):
         with pytest.raises(InputError, match="rays a pixel"):
-            write_clip(tmp_path / "a", 0, 60, QUIET, samples=samples)
+            write_kitchen(tmp_path / "a", 0, 60, QUIET, samples=samples)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep me")
     with pytest.raises(InputError, match="holds something else"):
-        write_clip(tmp_path / "mine", 0, 60, QUIET)
+        write_kitchen(tmp_path / "mine", 0, 60, QUIET)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"

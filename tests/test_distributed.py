@@ -31,10 +31,10 @@ def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_processes_are_one_with_twice_the_batch(video: Path, tmp_path: Path) -> None:
-    done = torchrun(str(Path(two_processes.__file__)), str(video), str(tmp_path))
+def test_two_processes_are_one_with_twice_the_batch(video_file: Path, tmp_path: Path) -> None:
+    done = torchrun(str(Path(two_processes.__file__)), str(video_file), str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
-    two_processes.main(str(video), str(tmp_path))
+    two_processes.main(str(video_file), str(tmp_path))
     first, second, alone = (
         torch.load(tmp_path / f"{name}.pth", weights_only=True) for name in ("2_0", "2_1", "1_0")
     )
@@ -44,8 +44,8 @@ def test_two_processes_are_one_with_twice_the_batch(video: Path, tmp_path: Path)
         torch.testing.assert_close(first["weights"][name], value, atol=1e-4, rtol=1e-3)
 
 
-def test_the_script_runs_under_torchrun(video: Path) -> None:
-    done = torchrun(str(ROOT / "train" / "train_nerv_clip.py"), *flags(video, "-b", "1"))
+def test_the_script_runs_under_torchrun(video_file: Path) -> None:
+    done = torchrun(str(ROOT / "train" / "train_nerv_clip.py"), *flags(video_file, "-b", "1"))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr.count("written to output/run") == 1  # one of them speaks and writes
     config = json.loads(Path("output/run/config.json").read_text())

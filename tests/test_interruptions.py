@@ -21,10 +21,10 @@ from train.train_nerv_clip import main
 SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
 
 
-def start(video: Path, *more: str) -> subprocess.Popen[str]:
+def start(video_file: Path, *more: str) -> subprocess.Popen[str]:
     """The command as a process of its own, saving after every step."""
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *flags(video, "-e", "16", "--save_freq", "0", *more)],
+        [sys.executable, str(SCRIPT), *flags(video_file, "-e", "16", "--save_freq", "0", *more)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -46,9 +46,9 @@ def wait_until(process: subprocess.Popen[str], run: Path, epoch: int) -> None:
         time.sleep(0.02)
 
 
-def test_killed_then_interrupted_then_finished(video: Path) -> None:
+def test_killed_then_interrupted_then_finished(video_file: Path) -> None:
     run = Path("output/run")
-    first = start(video)
+    first = start(video_file)
     wait_until(first, run, 3)
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
@@ -56,7 +56,7 @@ def test_killed_then_interrupted_then_finished(video: Path) -> None:
     assert killed is not None
     assert 3 <= killed["epoch"] < 16
 
-    second = start(video)
+    second = start(video_file)
     wait_until(second, run, killed["epoch"] + 3)
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=120)
@@ -67,8 +67,8 @@ def test_killed_then_interrupted_then_finished(video: Path) -> None:
     assert stopped is not None
     assert killed["epoch"] + 3 <= stopped["epoch"] < 16
 
-    main(flags(video, "-e", "16", "--save_freq", "0"))
-    main(flags(video, "-e", "16", "--outf", "alone"))
+    main(flags(video_file, "-e", "16", "--save_freq", "0"))
+    main(flags(video_file, "-e", "16", "--outf", "alone"))
     runs = [Path("output/run"), Path("output/alone")]
     for name in ("model_latest.pth", "model_best.pth"):
         assert same(*(load_checkpoint(run / name) for run in runs))
@@ -77,8 +77,8 @@ def test_killed_then_interrupted_then_finished(video: Path) -> None:
     pd.testing.assert_frame_equal(*(history.drop(columns=timed) for history in histories))
 
 
-def test_a_save_in_an_epoch_holds_step_and_order(video: Path) -> None:
-    process = start(video)
+def test_a_save_in_an_epoch_holds_step_and_order(video_file: Path) -> None:
+    process = start(video_file)
     wait_until(process, Path("output/run"), 1)
     process.kill()
     process.wait()

@@ -20,7 +20,7 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Clip, ClipSpec, load_clip
+from nerv_clip.video.video import Video, VideoSpec, load_video
 from nerv_clip.video.writer import write_image
 
 F64 = torch.float64
@@ -136,7 +136,7 @@ def test_one_train_frame_has_no_neighbours() -> None:
 
 
 @pytest.fixture
-def ball(tmp_path: Path) -> Clip:
+def ball(tmp_path: Path) -> Video:
     """A soft ball that crosses a textured wall in thirteen frames, 48x64."""
     y, x = np.mgrid[:48, :64]
     wall = 0.4 + 0.1 * np.sin(x / 3) * np.cos(y / 4)
@@ -146,28 +146,28 @@ def ball(tmp_path: Path) -> Clip:
         picture = wall + cover * (0.9 - wall)
         colours = np.stack([picture, 0.8 * picture, wall])
         write_image(tmp_path / f"{i:02d}.png", torch.from_numpy(colours))
-    return load_clip(ClipSpec(tmp_path), progress=False)
+    return load_video(VideoSpec(tmp_path), progress=False)
 
 
-def held_out(clip: Clip, weight: float) -> tuple[Tensor, Tensor]:
+def held_out(video: Video, weight: float) -> tuple[Tensor, Tensor]:
     """PSNR of the held-out frames as drawn, and of the blend of their neighbours."""
-    split = split_frames(len(clip), "1_1_2")
+    split = split_frames(len(video), "1_1_2")
     asked = ModelConfig(modelsize=0.06, lower_width=6, motion=weight > 0)
     torch.manual_seed(0)
     model = NeRVClip(solve(asked, 13, split.count("train"), 48, 64))
     config = TrainConfig(epochs=60, motion_weight=weight)
-    training = Trainer(model, clip, split, config)
+    training = Trainer(model, video, split, config)
     for _ in training.fit():
         pass
     held = [i for i, part in enumerate(split) if part == "val"]
     train = [i for i, part in enumerate(split) if part == "train"]
-    true = clip.read(held).float() / 255
+    true = video.read(held).float() / 255
     drawn = torch.cat([frames for _, frames, _, _ in decode(training.averaged(), held)])
-    mixed = [blend(clip, i, train, torch.device("cpu")) for i in held]
+    mixed = [blend(video, i, train, torch.device("cpu")) for i in held]
     return psnr(drawn, true), psnr(torch.cat([m for m in mixed if m is not None]), true)
 
 
-def test_what_moves_is_drawn_once_between_train_frames(ball: Clip) -> None:
+def test_what_moves_is_drawn_once_between_train_frames(ball: Video) -> None:
     moving, mixed = held_out(ball, 0.1)
     still, _ = held_out(ball, 0.0)
     assert moving.mean() > mixed.mean() + 2

@@ -125,9 +125,9 @@ def test_a_map_is_kept_until_the_embeddings_change(tmp_path: Path) -> None:
         np.save(place, rng.standard_normal((12, 8)))
     points = load_map(run, pca)
     path = map_file(run, pca)
-    written = path.stat().st_mtime_ns
+    atomic_write = path.stat().st_mtime_ns
     np.testing.assert_array_equal(load_map(run, pca), points)
-    assert path.stat().st_mtime_ns == written
+    assert path.stat().st_mtime_ns == atomic_write
     path.rename(run.map)  # as a run that ships
     assert map_file(run, pca) == run.map
     assert not path.exists()
@@ -148,12 +148,14 @@ def test_what_cannot_be_mapped_is_refused() -> None:
         project([np.eye(8)], neighbours=8)
 
 
-def test_an_estimate_is_what_the_training_has(video: Path) -> None:
-    argv = flags(video, "--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2")
+def test_an_estimate_is_what_the_training_has(video_file: Path) -> None:
+    argv = flags(
+        video_file, "--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2"
+    )
     found = estimate(parse([*argv, "--clip_model", "demo"]))
     assert (found.frames, found.height, found.width) == (12, 48, 80)
     assert (found.train_frames, found.held_out, found.steps) == (8, 4, 16)
-    run = train(video)
+    run = train(video_file)
     config = json.loads((run / "config.json").read_text())
     assert found.decoder_parameters == config["parameters"]["decoder"]
     assert found.head_parameters > 0
@@ -173,8 +175,8 @@ def test_an_estimate_is_what_the_training_has(video: Path) -> None:
         estimate(parse([*argv, "--modelsize", "0.0001"]))
 
 
-def test_a_training_says_how_far_it_is(video: Path) -> None:
-    run = Run(train(video))
+def test_a_training_says_how_far_it_is(video_file: Path) -> None:
+    run = Run(train(video_file))
     assert run.training() is None
     assert Run(Path("nowhere")).training() is None
     with run.locked():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.samples import write_clip
+from tests.samples import write_test_video
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,7 +58,7 @@ def script(words: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_commands() -> None:
-    write_clip(Path("video.mp4"), 4)
+    write_test_video(Path("video.mp4"), 4)
     Path("train").symlink_to(ROOT / "train")
     commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
     trained = [c for c in commands if "train_nerv_clip.py" in c and "data/Kitchen" not in c]

@@ -180,12 +180,12 @@ def test_an_edl_holds_the_matches_at_the_clip_s_rate() -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, video: Path, teacher: str) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, video_file: Path, teacher: str) -> Path:
     """A small trained run whose teacher has random weights."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return (folder / train(video, *CLIP_FLAGS, "--clip_model", teacher)).resolve()
+        return (folder / train(video_file, *CLIP_FLAGS, "--clip_model", teacher)).resolve()
 
 
 def test_a_run_answers_with_moments(run: Path) -> None:
@@ -253,17 +253,19 @@ def test_images_and_likeness(run: Path, tmp_path: Path) -> None:
     alike = found.search_like(0.1, 0.2)
     seconds = [(m.start_seconds, m.end_seconds) for m in alike.moments]
     assert all(end < 0.1 or start > 0.2 for start, end in seconds)
-    with pytest.raises(InputError, match="the clip runs from"):
+    with pytest.raises(InputError, match="the video runs from"):
         found.search_like(7, 8)
 
 
-def test_runs_of_different_teachers_are_never_mixed(run: Path, video: Path, tmp_path: Path) -> None:
+def test_runs_of_different_teachers_are_never_mixed(
+    run: Path, video_file: Path, tmp_path: Path
+) -> None:
     other = write_tiny_clip(tmp_path / "other", seed=3)
     folder = tmp_path / "library"
     shutil.copytree(run, folder / "first")
     shutil.copytree(run, folder / "twin")
-    shutil.copytree(train(video, *CLIP_FLAGS, "--clip_model", other), folder / "other")
-    shutil.copytree(train(video, "-e", "1", "--overwrite"), folder / "pixels")
+    shutil.copytree(train(video_file, *CLIP_FLAGS, "--clip_model", other), folder / "other")
+    shutil.copytree(train(video_file, "-e", "1", "--overwrite"), folder / "pixels")
     library = Library([folder])
     assert sorted(len(runs) for runs in library.runs.values()) == [1, 2]
     assert len(library.skipped) == 1

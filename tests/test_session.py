@@ -15,29 +15,29 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nerv_clip import InputError, estimate, load_clip, load_model, parse
+from nerv_clip import InputError, estimate, load_model, load_video, parse
 from nerv_clip.cli.parser import build_parser
-from nerv_clip.evaluation.evaluate import disturb
+from nerv_clip.evaluation.evaluate import perturb
 from nerv_clip.evaluation.interpolation import blend_weights
 from nerv_clip.models.checkpoint import load_checkpoint
-from tests.samples import write_clip
+from tests.samples import write_test_video
 from train.train_nerv_clip import main
 
 CLIP_FLAGS = ["--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2"]
 
 
-def flags(video: Path, *more: str) -> list[str]:
+def flags(video_file: Path, *more: str) -> list[str]:
     tiny = ["--modelsize", "0.05", "--lower_width", "4", "-e", "4", "-b", "2", "--eval_freq", "2"]
-    return ["--data_path", str(video), "--data_split", "2_2_3", "--outf", "run", *tiny, *more]
+    return ["--data_path", str(video_file), "--data_split", "2_2_3", "--outf", "run", *tiny, *more]
 
 
-def train(video: Path, *more: str) -> Path:
-    main(flags(video, *more))
+def train(video_file: Path, *more: str) -> Path:
+    main(flags(video_file, *more))
     return Path("output/run")
 
 
-def test_a_run_directory_holds_everything(video: Path, teacher: str) -> None:
-    run = train(video, *CLIP_FLAGS, "--clip_model", teacher)
+def test_a_run_directory_holds_everything(video_file: Path, teacher: str) -> None:
+    run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher)
     assert {p.name for p in run.iterdir()} == {
         ".lock",
         "config.json",
@@ -57,7 +57,7 @@ def test_a_run_directory_holds_everything(video: Path, teacher: str) -> None:
     assert config["seed"] == 1
     assert torch.__version__.startswith(config["versions"]["torch"])
     assert config["teacher"]["dim"] == 16
-    assert config["clip"]["hash"] == load_clip(parse(flags(video)).data).hash
+    assert config["clip"]["hash"] == load_video(parse(flags(video_file)).data).hash
     assert len(config["clip"]["timestamps"]) == 12
 
     frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
@@ -90,8 +90,8 @@ def test_a_run_directory_holds_everything(video: Path, teacher: str) -> None:
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
 
 
-def test_tensorboard_has_the_designs_tags(video: Path, teacher: str) -> None:
-    run = train(video, *CLIP_FLAGS, "--clip_model", teacher)
+def test_tensorboard_has_the_designs_tags(video_file: Path, teacher: str) -> None:
+    run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher)
     (folder,) = run.glob("*/tensorboard")
     events = EventAccumulator(str(folder)).Reload()
     tags = events.Tags()
@@ -109,8 +109,8 @@ def test_tensorboard_has_the_designs_tags(video: Path, teacher: str) -> None:
     assert [e.step for e in events.Scalars("train/clip_loss")] == [3, 4]  # after the warm-up
 
 
-def test_model_best_is_the_best_after_the_warm_up(video: Path, teacher: str) -> None:
-    run = train(video, *CLIP_FLAGS, "--clip_model", teacher, "--eval_freq", "1")
+def test_model_best_is_the_best_after_the_warm_up(video_file: Path, teacher: str) -> None:
+    run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher, "--eval_freq", "1")
     history = pd.read_csv(run / "history.csv")
     warm = history[history["epoch"] > 2]
     chosen = load_checkpoint(run / "model_best.pth")["epoch"]
@@ -138,9 +138,9 @@ def test_model_best_is_the_best_after_the_warm_up(video: Path, teacher: str) -> 
         ["--debug", "--dump_images", "--dump_videos"],
     ],
 )
-def test_every_mode_trains_and_evaluates(video: Path, teacher: str, mode: list[str]) -> None:
+def test_every_mode_trains_and_evaluates(video_file: Path, teacher: str, mode: list[str]) -> None:
     with_teacher = ["--clip_model", teacher] if any("clip" in flag for flag in mode) else []
-    run = train(video, *mode, *with_teacher)
+    run = train(video_file, *mode, *with_teacher)
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["all"]["psnr"] > 8
     assert math.isfinite(metrics["val"]["blend_psnr"])
@@ -151,18 +151,18 @@ def test_every_mode_trains_and_evaluates(video: Path, teacher: str, mode: list[s
         assert (run / "reconstruction.mp4").exists()
 
 
-def test_compiled_training_writes_a_plain_checkpoint(video: Path) -> None:
+def test_compiled_training_writes_a_plain_checkpoint(video_file: Path) -> None:
     one_block = ["--fc_hw", "3_5", "--dec_strds", "4", "--head_strd", "4"]  # less to compile
-    run = train(video, "--compile", "-e", "1", *one_block)
+    run = train(video_file, "--compile", "-e", "1", *one_block)
     names = load_checkpoint(run / "model_best.pth")["weights"]
     assert not any("_orig_mod" in name for name in names)
     load_model(run / "model_best.pth")
 
 
 def test_without_val_frames_their_figures_stay_empty(
-    video: Path, capsys: pytest.CaptureFixture[str]
+    video_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train(video, "--data_split", "1_1_1")
+    run = train(video_file, "--data_split", "1_1_1")
     assert "holds out no frame" in capsys.readouterr().err
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["val"].values()) == {None}
@@ -171,7 +171,7 @@ def test_without_val_frames_their_figures_stay_empty(
 
 
 def test_a_single_frame_is_a_clip(tmp_path: Path) -> None:
-    write_clip(tmp_path / "one.mp4", 1)
+    write_test_video(tmp_path / "one.mp4", 1)
     run = train(tmp_path / "one.mp4", "--data_split", "1_1_1")
     frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
     assert frames["t"].tolist() == [0]
@@ -179,21 +179,21 @@ def test_a_single_frame_is_a_clip(tmp_path: Path) -> None:
 
 def test_two_rows_of_pixels_can_be_disturbed() -> None:
     for size, left in {(2, 80): (2, 78), (100, 2): (96, 2), (1, 1): (1, 1)}.items():
-        assert disturb(torch.rand(1, 3, *size)).shape == (1, 3, *left)
+        assert perturb(torch.rand(1, 3, *size)).shape == (1, 3, *left)
 
 
 def test_odd_and_small_frames(tmp_path: Path) -> None:
-    write_clip(tmp_path / "odd.mp4", 4, 46, 34)
+    write_test_video(tmp_path / "odd.mp4", 4, 46, 34)
     run = train(tmp_path / "odd.mp4", "--crop_list", "33_23", "--dump_images")
     (first, *_) = sorted((run / "frames").glob("*.png"))
     assert Image.open(first).size == (23, 33)
 
 
-def test_blend_is_the_neighbours_mixture(video: Path) -> None:
-    run = train(video)
+def test_blend_is_the_neighbours_mixture(video_file: Path) -> None:
+    run = train(video_file)
     rows = pd.read_csv(run / "clip_similarity_per_frame.csv").set_index("frame")
-    clip = load_clip(parse(flags(video)).data)
-    frames = clip.read(range(12)).double() / 255
+    video = load_video(parse(flags(video_file)).data)
+    frames = video.read(range(12)).double() / 255
     for i in (2, 5):
         mixed = (frames[i - 1] + frames[i + 1]) / 2
         expected = -10 * torch.log10((mixed - frames[i]).square().mean())
@@ -204,38 +204,40 @@ def test_blend_is_the_neighbours_mixture(video: Path) -> None:
     assert blend_weights(0, [0]) == []
 
 
-def test_evaluation_decodes_the_file_and_nothing_else(video: Path) -> None:
+def test_evaluation_decodes_the_file_and_nothing_else(video_file: Path) -> None:
     """A damaged weight in the file shows in the figures; the training's other files do not."""
-    run = train(video)
+    run = train(video_file)
     before = json.loads((run / "metrics.json").read_text())
     (run / "model_latest.pth").unlink()
-    main(["--data_path", str(video), "--outf", "run", "--eval_only"])
+    main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
     again = json.loads((run / "metrics.json").read_text())
     assert again["all"] == before["all"]
     content = load_checkpoint(run / "model_best.pth")
     content["weights"]["rgb_head.conv.bias"] += 1
     torch.save(content, run / "model_best.pth")
-    main(["--data_path", str(video), "--outf", "run", "--eval_only"])
+    main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
     assert json.loads((run / "metrics.json").read_text())["all"]["psnr"] < before["all"]["psnr"] - 3
 
 
-def test_a_head_less_run_gets_the_teachers_view_at_evaluation(video: Path, teacher: str) -> None:
-    run = train(video)
+def test_a_head_less_run_gets_the_teachers_view_at_evaluation(
+    video_file: Path, teacher: str
+) -> None:
+    run = train(video_file)
     assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] is None
-    main(["--data_path", str(video), "--outf", "run", "--eval_only", "--clip_model", teacher])
+    main(["--data_path", str(video_file), "--outf", "run", "--eval_only", "--clip_model", teacher])
     assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] > 0
 
 
-def test_a_finished_run_is_not_trained_again(video: Path) -> None:
-    run = train(video)
+def test_a_finished_run_is_not_trained_again(video_file: Path) -> None:
+    run = train(video_file)
     weights = (run / "model_best.pth").read_bytes()
-    train(video)
+    train(video_file)
     assert (run / "model_best.pth").read_bytes() == weights
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
 
 
-def test_a_resume_with_other_flags_is_refused(video: Path) -> None:
-    run = train(video)
+def test_a_resume_with_other_flags_is_refused(video_file: Path) -> None:
+    run = train(video_file)
     before = (run / "model_latest.pth").read_bytes()
     for change, named in {
         "--lr 0.1": "--lr",
@@ -246,81 +248,81 @@ def test_a_resume_with_other_flags_is_refused(video: Path) -> None:
         "--manualSeed 5 --loss L1": "--loss, --manualSeed",
     }.items():
         with pytest.raises(InputError, match="trained with other values") as caught:
-            train(video, *change.split())
+            train(video_file, *change.split())
         for flag in named.split(", "):
             assert flag in str(caught.value)
         assert (run / "model_latest.pth").read_bytes() == before
     all_of_them = "--lr 0.1 -b 3 --data_split 1_1_2 --modelsize 0.06 --vid_end 9 --manualSeed 5"
-    train(video, *all_of_them.split(), "--loss", "L1", "--not_resume")
+    train(video_file, *all_of_them.split(), "--loss", "L1", "--not_resume")
 
 
-def test_overwrite_empties_the_run(video: Path) -> None:
-    run = train(video)
+def test_overwrite_empties_the_run(video_file: Path) -> None:
+    run = train(video_file)
     (run / "note.txt").write_text("mine")
-    train(video, "--not_resume")
+    train(video_file, "--not_resume")
     assert (run / "note.txt").exists()
-    train(video, "--overwrite")
+    train(video_file, "--overwrite")
     assert not (run / "note.txt").exists()
 
 
-def test_a_second_training_in_one_directory_is_refused(video: Path) -> None:
-    run = train(video)
+def test_a_second_training_in_one_directory_is_refused(video_file: Path) -> None:
+    run = train(video_file)
     before = {p: p.stat().st_mtime_ns for p in run.iterdir()}
     with (run / ".lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="another training"):
-            train(video)
+            train(video_file)
     assert before == {p: p.stat().st_mtime_ns for p in run.iterdir() if p.name != ".lock"} | {
         run / ".lock": before[run / ".lock"]
     }
-    train(video)  # the lock went with its holder
+    train(video_file)  # the lock went with its holder
 
 
-def test_leftovers_of_a_killed_process_are_swept(video: Path) -> None:
-    run = train(video)
+def test_leftovers_of_a_killed_process_are_swept(video_file: Path) -> None:
+    run = train(video_file)
     (run / ".123.model_latest.pth").write_bytes(b"half")
-    train(video)
+    train(video_file)
     assert not (run / ".123.model_latest.pth").exists()
 
 
-def test_weights_of_another_run_as_a_start(video: Path) -> None:
-    run = train(video, "--bits", "8")
+def test_weights_of_another_run_as_a_start(video_file: Path) -> None:
+    run = train(video_file, "--bits", "8")
     first = json.loads((run / "metrics.json").read_text())["train"]["psnr"]
-    main(flags(video, "--outf", "next", "--weight", str(run / "model_best.pth"), "-e", "1", "--lr",
-               "1e-6", "--matrix_lr", "1e-6"))  # fmt: skip
+    start = ["--weight", str(run / "model_best.pth")]
+    slow = ["-e", "1", "--lr", "1e-6", "--matrix_lr", "1e-6"]
+    main(flags(video_file, "--outf", "next", *start, *slow))
     second = json.loads(Path("output/next/metrics.json").read_text())["train"]["psnr"]
     assert second == pytest.approx(first, abs=0.05)
     with pytest.raises(InputError, match="another network"):
-        main(flags(video, "--outf", "x", "--weight", str(run / "model_best.pth"), "--act", "sin",
-                   "--modelsize", "0.08"))  # fmt: skip
+        main(flags(video_file, "--outf", "x", *start, "--act", "sin", "--modelsize", "0.08"))
 
 
-def test_a_new_start_leaves_no_pictures_of_the_network_before(video: Path) -> None:
-    run = train(video, "-e", "1", "--dump_images", "--dump_videos")
+def test_a_new_start_leaves_no_pictures_of_the_network_before(video_file: Path) -> None:
+    run = train(video_file, "-e", "1", "--dump_images", "--dump_videos")
     assert len(list((run / "frames").iterdir())) == 12
-    train(video, "-e", "1", "--not_resume", "--vid_end", "9")
+    train(video_file, "-e", "1", "--not_resume", "--vid_end", "9")
     assert not (run / "frames").exists()
     assert not (run / "reconstruction.mp4").exists()
 
 
-def test_an_evaluation_keeps_to_the_directory_whose_flags_it_read(video: Path) -> None:
-    train(video, "--debug", "-e", "1", "--outf", "moving")
-    options = parse(["--data_path", str(video), "--eval_only"])
+def test_an_evaluation_keeps_to_the_directory_whose_flags_it_read(video_file: Path) -> None:
+    train(video_file, "--debug", "-e", "1", "--outf", "moving")
+    options = parse(["--data_path", str(video_file), "--eval_only"])
     assert options.run == Path("output/moving")
     assert options.split == "2_2_3"
 
 
-def test_the_teacher_s_width_need_not_be_told(video: Path, teacher: str) -> None:
+def test_the_teacher_s_width_need_not_be_told(video_file: Path, teacher: str) -> None:
     short = ["--predict_clip", "--pixel_loss_warmup_epochs", "1", "--clip_model", teacher]
-    run = train(video, *short, "-e", "2")
+    run = train(video_file, *short, "-e", "2")
     assert load_model(run / "model_best.pth").arch.clip_dim == 16
-    assert estimate(parse(flags(video, *short, "-e", "2"))).head_parameters > 0
-    train(video, *short, "-e", "2", "--clip_dim", "16")  # says the same: nothing to do
+    assert estimate(parse(flags(video_file, *short, "-e", "2"))).head_parameters > 0
+    train(video_file, *short, "-e", "2", "--clip_dim", "16")  # says the same: nothing to do
 
 
-def test_outf_and_suffix_name_the_directory(video: Path) -> None:
+def test_outf_and_suffix_name_the_directory(video_file: Path) -> None:
     def run_of(*more: str) -> Path:
-        return parse(["--data_path", str(video), *more]).run
+        return parse(["--data_path", str(video_file), *more]).run
 
     assert run_of() == Path("output/moving")
     assert run_of("--outf", "a", "--suffix", "_b") == Path("output/a_b")
@@ -328,21 +330,21 @@ def test_outf_and_suffix_name_the_directory(video: Path) -> None:
     assert run_of("--debug") == Path("output/debug")
 
 
-def test_the_config_repeats_every_flag(video: Path) -> None:
-    run = train(video)
+def test_the_config_repeats_every_flag(video_file: Path) -> None:
+    run = train(video_file)
     stored: dict[str, Any] = json.loads((run / "config.json").read_text())["flags"]
     assert set(stored) == {a.dest for a in build_parser()._actions} - {"help"}
 
 
-def test_a_suffix_is_not_added_twice(video: Path) -> None:
-    train(video, "--suffix", "_b")
-    main(["--data_path", str(video), "--outf", "run_b", "--eval_only"])
+def test_a_suffix_is_not_added_twice(video_file: Path) -> None:
+    train(video_file, "--suffix", "_b")
+    main(["--data_path", str(video_file), "--outf", "run_b", "--eval_only"])
     assert not Path("output/run_b_b").exists()
 
 
-def test_an_evaluation_that_was_cut_off_is_made_up_for(video: Path) -> None:
+def test_an_evaluation_that_was_cut_off_is_made_up_for(video_file: Path) -> None:
     """Killed after the save that precedes an evaluation: its row is there after the resume."""
-    run = train(video)
+    run = train(video_file)
     state = load_checkpoint(run / "model_latest.pth")
     rows = pd.read_csv(run / "history.csv")
     last = rows.iloc[-1]
@@ -350,11 +352,11 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(video: Path) -> None:
     state["pending"] = [int(last["epoch"]), float(last["pixel_loss"]), None, *figures]
     torch.save(state, run / "model_latest.pth")
     rows.iloc[:-1].to_csv(run / "history.csv", index=False)
-    train(video)
+    train(video_file)
     pd.testing.assert_frame_equal(pd.read_csv(run / "history.csv"), rows)
 
 
-def test_the_seconds_of_an_epoch_are_those_of_all_its_steps(video: Path) -> None:
-    run = train(video, "--save_freq", "0", "--outf", "saving").with_name("saving")
-    saving, plain = (pd.read_csv(r / "history.csv")["seconds"] for r in (run, train(video)))
+def test_the_seconds_of_an_epoch_are_those_of_all_its_steps(video_file: Path) -> None:
+    run = train(video_file, "--save_freq", "0", "--outf", "saving").with_name("saving")
+    saving, plain = (pd.read_csv(r / "history.csv")["seconds"] for r in (run, train(video_file)))
     assert (saving > 0.3 * plain.min()).all()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip import frame_time, load_model
-from nerv_clip.demo.clip import SAMPLES, SIZE, render_frame
+from nerv_clip.demo.kitchen import SAMPLES, SIZE, render_frame
 from nerv_clip.metrics import psnr
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"

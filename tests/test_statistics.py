@@ -40,9 +40,9 @@ def test_ranks_are_scipy_s_with_ties_shared() -> None:
     rng = np.random.default_rng(0)
     true = rng.standard_normal((9, 4))
     true[3] = true[5]  # two frames that look the same
-    guess = true + 0.7 * rng.standard_normal(true.shape)
-    found = likeness.ranks(guess, true, np.arange(9))
-    similarity = cosine_similarity(guess, true).round(12)
+    candidate = true + 0.7 * rng.standard_normal(true.shape)
+    found = likeness.ranks(candidate, true, np.arange(9))
+    similarity = cosine_similarity(candidate, true).round(12)
     theirs = [stats.rankdata(-row, "average")[i] for i, row in enumerate(similarity)]
     np.testing.assert_allclose(found.rank, theirs)
 
@@ -135,10 +135,10 @@ def test_blocks_are_kept_together() -> None:
 
 
 def test_circular_shifts_are_numpy_s_rolls() -> None:
-    guess, true = noise(30, 4, 0), noise(30, 4, 1)
-    rolled = [likeness.cosine(guess, np.roll(true, -shift, 0)).mean() for shift in range(30)]
-    np.testing.assert_allclose(statistics.shifted(guess, true), rolled, atol=1e-12)
-    found = statistics.circular_shift_test(guess, true)
+    candidate, true = noise(30, 4, 0), noise(30, 4, 1)
+    rolled = [likeness.cosine(candidate, np.roll(true, -shift, 0)).mean() for shift in range(30)]
+    np.testing.assert_allclose(statistics.shifted(candidate, true), rolled, atol=1e-12)
+    found = statistics.circular_shift_test(candidate, true)
     assert found.p == pytest.approx(np.mean(np.array(rolled) >= rolled[0]))
     assert found.floor == pytest.approx(1 / 30)
     assert statistics.circular_shift_test(true, true).p == pytest.approx(1 / 30)
@@ -146,7 +146,7 @@ def test_circular_shifts_are_numpy_s_rolls() -> None:
 
 @pytest.mark.parametrize("memory", [0.5, 0.9])
 def test_the_tests_keep_their_promise(memory: float) -> None:
-    """On noise with the clip's own autocorrelation a test at 5 % speaks up in at most 18 of 200.
+    """On noise with the video's own autocorrelation a test at 5 % speaks up in at most 18 of 200.
 
     18 is where a binomial count with probability .05 stays in 99 % of cases. A tenth of the true
     signal inside the noise is found nearly always.
@@ -157,9 +157,11 @@ def test_the_tests_keep_their_promise(memory: float) -> None:
         true, other = noise(150, 24, 2 * seed, memory), noise(150, 24, 2 * seed + 1, memory)
         planted = other + 0.5 * true
         length = statistics.block_length(true)
-        for counts, guess in ((wrong, other), (right, planted)):
-            shifts = statistics.circular_shift_test(guess, true)
-            blocks = statistics.block_permutation_test(guess, true, length, draws=199, seed=seed)
+        for counts, candidate in ((wrong, other), (right, planted)):
+            shifts = statistics.circular_shift_test(candidate, true)
+            blocks = statistics.block_permutation_test(
+                candidate, true, length, draws=199, seed=seed
+            )
             counts["shifts"] += shifts.p <= 0.05
             counts["blocks"] += blocks.p <= 0.05
     assert max(wrong.values()) <= 18, wrong

@@ -17,8 +17,8 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Clip, ClipSpec, load_clip
-from tests.samples import write_clip
+from nerv_clip.video.video import Video, VideoSpec, load_video
+from tests.samples import write_test_video
 
 BUNNY = Path(__file__).parents[2] / "shared" / "video" / "bunny.mp4"
 TINY = ModelConfig(modelsize=0.03, lower_width=4)
@@ -26,21 +26,21 @@ SHORT = TrainConfig(epochs=3, pixel_loss_warmup_epochs=1, loss="L2")
 
 
 @pytest.fixture(scope="module")
-def clip(video: Path) -> Clip:
-    return load_clip(ClipSpec(video), progress=False)
+def video(video_file: Path) -> Video:
+    return load_video(VideoSpec(video_file), progress=False)
 
 
 def trainer(
-    clip: Clip,
+    video: Video,
     config: TrainConfig = SHORT,
     model: ModelConfig = TINY,
     split: str = "2_2_3",
     true: Tensor | None = None,
 ) -> Trainer:
-    names = split_frames(len(clip), split)
+    names = split_frames(len(video), split)
     torch.manual_seed(config.seed)
-    arch = solve(model, len(clip), names.count("train"), clip.height, clip.width)
-    return Trainer(NeRVClip(arch), clip, names, config, true)
+    arch = solve(model, len(video), names.count("train"), video.height, video.width)
+    return Trainer(NeRVClip(arch), video, names, config, true)
 
 
 def same(a: Any, b: Any) -> bool:  # noqa: ANN401
@@ -52,19 +52,19 @@ def same(a: Any, b: Any) -> bool:  # noqa: ANN401
     return torch.equal(a, b) if isinstance(a, Tensor) else bool(a == b)
 
 
-def test_every_epoch_is_yielded_and_the_loss_falls(clip: Clip) -> None:
-    results = list(trainer(clip, dataclasses.replace(SHORT, epochs=60)).fit())
+def test_every_epoch_is_yielded_and_the_loss_falls(video: Video) -> None:
+    results = list(trainer(video, dataclasses.replace(SHORT, epochs=60)).fit())
     assert [r.epoch for r in results] == list(range(1, 61))
     assert results[-1].pixel_loss < 0.5 * results[0].pixel_loss
     assert results[-1].psnr > results[0].psnr + 3
     assert all(r.clip_loss is None for r in results)
 
 
-def test_no_clip_gradient_before_the_warm_up_and_some_after(clip: Clip) -> None:
+def test_no_clip_gradient_before_the_warm_up_and_some_after(video: Video) -> None:
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
     config = dataclasses.replace(SHORT, arc_weight=0)
-    training = trainer(clip, config, model, true=true)
+    training = trainer(video, config, model, true=true)
     head = training.model.clip_head
     assert head is not None
     gradients: list[bool] = []
@@ -85,13 +85,13 @@ def test_no_clip_gradient_before_the_warm_up_and_some_after(clip: Clip) -> None:
     assert third.clip_loss < second.clip_loss
 
 
-def test_between_train_frames_the_head_follows_the_arc(clip: Clip) -> None:
+def test_between_train_frames_the_head_follows_the_arc(video: Video) -> None:
     """With embeddings that jump from frame to frame, a head left alone would go elsewhere."""
     torch.manual_seed(0)
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
     config = dataclasses.replace(SHORT, epochs=40, clip_loss_weight=10)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
-    training = trainer(clip, config, model, "1_1_1", true)
+    training = trainer(video, config, model, "1_1_1", true)
     list(training.fit())
     middles = (training.times[:-1] + training.times[1:]) / 2
     with torch.no_grad():
@@ -100,11 +100,13 @@ def test_between_train_frames_the_head_follows_the_arc(clip: Clip) -> None:
 
 
 @pytest.mark.parametrize("optim", ["muon", "adam", "sgd"])
-def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, optim: str) -> None:
+def test_a_resumed_training_ends_with_the_same_bits(
+    video: Video, tmp_path: Path, optim: str
+) -> None:
     config = dataclasses.replace(SHORT, optim=optim, ema=0.9)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16)
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
-    whole = trainer(clip, config, model, true=true)
+    whole = trainer(video, config, model, true=true)
     list(whole.fit())
     taken = 0
 
@@ -115,13 +117,13 @@ def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, 
         nonlocal taken
         taken += 1
 
-    first = trainer(clip, config, model, true=true)
+    first = trainer(video, config, model, true=true)
     saved = tmp_path / "state.pth"
     list(first.fit(on_step=count, save=lambda: torch.save(first.state(), saved), stop=stop))
     assert (first.epoch, first.step) == (1, 2)
     torch.manual_seed(99)
     other = dataclasses.replace(config, seed=7)  # all of it is replaced
-    second = trainer(clip, other, model, true=true)
+    second = trainer(video, other, model, true=true)
     second.restore(torch.load(saved, weights_only=True))
     second.config = config
     results = list(second.fit())
@@ -130,26 +132,26 @@ def test_a_resumed_training_ends_with_the_same_bits(clip: Clip, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("batch", [2, 12])  # 12: an epoch is one step
-def test_a_trial_step_changes_nothing(clip: Clip, batch: int) -> None:
+def test_a_trial_step_changes_nothing(video: Video, batch: int) -> None:
     config = dataclasses.replace(SHORT, batch=batch)
-    tried, plain = trainer(clip, config), trainer(clip, config)
+    tried, plain = trainer(video, config), trainer(video, config)
     assert tried.trial() > 1e-4  # seconds
     list(tried.fit())
     list(plain.fit())
     assert same(tried.state(), plain.state())
 
 
-def test_streamed_frames_train_the_same_weights(clip: Clip, video: Path) -> None:
-    streamed = load_clip(ClipSpec(video), cache_gb=0, progress=False)
+def test_streamed_frames_train_the_same_weights(video: Video, video_file: Path) -> None:
+    streamed = load_video(VideoSpec(video_file), cache_gb=0, progress=False)
     assert streamed.streamed
-    a, b = trainer(clip), trainer(streamed)
+    a, b = trainer(video), trainer(streamed)
     list(a.fit())
     list(b.fit())
     assert same(a.state(), b.state())
 
 
-def test_averaged_weights_follow_the_trained(clip: Clip) -> None:
-    training = trainer(clip, dataclasses.replace(SHORT, ema=0.9, epochs=1))
+def test_averaged_weights_follow_the_trained(video: Video) -> None:
+    training = trainer(video, dataclasses.replace(SHORT, ema=0.9, epochs=1))
     history: list[Tensor] = []
     name, parameter = next(iter(training.model.named_parameters()))
     next(training.fit(on_step=lambda _: history.append(parameter.detach().clone())))
@@ -157,17 +159,17 @@ def test_averaged_weights_follow_the_trained(clip: Clip) -> None:
     for i, value in enumerate(history, start=1):
         weight = max(0.1, 1 / (i + 1))
         expected = (1 - weight) * (
-            expected if i > 1 else first_weights(clip, name)
+            expected if i > 1 else first_weights(video, name)
         ) + weight * value
     torch.testing.assert_close(dict(training.averaged().named_parameters())[name], expected)
 
 
-def first_weights(clip: Clip, name: str) -> Tensor:
-    return dict(trainer(clip).model.named_parameters())[name].detach()
+def first_weights(video: Video, name: str) -> Tensor:
+    return dict(trainer(video).model.named_parameters())[name].detach()
 
 
-def test_a_loss_that_is_no_number_stops_and_saves_nothing(clip: Clip) -> None:
-    training = trainer(clip, dataclasses.replace(SHORT, lr=1.0, optim="sgd", epochs=9))
+def test_a_loss_that_is_no_number_stops_and_saves_nothing(video: Video) -> None:
+    training = trainer(video, dataclasses.replace(SHORT, lr=1.0, optim="sgd", epochs=9))
     saves = []
     with torch.no_grad():
         training.model.rgb_head.conv.bias.fill_(float("inf"))
@@ -177,7 +179,9 @@ def test_a_loss_that_is_no_number_stops_and_saves_nothing(clip: Clip) -> None:
 
 
 @pytest.mark.parametrize("embed", ["", "xyt_40_20_20"])
-def test_an_encoder_run_decodes_held_out_frames_without_seeing_them(clip: Clip, embed: str) -> None:
+def test_an_encoder_run_decodes_held_out_frames_without_seeing_them(
+    video: Video, embed: str
+) -> None:
     """Other pictures in the held-out places change no weight, no latent and no decoded frame."""
     model = ModelConfig(
         modelsize=0.05, lower_width=4, embed=embed, enc_strds=(4, 2, 2), enc_dim=(8, 4)
@@ -186,19 +190,19 @@ def test_an_encoder_run_decodes_held_out_frames_without_seeing_them(clip: Clip, 
 
     class Changed:
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-            return getattr(clip, name)
+            return getattr(video, name)
 
         def __len__(self) -> int:
-            return len(clip)
+            return len(video)
 
         def read(self, indices: list[int]) -> Tensor:
-            frames = clip.read(indices).clone()
+            frames = video.read(indices).clone()
             for row, index in enumerate(indices):
                 if index in val:
                     frames[row] = 255 - frames[row]
             return frames
 
-    a, b = trainer(clip, model=model), trainer(Changed(), model=model)  # type: ignore[arg-type]
+    a, b = trainer(video, model=model), trainer(Changed(), model=model)  # type: ignore[arg-type]
     t = a.times[val]
     before = a.averaged()(t).frames
     list(a.fit())
@@ -210,18 +214,18 @@ def test_an_encoder_run_decodes_held_out_frames_without_seeing_them(clip: Clip, 
     # a train frame reads its own latent: what the encoder makes of it
     table = shipped.table
     assert table is not None
-    own = shipped.encode(clip.read([0]).float() / 255)
+    own = shipped.encode(video.read([0]).float() / 255)
     torch.testing.assert_close(table(a.times[[0]]), own)
-    mixed = (shipped.encode(clip.read([1, 3]).float() / 255) * 0.5).sum(0, keepdim=True)
+    mixed = (shipped.encode(video.read([1, 3]).float() / 255) * 0.5).sum(0, keepdim=True)
     torch.testing.assert_close(table(a.times[[2]]), mixed, atol=1e-5, rtol=1e-4)
 
 
-def test_the_predecessor_reads_only_train_embeddings(clip: Clip) -> None:
+def test_the_predecessor_reads_only_train_embeddings(video: Video) -> None:
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
     model = dataclasses.replace(TINY, modelsize=0.05, clip_input=True, clip_dim=16)
     other = true.clone()
     other[2::3] = 0  # the held-out ones
-    a, b = trainer(clip, model=model, true=true), trainer(clip, model=model, true=other)
+    a, b = trainer(video, model=model, true=true), trainer(video, model=model, true=other)
     list(a.fit())
     list(b.fit())
     assert same(a.averaged().state_dict(), b.averaged().state_dict())
@@ -232,19 +236,19 @@ def test_a_training_beats_any_still_and_any_blur(tmp_path: Path, source: str) ->
     """No still picture, and no frame without its detail, is as near as what is learned."""
     if source == "real":
         if not BUNNY.exists():
-            pytest.skip("the real clip is not beside this checkout")
-        spec = ClipSpec(BUNNY, crop=(640, 1280), resize=(80, 160), step=6)
+            pytest.skip("the real video is not beside this checkout")
+        spec = VideoSpec(BUNNY, crop=(640, 1280), resize=(80, 160), step=6)
     else:
-        spec = ClipSpec(tmp_path / "v.mp4")
-        write_clip(spec.path, 16, 64, 96)
-    clip = load_clip(spec, progress=False)
-    true = clip.read(range(len(clip))).float() / 255
+        spec = VideoSpec(tmp_path / "v.mp4")
+        write_test_video(spec.path, 16, 64, 96)
+    video = load_video(spec, progress=False)
+    true = video.read(range(len(video))).float() / 255
     still = psnr(true.mean(0, keepdim=True).expand_as(true), true).mean()
     small = torch.nn.functional.interpolate(true, scale_factor=0.25, mode="area")
     blurred = torch.nn.functional.interpolate(small, size=true.shape[2:], mode="bilinear")
     blur = psnr(blurred, true).mean()
     config = TrainConfig(epochs=30, batch=2)
-    training = trainer(clip, config, ModelConfig(modelsize=0.2), split="3_3_4")
+    training = trainer(video, config, ModelConfig(modelsize=0.2), split="3_3_4")
     list(training.fit())
     with torch.no_grad():
         drawn = training.averaged()(training.times).frames.clamp(0, 1)

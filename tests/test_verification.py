@@ -22,7 +22,7 @@ from nerv_clip.verification.baselines import SPHERICAL
 from nerv_clip.verification.statistics import Interval, Outcome
 from nerv_clip.verification.verdict import Facts, judge
 from nerv_clip.video.split import frame_time
-from tests.samples import write_clip, write_tiny_clip
+from tests.samples import write_test_video, write_tiny_clip
 from tests.test_session import CLIP_FLAGS, train
 from tests.test_statistics import noise
 from train.test_clip_learning import main
@@ -169,12 +169,12 @@ def test_rows_figures_and_their_parts() -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, video: Path, teacher: str) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, video_file: Path, teacher: str) -> Path:
     """A small trained run with held-out frames, and its teacher's embeddings."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return (folder / train(video, *CLIP_FLAGS, "--clip_model", teacher)).resolve()
+        return (folder / train(video_file, *CLIP_FLAGS, "--clip_model", teacher)).resolve()
 
 
 def test_the_script_writes_its_report(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +208,7 @@ def test_a_verification_is_of_the_checkpoint_that_it_read(run: Path, tmp_path: P
 
 
 def test_what_the_run_did_not_store_comes_from_the_video(
-    run: Path, video: Path, tmp_path: Path
+    run: Path, video_file: Path, tmp_path: Path
 ) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(run, bare)
@@ -221,7 +221,7 @@ def test_what_the_run_did_not_store_comes_from_the_video(
     (bare / "true.npy").unlink()
     with pytest.raises(InputError, match=r"no true\.npy.*--data_path"):
         gather(bare / "model_best.pth", terminal)
-    found = gather(bare / "model_best.pth", terminal, video)
+    found = gather(bare / "model_best.pth", terminal, video_file)
     kept = gather(run / "model_best.pth", terminal)
     np.testing.assert_allclose(found.true, kept.true, atol=2e-3)
     for name, values in kept.stored.items():
@@ -230,7 +230,7 @@ def test_what_the_run_did_not_store_comes_from_the_video(
 
 def test_what_cannot_be_verified_is_refused(
     run: Path,
-    video: Path,
+    video_file: Path,
     teacher: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -250,17 +250,17 @@ def test_what_cannot_be_verified_is_refused(
     assert "--checkpoint" in refused()
     assert "no checkpoint" in refused("--checkpoint", "nowhere/model_best.pth")
     other = tmp_path / "other.mp4"
-    write_clip(other, height=48, width=96)
-    assert "another clip" in refused("--checkpoint", best, "--data_path", str(other))
-    pixels = train(video, "-e", "1")
+    write_test_video(other, height=48, width=96)
+    assert "another video" in refused("--checkpoint", best, "--data_path", str(other))
+    pixels = train(video_file, "-e", "1")
     assert "no CLIP head" in refused("--checkpoint", str(pixels / "model_best.pth"))
     shutil.copy(run / "model_best.pth", pixels / "model_best.pth")
     assert "not of the run" in refused("--checkpoint", str(pixels / "model_best.pth"))
     semantic = ("--clip_model", teacher, "--clip_dim", "16")
-    before = train(video, "-e", "1", "--clip_input", *semantic, "--overwrite")
+    before = train(video_file, "-e", "1", "--clip_input", *semantic, "--overwrite")
     assert "circular" in refused("--checkpoint", str(before / "model_best.pth"))
     alone = ["--vid_end", "1", "--data_split", "1_1_1", "--overwrite"]
-    single = train(video, *CLIP_FLAGS, "--clip_model", teacher, *alone)
+    single = train(video_file, *CLIP_FLAGS, "--clip_model", teacher, *alone)
     assert "single frame" in refused("--checkpoint", str(single / "model_best.pth"))
     damaged = tmp_path / "damaged"
     shutil.copytree(run, damaged)
@@ -273,7 +273,7 @@ def test_what_cannot_be_verified_is_refused(
     assert "baselines.npz is damaged" in refused("--checkpoint", str(damaged / "model_best.pth"))
 
 
-def test_another_teacher_under_the_same_name_is_refused(run: Path, video: Path) -> None:
+def test_another_teacher_under_the_same_name_is_refused(run: Path, video_file: Path) -> None:
     """The run's folder of weights was replaced since."""
     bare = Path("bare")
     shutil.copytree(run, bare)
@@ -282,7 +282,7 @@ def test_another_teacher_under_the_same_name_is_refused(run: Path, video: Path) 
     config["flags"]["clip_model"] = write_tiny_clip(Path("replaced").resolve(), seed=5)
     (bare / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="learned from the teacher"):
-        gather(bare / "model_best.pth", Terminal(quiet=True), video)
+        gather(bare / "model_best.pth", Terminal(quiet=True), video_file)
 
 
 def test_a_verification_is_a_frozen_value(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading clips: what is on the screen is what arrives; what cannot be read is refused."""
+"""Reading videos: what is on the screen is what arrives; what cannot be read is refused."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from PIL import Image
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.video.video import Clip, ClipSpec, load_clip, parse_size
+from nerv_clip.video.video import Video, VideoSpec, load_video, parse_size
 from nerv_clip.video.writer import shrink_comparison, write_comparison, write_image, write_video
-from tests.samples import moving_picture, write_clip
+from tests.samples import moving_picture, write_test_video
 
 
-def load(path: Path, **spec: object) -> Clip:
-    return load_clip(ClipSpec(path, **spec), progress=False)  # type: ignore[arg-type]
+def load(path: Path, **spec: object) -> Video:
+    return load_video(VideoSpec(path, **spec), progress=False)  # type: ignore[arg-type]
 
 
-def pixels(clip: Clip) -> np.ndarray:
-    return clip.read(range(len(clip))).permute(0, 2, 3, 1).numpy()
+def pixels(video: Video) -> np.ndarray:
+    return video.read(range(len(video))).permute(0, 2, 3, 1).numpy()
 
 
 def near(a: np.ndarray, b: np.ndarray) -> bool:
@@ -38,17 +38,17 @@ def write_images(folder: Path, names: list[str], size: tuple[int, int] = (20, 30
 
 
 def test_a_video_s_frames_times_and_rate(tmp_path: Path) -> None:
-    true = write_clip(tmp_path / "v.mp4", 9, 46, 62)
-    clip = load(tmp_path / "v.mp4")
-    assert (len(clip), clip.height, clip.width) == (9, 46, 62)
-    assert near(pixels(clip), true)
-    assert clip.fps == pytest.approx(25)
-    assert clip.timestamps == pytest.approx([i / 25 for i in range(9)])
+    true = write_test_video(tmp_path / "v.mp4", 9, 46, 62)
+    video = load(tmp_path / "v.mp4")
+    assert (len(video), video.height, video.width) == (9, 46, 62)
+    assert near(pixels(video), true)
+    assert video.fps == pytest.approx(25)
+    assert video.timestamps == pytest.approx([i / 25 for i in range(9)])
 
 
 def test_variable_frame_rate_keeps_the_frames_own_times(tmp_path: Path) -> None:
     at = [0, 1, 5, 6, 20]
-    write_clip(tmp_path / "v.mp4", 5, times=at)
+    write_test_video(tmp_path / "v.mp4", 5, times=at)
     assert load(tmp_path / "v.mp4").timestamps == pytest.approx([i / 25 for i in at])
 
 
@@ -64,17 +64,17 @@ def test_variable_frame_rate_keeps_the_frames_own_times(tmp_path: Path) -> None:
 def test_display_matrix_is_applied(
     tmp_path: Path, rotation: int | None, hflip: bool, shown: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    true = write_clip(tmp_path / "v.mp4", 3, rotation=rotation, hflip=hflip)
+    true = write_test_video(tmp_path / "v.mp4", 3, rotation=rotation, hflip=hflip)
     assert near(pixels(load(tmp_path / "v.mp4")), shown(true))
 
 
-def test_range_crop_and_resize(tmp_path: Path, video: Path) -> None:
-    whole = pixels(load(video))
-    part = load(video, start=2, end=9, step=3)
+def test_range_crop_and_resize(tmp_path: Path, video_file: Path) -> None:
+    whole = pixels(load(video_file))
+    part = load(video_file, start=2, end=9, step=3)
     assert np.array_equal(pixels(part), whole[2:9:3])
-    cropped = pixels(load(video, crop=(20, 30)))
+    cropped = pixels(load(video_file, crop=(20, 30)))
     assert np.array_equal(cropped, whole[:, 14:34, 25:55])
-    resized = load(video, crop=(40, 80), resize=(20, 40))
+    resized = load(video_file, crop=(40, 80), resize=(20, 40))
     for frame, full in zip(pixels(resized), whole, strict=True):
         expected = Image.fromarray(full[4:44]).resize((40, 20), Image.Resampling.BICUBIC)
         # PIL also cuts overshoots to 0 … 255 between its two passes
@@ -107,9 +107,11 @@ def test_images_of_other_modes_are_rgb(tmp_path: Path) -> None:
     assert (frames[2] == [1, 2, 3]).all()
 
 
-def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video: Path) -> None:
-    memory = load(video)
-    disk = load_clip(ClipSpec(video), cache_gb=0.00005, cache_dir=tmp_path / "c", progress=False)
+def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video_file: Path) -> None:
+    memory = load(video_file)
+    disk = load_video(
+        VideoSpec(video_file), cache_gb=0.00005, cache_dir=tmp_path / "c", progress=False
+    )
     assert disk.streamed
     assert not memory.streamed
     order = [3, 11, 0, 3]
@@ -118,10 +120,14 @@ def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video: Path) -
     assert list((tmp_path / "c").iterdir()) == []  # nothing stays behind, even after a kill
 
 
-def test_the_hash_is_the_pixels(video: Path) -> None:
-    hashes = {load(video).hash, load(video, end=5).hash, load(video, crop=(20, 20)).hash}
+def test_the_hash_is_the_pixels(video_file: Path) -> None:
+    hashes = {
+        load(video_file).hash,
+        load(video_file, end=5).hash,
+        load(video_file, crop=(20, 20)).hash,
+    }
     assert len(hashes) == 3
-    assert load(video).hash in hashes
+    assert load(video_file).hash in hashes
 
 
 # --- bad input ---------------------------------------------------------------------------------
@@ -184,7 +190,7 @@ def test_truncated_video(tmp_path: Path, suffix: str) -> None:
 
 
 def test_garbage_in_the_middle(tmp_path: Path) -> None:
-    write_clip(tmp_path / "v.mp4", 30, 96, 96)
+    write_test_video(tmp_path / "v.mp4", 30, 96, 96)
     content = bytearray((tmp_path / "v.mp4").read_bytes())
     middle = len(content) // 2
     content[middle : middle + 2000] = np.random.default_rng(1).bytes(2000)
@@ -220,8 +226,10 @@ def test_no_video_stream(tmp_path: Path) -> None:
         ({"resize": (0, 4)}, "--resize_list"),
     ],
 )
-def test_ranges_and_sizes_out_of_the_clip(video: Path, spec: dict[str, object], match: str) -> None:
-    refused(video, match, **spec)
+def test_ranges_and_sizes_out_of_the_clip(
+    video_file: Path, spec: dict[str, object], match: str
+) -> None:
+    refused(video_file, match, **spec)
 
 
 def test_sizes_as_text() -> None:
@@ -233,12 +241,12 @@ def test_sizes_as_text() -> None:
 
 
 def test_no_space_for_the_streamed_frames(
-    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, video_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
         monkeypatch.setattr("nerv_clip.video.video.tempfile.TemporaryFile", lambda **_: full)
         with pytest.raises(InputError, match="free some space"):
-            load_clip(ClipSpec(video), cache_gb=0, cache_dir=tmp_path, progress=False)
+            load_video(VideoSpec(video_file), cache_gb=0, cache_dir=tmp_path, progress=False)
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -294,6 +302,6 @@ def test_images_and_videos_written(tmp_path: Path) -> None:
     write_image(tmp_path / "i.png", frames[2])
     assert np.array_equal(np.asarray(Image.open(tmp_path / "i.png")), moving_picture(5, 33, 47)[2])
     write_video(tmp_path / "v.mp4", iter(frames), fps=12)
-    clip = load(tmp_path / "v.mp4")
-    assert (len(clip), clip.height, clip.width) == (5, 34, 48)
-    assert clip.fps == pytest.approx(12)
+    video = load(tmp_path / "v.mp4")
+    assert (len(video), video.height, video.width) == (5, 34, 48)
+    assert video.fps == pytest.approx(12)

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import torch
 
-from nerv_clip import ClipSpec, ModelConfig, NeRVClip, TrainConfig, Trainer, load_clip, solve
+from nerv_clip import ModelConfig, NeRVClip, TrainConfig, Trainer, VideoSpec, load_video, solve
 from nerv_clip.training.distributed import workers
 from nerv_clip.video.split import split_frames
 
 
-def main(video: str, out: str) -> None:
+def main(video_file: str, out: str) -> None:
     """Two epochs with one frame a step in each process."""
     torch.set_num_threads(1)
-    clip = load_clip(ClipSpec(Path(video)), progress=False)
+    video = load_video(VideoSpec(Path(video_file)), progress=False)
     with workers("cpu") as group:
         torch.manual_seed(1)
         true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
         model = ModelConfig(modelsize=0.03, lower_width=4, predict_clip=True, clip_dim=16)
-        arch = solve(model, 12, 9, clip.height, clip.width)
+        arch = solve(model, 12, 9, video.height, video.width)
         config = TrainConfig(
             epochs=2,
             batch=2 // group.size,
@@ -29,7 +29,7 @@ def main(video: str, out: str) -> None:
             pixel_loss_warmup_epochs=0,
         )
         split = split_frames(12, "3_3_4")
-        training = Trainer(NeRVClip(arch), clip, split, config, true, workers=group)
+        training = Trainer(NeRVClip(arch), video, split, config, true, workers=group)
         losses = [result.total_loss for result in training.fit()]
         path = Path(out) / f"{group.size}_{group.rank}.pth"
         torch.save({"weights": training.model.state_dict(), "losses": losses}, path)

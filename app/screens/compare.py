@@ -78,7 +78,7 @@ def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.F
     return charts.dressed(figure, title, "frame index", y)
 
 
-def of_one_clip(views: list[tuple[str, View]]) -> bool:
+def of_one_video(views: list[tuple[str, View]]) -> bool:
     """Whether all runs have the same true frames."""
     return len({view.config["clip"]["hash"] for _, view in views}) == 1
 
@@ -86,10 +86,10 @@ def of_one_clip(views: list[tuple[str, View]]) -> bool:
 @st.fragment
 @refusals()
 def same_frame(views: list[tuple[str, View]]) -> None:
-    """One frame under every run of the same clip."""
+    """One frame under every run of the same video."""
     st.subheader("The same frame")
-    if not of_one_clip(views):
-        st.info("These runs are of different clips: pick runs of one to see a frame under each.")
+    if not of_one_video(views):
+        st.info("These runs are of different videos: pick runs of one to see a frame under each.")
         return
     frames = views[0][1].frames
     if frames > 1:
@@ -143,7 +143,7 @@ def main() -> None:
             "compared clip",
             table,
         )
-    if of_one_clip(views):
+    if of_one_video(views):
         peek(views[0][1], true_only=True)  # a point is of any run's line
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from look import picture_url, refusals
-from network import draw, imagine, true_frame
+from network import draw, predicted_embedding, true_frame
 from player import player, resting
 from reading import View, read_view
 from state import remember
@@ -54,7 +54,7 @@ def between(view: View, frame: int) -> None:
         picture = picture_url(draw(view, index / last))
         column.image(picture, caption=f"{np.round(index, 2):g}", width="stretch")
     if view.has_head:
-        here, *beside = (imagine(view, i / last) for i in (place, before, before + 1))
+        here, *beside = (predicted_embedding(view, i / last) for i in (place, before, before + 1))
         near, far = (float(here @ other) for other in beside)
         left.caption(
             f"Its embedding has cosine {near:.3f} with that of frame {before}, {far:.3f} with "

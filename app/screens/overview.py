@@ -14,14 +14,14 @@ from nerv_clip import Run
 
 
 def headline(view: View) -> None:
-    """Name, clip, and the figures that matter."""
-    clip, metrics = view.config["clip"], view.metrics
+    """Name, video, and the figures that matter."""
+    video, metrics = view.config["clip"], view.metrics
     st.title(view.run.path.name)
     flags = view.config["flags"]
     counts = {name: len(view.part(name)) for name in ("train", "val", "unused")}
     told = ", ".join(f"{count} {SPLIT_NAMES[part]}" for part, count in counts.items() if count)
     st.caption(
-        f"{clip['frames']} frames of {clip['width']}×{clip['height']} at {clip['fps']:.3g} "
+        f"{video['frames']} frames of {video['width']}×{video['height']} at {video['fps']:.3g} "
         f"frames/s · split `{flags['data_split']}`: {told} · preset `{flags['preset']}`, "
         f"{flags['epochs']} epochs, seed {view.config['seed']} · "
         + (f"teacher {view.config['teacher']['name']}" if view.config["teacher"] else "no teacher")

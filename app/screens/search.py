@@ -1,4 +1,4 @@
-"""Moments of a clip by text, image or likeness, in the predicted embeddings."""
+"""Moments of a video by text, image or likeness, in the predicted embeddings."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def by_image(name: str, content: bytes) -> Ask:
 
 
 def pictures(view: View, many: bool) -> list[Ask]:
-    """An uploaded image, and seconds of this clip."""
+    """An uploaded image, and seconds of this video."""
     left, right = st.columns(2)
     asks: list[Ask] = []
     upload = left.file_uploader("An image", type=["png", "jpg", "jpeg", "webp"])
@@ -125,7 +125,7 @@ def show(view: View, found: list[Answer]) -> None:
     charts.show(figure, f"search {view.key}", numbers)
     st.caption(
         "Relevancy, from 0 to 1, is against phrases that fit any picture: at .5 the query fits no "
-        "better than these. True is by the true embedding; z is above the clip's mean, in "
+        "better than these. True is by the true embedding; z is above the video's mean, in "
         "standard deviations."
     )
     for number, answer in enumerate(found):
@@ -135,7 +135,7 @@ def show(view: View, found: list[Answer]) -> None:
             continue
         if not answer.match:
             st.warning(
-                "No clear match: the best moment is not above what this clip gives to what is "
+                "No clear match: the best moment is not above what this video gives to what is "
                 "unrelated. The nearest:",
                 icon=":material/search_off:",
             )
@@ -190,8 +190,8 @@ def export(found: list[Answer], view: View) -> None:
 def everywhere(asks: list[Ask]) -> None:
     """The same over every run below the folders, their moments ranked together."""
     names = {path: name for name, path in run_names(tuple(map(str, folders()))).items()}
-    written = [stamp(run.best) for run in map(Run, map(Path, names)) if run.best.exists()]
-    library = library_of(tuple(map(str, folders())), tuple(written))
+    atomic_write = [stamp(run.best) for run in map(Run, map(Path, names)) if run.best.exists()]
+    library = library_of(tuple(map(str, folders())), tuple(atomic_write))
     left_out = list(library.skipped)
     for number, ask in enumerate(asks):
         with refusals():

@@ -17,7 +17,7 @@ from state import folders, kept, run_names
 from trainings import dismiss, ended, last_line, running, sources, start, stop
 
 from nerv_clip import Estimate, InputError, Run, frame_time
-from nerv_clip.files import file_hash, make_folder, written
+from nerv_clip.files import atomic_write, file_hash, make_folder
 
 UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000
@@ -71,7 +71,7 @@ def stored(name: str, content: bytes) -> Path:
     if path.exists() and file_hash(path) != digest:
         path = path.with_stem(f"{path.stem}-{digest[:8]}")
     if not path.exists():
-        with written(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(content)
     return path
 

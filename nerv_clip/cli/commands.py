@@ -22,7 +22,7 @@ from nerv_clip.cli.record import check_same, record
 from nerv_clip.cli.terminal import Curves, Terminal, evaluation_line, interruptible, show_step
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.evaluate import write_evaluation
-from nerv_clip.files import file_hash, written
+from nerv_clip.files import atomic_write, file_hash
 from nerv_clip.models.checkpoint import export_model, load_checkpoint, load_model, save_checkpoint
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.quantisation import unpack
@@ -65,19 +65,19 @@ class Evaluating:
                 )
         self.inputs = load_inputs(options, device, Terminal(quiet=not group.first))
         size = (self.arch.frames, self.arch.height, self.arch.width)
-        clip = self.inputs.clip
-        if size != (len(clip), clip.height, clip.width):
+        video = self.inputs.video
+        if size != (len(video), video.height, video.width):
             raise InputError(
                 f"{self.checkpoint} draws {size[0]} frames of {size[1]}x{size[2]}, but --data_path "
-                f"gives {len(clip)} of {clip.height}x{clip.width}: give the clip and size it was "
-                "trained on"
+                f"gives {len(video)} of {video.height}x{video.width}: give the video and the size "
+                "that it was trained on"
             )
         width, teacher = self.arch.clip_dim or self.arch.clip_input, self.inputs.teacher
         keys = ["clip", "data_split"]
         if width and teacher is not None:
             check_dim(teacher, width)
             keys.append("teacher")
-        self.record = record(options, clip, teacher, group.size, self.arch)
+        self.record = record(options, video, teacher, group.size, self.arch)
         trained = Run(self.checkpoint.parent)
         if trained.is_run:
             check_same(trained, self.record["identity"], keys)
@@ -91,7 +91,7 @@ class Evaluating:
             if self.inputs.teacher is not None or not self.run.config.exists():
                 self.run.write_json(self.run.config, self.record)
             if not self.run.best.exists():
-                with written(self.run.best) as temporary:
+                with atomic_write(self.run.best) as temporary:
                     shutil.copyfile(self.checkpoint, temporary)
             images, videos = self.options.dump_images, self.options.dump_videos
             write_products(self.inputs, self.run, self.checkpoint, images=images, videos=videos)
@@ -107,26 +107,26 @@ class Training:
         self.run = Run(options.run)
         self.terminal = Terminal(quiet=not group.first)
         self.inputs = load_inputs(options, device, self.terminal)
-        clip, split = self.inputs.clip, self.inputs.split
-        check_loss_fits(options.train.loss, clip.height, clip.width)
+        video, split = self.inputs.video, self.inputs.split
+        check_loss_fits(options.train.loss, video.height, video.width)
         if self.inputs.teacher is not None:
             width = replace(options.model, clip_dim=self.inputs.teacher.dim)
             self.options = options = replace(options, model=width)
-        arch = solve(options.model, len(clip), split.count("train"), clip.height, clip.width)
+        arch = solve(options.model, len(video), split.count("train"), video.height, video.width)
         torch.manual_seed(options.train.seed)
         model = NeRVClip(arch)
         if options.weight is not None:
             _start_from(model, load_checkpoint(options.weight), str(options.weight))
         self.trainer = Trainer(
             model.to(device),
-            clip,
+            video,
             split,
             options.train,
             self.inputs.true,
             group,
             max_steps=10 if options.debug else None,
         )
-        self.record = record(options, clip, self.inputs.teacher, group.size, arch)
+        self.record = record(options, video, self.inputs.teacher, group.size, arch)
         self.started = self.shown = time.monotonic()
         self.best: tuple[bool, float] | None = None  # after the warm-up?, score of model_best.pth
 
@@ -177,7 +177,7 @@ class Training:
         seconds = trainer.trial()
         left = self.options.train.epochs - trainer.epoch
         self.terminal.say(
-            f"{len(self.inputs.clip)} frames of {a.height}x{a.width} | "
+            f"{len(self.inputs.video)} frames of {a.height}x{a.width} | "
             f"grid {a.grid[0]}x{a.grid[1]}, "
             f"strides {' '.join(map(str, (*a.strides, a.head_stride)))}, "
             f"widths {' '.join(map(str, a.widths))}"
@@ -267,7 +267,7 @@ class Training:
         self.run.append_history({**result._asdict(), **_flat(summary), "best": is_best})
         similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
         curves.evaluation(result.epoch, summary, similarity)
-        middle = len(self.inputs.clip) // 2
+        middle = len(self.inputs.video) // 2
         true, drawn = next(pairs(self.inputs, model, [middle], "picture"))
         curves.pictures(result.epoch, true.cpu(), drawn.cpu())
         self.terminal.say(evaluation_line(f"epoch {result.epoch}", summary))

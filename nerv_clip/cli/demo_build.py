@@ -13,7 +13,7 @@ from torch import Tensor
 from nerv_clip.cli.commands import run_session
 from nerv_clip.cli.options import parse
 from nerv_clip.cli.terminal import Terminal
-from nerv_clip.demo.clip import LABELS, SAMPLES, SIZE, write_clip
+from nerv_clip.demo.kitchen import LABELS, SAMPLES, SIZE, write_kitchen
 from nerv_clip.demo.pretraining import Plan
 from nerv_clip.demo.story import FRAMES
 from nerv_clip.demo.teach import Lesson, teach
@@ -25,7 +25,7 @@ from nerv_clip.models.checkpoint import load_model
 from nerv_clip.runs.run import Run
 from nerv_clip.teacher.encoder import DEMO, LOCAL
 from nerv_clip.verification import STEPS, gather, remember, verify
-from nerv_clip.video.video import ClipSpec, load_clip
+from nerv_clip.video.video import VideoSpec, load_video
 from nerv_clip.video.writer import shrink_comparison
 
 CHECKPOINTS = DEMO.parent
@@ -90,7 +90,7 @@ def build(what: Build, terminal: Terminal) -> bool:
     make_folder(what.work)
     if not _done(what, "Kitchen") or not (what.data / LABELS).exists():
         terminal.say("the kitchen: rendering")
-        write_clip(what.data, 0, what.frames, terminal, what.size, what.samples)
+        write_kitchen(what.data, 0, what.frames, terminal, what.size, what.samples)
         _mark(what, "Kitchen")
     if not _done(what, "demo_clip"):
         terminal.say("the demo encoder: pictures, then training")
@@ -138,15 +138,18 @@ def ship(run: Run, data: Path, terminal: Terminal) -> None:
     kept = [item for item in run.path.iterdir() if item not in dropped and item != run.comparison]
     left = MOST_BYTES - sum(item.stat().st_size for item in kept)
     if run.comparison.stat().st_size > left:
-        clip, model = load_clip(ClipSpec(data), progress=not terminal.quiet), load_model(run.best)
+        video, model = (
+            load_video(VideoSpec(data), progress=not terminal.quiet),
+            load_model(run.best),
+        )
 
         def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
             with terminal.bar(len(indices), run.comparison.name, "frame") as bar:
                 for (index,), drawn, _, _ in decode(model, list(indices)):
                     bar.update()
-                    yield clip.read([index])[0].float() / 255, drawn[0]
+                    yield video.read([index])[0].float() / 255, drawn[0]
 
-        about = (len(clip), clip.fps, left, file_hash(run.best))
+        about = (len(video), video.fps, left, file_hash(run.best))
         quality = shrink_comparison(run.comparison, pairs, *about)
         terminal.say(f"{run.comparison}: shows its pictures at {quality:.1f} dB, to stay small")
     for item in dropped:  # last: without these a training does not go on

@@ -19,11 +19,11 @@ from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.reader import pictures
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import GIB, Clip, fit
+from nerv_clip.video.video import GIB, Video, fit
 
 
 class Estimate(NamedTuple):
-    """Of a training command: the clip, the network, the steps, and seconds on this machine.
+    """Of a training command: the video, the network, the steps, and seconds on this machine.
 
     ``memory_bytes`` is about what training needs, beside torch itself: the frames, the weights
     with gradient and two moments, and what a step keeps for its way back. ``checkpoint_bytes`` is
@@ -71,7 +71,7 @@ class _Held:
 
 
 class _Alike:
-    """Any frame of a clip, standing in for all: a step takes as long with it."""
+    """Any frame of a video, standing in for all: a step takes as long with it."""
 
     def __init__(self, frame: Tensor) -> None:
         self.frame = frame
@@ -81,7 +81,7 @@ class _Alike:
 
 
 def estimate(options: Options) -> Estimate:
-    """Measure one step on the first frame; the clip is looked at, not read.
+    """Measure one step on the first frame; the video is looked at, not read.
 
     Its length is what the container says, which may differ by a few frames, and a hub's teacher is
     taken to give 512 numbers. Raises `InputError` for flags that a training would refuse.
@@ -106,14 +106,14 @@ def estimate(options: Options) -> Estimate:
     arch = solve(config, frames, split.count("train"), height, width)
     model = NeRVClip(arch).to(device)
     times = tuple(i / 25 for i in range(frames))
-    clip = Clip(_Alike(frame), (frames, height, width), times, "", device)
-    trainer = Trainer(model, clip, split, options.train, true)
+    video = Video(_Alike(frame), (frames, height, width), times, "", device)
+    trainer = Trainer(model, video, split, options.train, true)
     sizes = decoder_parameters(model), head_parameters(model)
     steps, kept = trainer.steps * options.train.epochs, _Kept()
     with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda held: held.tensor):
         seconds = trainer.trial()
     pixels = 3 * frames * height * width
-    pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger clip is streamed
+    pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger video is streamed
     return Estimate(
         frames=frames,
         height=height,

@@ -18,7 +18,7 @@ from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.encoder import LOCAL
 from nerv_clip.training.optimisers import learning_rate
 from nerv_clip.video.split import parse_split
-from nerv_clip.video.video import ClipSpec, parse_size
+from nerv_clip.video.video import VideoSpec, parse_size
 
 # The flags whose name is not that of the config's field.
 FLAG_OF = {
@@ -39,7 +39,7 @@ FLAG_OF = {
 class Options:
     """Everything that a training command says, checked."""
 
-    data: ClipSpec
+    data: VideoSpec
     cache_gb: float
     split: str
     shuffle: bool
@@ -91,7 +91,7 @@ def parse(argv: list[str]) -> Options:
     if args.clip_tap is not None and not args.predict_clip:
         raise InputError("--clip_tap places the CLIP head: it needs --predict_clip")
     return Options(
-        data=ClipSpec(
+        data=VideoSpec(
             path=Path(args.data_path),
             crop=parse_size("--crop_list", args.crop_list),
             resize=parse_size("--resize_list", args.resize_list),

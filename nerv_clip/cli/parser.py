@@ -87,7 +87,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="a_b_c: of every c frames the first a train, those from b on are held out",
     )
     group.add_argument("--shuffle_data", action="store_true", help="deal the split at random")
-    group.add_argument("--cache_gb", type=float, default=4.0, help="larger clips are streamed")
+    group.add_argument("--cache_gb", type=float, default=4.0, help="larger videos are streamed")
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
@@ -211,7 +211,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--outf", help="run directory: NAME is output/NAME (the clip's name if absent)"
+        "--outf", help="run directory: NAME is output/NAME (the video's name if absent)"
     )
     group.add_argument("--suffix", default="", help="added to the run's name")
     group.add_argument("--overwrite", action="store_true", help="empty the run directory first")

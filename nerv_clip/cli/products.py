@@ -19,10 +19,10 @@ from nerv_clip.video.writer import QUALITY_DB, write_comparison, write_image, wr
 
 def score(inputs: Inputs, checkpoint: Path, with_teacher: bool) -> Evaluation:
     """`evaluate` under a bar; ``with_teacher`` lets it see reconstructions and blends (slow)."""
-    with inputs.terminal.bar(len(inputs.clip), "evaluating", "frame") as bar:
+    with inputs.terminal.bar(len(inputs.video), "evaluating", "frame") as bar:
         return evaluate(
             checkpoint,
-            inputs.clip,
+            inputs.video,
             inputs.split,
             true_embeddings=inputs.true,
             teacher=inputs.teacher if with_teacher else None,
@@ -38,7 +38,7 @@ def pairs(
     with inputs.terminal.bar(len(indices), label, "frame") as bar:
         for chunk, drawn, _, _ in decode(model, list(indices)):
             bar.update()
-            yield inputs.clip.read(chunk)[0].float() / 255, drawn[0]
+            yield inputs.video.read(chunk)[0].float() / 255, drawn[0]
 
 
 def write_products(
@@ -51,12 +51,12 @@ def write_products(
     evaluation = score(inputs, checkpoint, with_teacher=True)
     write_evaluation(run, evaluation, inputs.true)
     model = load_model(checkpoint, inputs.device)
-    frames = range(len(inputs.clip))
+    frames = range(len(inputs.video))
     quality = write_comparison(
         run.comparison,
         lambda indices: pairs(inputs, model, indices, run.comparison.name),
         len(frames),
-        inputs.clip.fps,
+        inputs.video.fps,
         file_hash(checkpoint),
     )
     if quality < QUALITY_DB:
@@ -67,6 +67,6 @@ def write_products(
             write_image(folder / f"{index:05d}.png", drawn)
     if videos:
         decoded = (drawn for _, drawn in pairs(inputs, model, frames, run.reconstruction.name))
-        write_video(run.reconstruction, decoded, inputs.clip.fps)
+        write_video(run.reconstruction, decoded, inputs.video.fps)
     inputs.terminal.say(evaluation_line(checkpoint.name, evaluation.summary))
     inputs.terminal.say(f"written to {run.path}")

@@ -17,18 +17,18 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import decoder_parameters, head_parameters
 from nerv_clip.runs.run import Run, git_commit, versions
 from nerv_clip.teacher.encoder import ClipEncoder
-from nerv_clip.video.video import Clip
+from nerv_clip.video.video import Video
 
 
 def record(
-    options: Options, clip: Clip, teacher: ClipEncoder | None, processes: int, arch: Architecture
+    options: Options, video: Video, teacher: ClipEncoder | None, processes: int, arch: Architecture
 ) -> dict[str, Any]:
     """The content of ``config.json``, in JSON's own types.
 
     ``identity`` holds all that makes two trainings the same, under the names of the fields.
     """
     identity = {
-        "clip": clip.hash,
+        "clip": video.hash,
         "data_split": options.split + (" shuffled" if options.shuffle else ""),
         "teacher": None if teacher is None else teacher.id,
         **dataclasses.asdict(options.model),
@@ -50,12 +50,12 @@ def record(
         },
         "clip": {
             "path": str(options.data.path),
-            "hash": clip.hash,
-            "frames": len(clip),
-            "height": clip.height,
-            "width": clip.width,
-            "fps": clip.fps,
-            "timestamps": list(clip.timestamps),
+            "hash": video.hash,
+            "frames": len(video),
+            "height": video.height,
+            "width": video.width,
+            "fps": video.fps,
+            "timestamps": list(video.timestamps),
         },
         "teacher": teacher and {"name": teacher.name, "id": teacher.id, "dim": teacher.dim},
         "seed": options.train.seed,

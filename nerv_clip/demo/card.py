@@ -10,7 +10,7 @@ from nerv_clip.demo.facts import PLAIN
 from nerv_clip.demo.scene import COLOURS
 from nerv_clip.demo.scores import CHOICES
 from nerv_clip.demo.shapes import KINDS
-from nerv_clip.files import written
+from nerv_clip.files import atomic_write
 
 CARD = "README.md"
 
@@ -65,7 +65,7 @@ synonyms. No photograph, and nothing from the network.
 **Training.** {settings}. The loss is CLIP's, with pairs left out that are true without being each
 other's; single things come first, then many, then captions that are wrong in one attribute.
 
-**Scores** on {tests:,} unseen random scenes (clips of unseen kitchens: bench/results):
+**Scores** on {tests:,} unseen random scenes (videos of unseen kitchens: bench/results):
 
 {chr(10).join(score_lines(result))}
 
@@ -73,5 +73,5 @@ other's; single things come first, then many, then captions that are wrong in on
 than {PLAIN.seen:.2%} of a picture was not said to be there. It has not seen a photograph.
 Its weakest queries: {weakest}.
 """
-    with written(folder / CARD) as temporary:
+    with atomic_write(folder / CARD) as temporary:
         temporary.write_text(text)

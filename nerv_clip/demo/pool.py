@@ -15,13 +15,13 @@ from nerv_clip.demo.randomly import random_look, random_scene, recoloured
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
-from nerv_clip.files import make_folder, written
+from nerv_clip.files import atomic_write, make_folder
 
 SIDE = 96  # pixels: a 16:9 view, squashed to a square as the encoder sees it
 SHARD = 1000
 COLOURINGS = 4  # pictures from one tracing, which is the slow part
 LOOKS = 48
-SEEDS = 1_000_000  # training draws its kitchens from seeds above this; clips have those below
+SEEDS = 1_000_000  # training draws its kitchens from seeds above this; videos have those below
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def render_shard(shard: Shard) -> None:
             pictures[index] = picture(traced, scene)
             true.append(facts(label(scene, owner)))
             scene = recoloured(scene, rng)
-    with written(shard.path) as temporary, temporary.open("wb") as file:
+    with atomic_write(shard.path) as temporary, temporary.open("wb") as file:
         np.savez(file, pictures=pictures, true=np.packbits(truth(true), axis=1))
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from nerv_clip.demo.batches import twist
 from nerv_clip.demo.captions import MEANINGS, query
-from nerv_clip.demo.clip import read_labels
 from nerv_clip.demo.facts import PAIRS, PLACE, STATES, facts, truth
+from nerv_clip.demo.kitchen import read_labels
 from nerv_clip.metrics import average_precision
 from nerv_clip.teacher.encoder import ClipEncoder
 

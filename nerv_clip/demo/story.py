@@ -1,4 +1,4 @@
-"""A clip of the kitchen from a seed: things come and go, taps run, lights change."""
+"""A video of the kitchen from a seed: things come and go, taps run, lights change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nerv_clip.demo.shapes import KINDS
 
 FRAMES = 300
 SHORTEST = 60  # frames that a script needs
-SLOTS = 30  # of a clip: in each one thing comes, moves, or goes
+SLOTS = 30  # of a video: in each one thing comes, moves, or goes
 STAY = 6  # slots after which a thing is due to go
 MOST = 4  # things at a time
 OFF_STAGE = 1.95  # x of what is outside the picture
@@ -68,7 +68,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Story:
-    """A whole clip as a script; `scene` is any of its frames."""
+    """A whole video as a script; `scene` is any of its frames."""
 
     look: Look
     frames: int

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nerv_clip.cli.terminal import Terminal, interruptible
 from nerv_clip.demo import card, scores
-from nerv_clip.demo.clip_folder import save_weights, write_folder
+from nerv_clip.demo.model_folder import save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_pool, shard_paths
 from nerv_clip.demo.pretraining import Plan, Pretraining
 from nerv_clip.errors import InputError

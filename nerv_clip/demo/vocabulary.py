@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from nerv_clip.files import written
+from nerv_clip.files import atomic_write
 from nerv_clip.teacher.encoder import WORDS
 
 BPE = "bpe.txt.gz"
@@ -49,8 +49,8 @@ def write_vocabulary(folder: Path, words: Iterable[str]) -> list[tuple[str, str]
     words = sorted(set(words))
     merges = learn_merges(words)
     lines = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges)])
-    with written(folder / BPE) as temporary:
+    with atomic_write(folder / BPE) as temporary:
         temporary.write_bytes(gzip.compress(lines.encode(), mtime=0))
-    with written(folder / WORDS) as temporary:
+    with atomic_write(folder / WORDS) as temporary:
         temporary.write_text("\n".join(words) + "\n")
     return merges

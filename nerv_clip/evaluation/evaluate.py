@@ -1,4 +1,4 @@
-"""Evaluation: what the shipped file decodes to, scored against the clip."""
+"""Evaluation: what the shipped file decodes to, scored against the video."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from PIL import Image
 from torch import Tensor
 
 from nerv_clip.evaluation.interpolation import blend_weights
-from nerv_clip.files import written
+from nerv_clip.files import atomic_write
 from nerv_clip.metrics import cosine, ms_ssim, ms_ssim_scales, psnr
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.runs.run import Run
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.split import Split, frame_time
-from nerv_clip.video.video import Clip
+from nerv_clip.video.video import Video
 
 Notice = Callable[[int], object]  # told how many frames were done
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one checkpoint on its clip.
+    """Figures of one checkpoint on its video.
 
     ``per_frame`` has the columns of ``clip_similarity_per_frame.csv``; ``summary`` is
     ``metrics.json``; ``predicted`` (T, dim) are the CLIP head's embeddings, None without one;
-    ``reconstructed``, ``blended`` and ``disturbed`` (T, dim) the teacher's of the decoded frames,
+    ``reconstructed``, ``blended`` and ``perturbed`` (T, dim) the teacher's of the decoded frames,
     of the blends of the neighbouring train frames, and of the true frames slightly cropped and
     compressed, which is as near as its own answers stay; None where no teacher was given.
     """
@@ -44,7 +44,7 @@ class Evaluation:
     predicted: Tensor | None
     reconstructed: Tensor | None
     blended: Tensor | None
-    disturbed: Tensor | None
+    perturbed: Tensor | None
 
 
 @torch.no_grad()
@@ -77,17 +77,17 @@ def embed_times(
     return torch.cat(parts)
 
 
-def blend(clip: Clip, index: int, train: list[int], device: torch.device) -> Tensor | None:
+def blend(video: Video, index: int, train: list[int], device: torch.device) -> Tensor | None:
     """The blend of a frame's neighbouring train frames, (1, 3, H, W) in [0, 1], or None."""
     parts = blend_weights(index, train)
     if not parts:
         return None
-    frames = clip.read([i for i, _ in parts]).to(device).float() / 255
+    frames = video.read([i for i, _ in parts]).to(device).float() / 255
     weights = torch.tensor([w for _, w in parts], device=device).view(-1, 1, 1, 1)
     return (weights * frames).sum(0, keepdim=True)
 
 
-def disturb(frame: Tensor) -> Tensor:
+def perturb(frame: Tensor) -> Tensor:
     """A frame (1, 3, H, W) in [0, 1] less 2 % at each side, through JPEG at quality 75."""
     height, width = frame.shape[-2:]
     top, left = (min(max(1, side // 50), (side - 1) // 2) for side in (height, width))
@@ -101,7 +101,7 @@ def disturb(frame: Tensor) -> Tensor:
 
 def evaluate(
     checkpoint: Path,
-    clip: Clip,
+    video: Video,
     split: list[Split],
     *,
     true_embeddings: Tensor | None = None,
@@ -112,7 +112,7 @@ def evaluate(
     """Decode every frame from the checkpoint alone, in a freshly built network, and score it.
 
     ``true_embeddings`` (T, dim) are needed for CLIP figures of a CLIP head. With a ``teacher``
-    its embeddings of the reconstructions, the blends and the disturbed frames are computed as well
+    its embeddings of the reconstructions, the blends and the perturbed frames are computed as well
     (slow). Figures of a split that holds no frame are None, never 0.
     """
     model = load_model(checkpoint, device)
@@ -122,33 +122,33 @@ def evaluate(
     embeddings: list[Tensor] = []
     reconstructed: list[Tensor] = []
     blended: list[Tensor] = []
-    disturbed: list[Tensor] = []
+    perturbed: list[Tensor] = []
     seconds = 0.0
     next(iter(decode(model, [0])))  # the first pass pays for set-up, which is not decoding
-    for chunk, frames, embedding, spent in decode(model, list(range(len(clip)))):
+    for chunk, frames, embedding, spent in decode(model, list(range(len(video)))):
         index = chunk[0]
         seconds += spent
-        target = clip.read(chunk).to(place).float() / 255
+        target = video.read(chunk).to(place).float() / 255
         row = _frame_row(index, split, frames, target)
         wanted = split[index] == "val" or teacher is not None
-        mixed = blend(clip, index, train, place) if wanted else None
+        mixed = blend(video, index, train, place) if wanted else None
         if mixed is not None:
             row["blend_psnr"] = psnr(mixed, target).item()
         if embedding is not None:
             embeddings.append(embedding.float().cpu())
         if teacher is not None:
             reconstructed.append(teacher.images(frames).cpu())
-            nothing = torch.full((1, teacher.dim), float("nan"))  # a clip of one train frame
+            nothing = torch.full((1, teacher.dim), float("nan"))  # a video of one train frame
             blended.append(nothing if mixed is None else teacher.images(mixed).cpu())
-            disturbed.append(teacher.images(disturb(target)).cpu())
+            perturbed.append(teacher.images(perturb(target)).cpu())
         rows.append(row)
         notice(1)
     predicted = torch.cat(embeddings) if embeddings else None
     rebuilt, mixtures, shaken = (
-        torch.cat(parts) if parts else None for parts in (reconstructed, blended, disturbed)
+        torch.cat(parts) if parts else None for parts in (reconstructed, blended, perturbed)
     )
     table = _with_similarity(pd.DataFrame(rows), predicted, rebuilt, true_embeddings)
-    summary = _summary(table, model, checkpoint, len(clip) / max(seconds, 1e-9))
+    summary = _summary(table, model, checkpoint, len(video) / max(seconds, 1e-9))
     return Evaluation(table, summary, predicted, rebuilt, mixtures, shaken)
 
 
@@ -209,19 +209,19 @@ def _mean(values: pd.Series[float]) -> float | None:
 
 def write_evaluation(run: Run, evaluation: Evaluation, true_embeddings: Tensor | None) -> None:
     """Write the per-frame CSV, ``metrics.json`` and the embeddings into the run directory."""
-    with written(run.per_frame) as temporary:
+    with atomic_write(run.per_frame) as temporary:
         evaluation.per_frame.to_csv(temporary, index=False)
     run.write_json(run.metrics, evaluation.summary)
     for path, values in ((run.true, true_embeddings), (run.predicted, evaluation.predicted)):
         if values is not None:
-            with written(path) as temporary, temporary.open("wb") as file:
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
                 np.save(file, values.cpu().numpy().astype(np.float16))
     baselines = {
         "reconstruction": evaluation.reconstructed,
         "blend": evaluation.blended,
-        "disturbed": evaluation.disturbed,
+        "disturbed": evaluation.perturbed,
     }
     kept = {name: v.numpy().astype(np.float16) for name, v in baselines.items() if v is not None}
     if kept:
-        with written(run.baselines) as temporary, temporary.open("wb") as file:
+        with atomic_write(run.baselines) as temporary, temporary.open("wb") as file:
             np.savez(file, **kept)  # type: ignore[arg-type]

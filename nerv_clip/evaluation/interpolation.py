@@ -32,25 +32,25 @@ def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
 
 def nearest(true: Array, train: list[int]) -> Array:
     """The embedding of the nearest other train frame; the earlier of two that are as near."""
-    guess = np.full_like(true, np.nan)
+    candidate = np.full_like(true, np.nan)
     for index in range(len(true)):
         sides = [i for i, _ in blend_weights(index, train)]
         if sides:
-            guess[index] = true[min(sides, key=lambda i: (abs(i - index), i))]
-    return guess
+            candidate[index] = true[min(sides, key=lambda i: (abs(i - index), i))]
+    return candidate
 
 
 def interpolated(true: Array, train: list[int], *, spherical: bool) -> Array:
     """Between the neighbouring train frames' embeddings, a train frame's own left out."""
-    guess = np.full_like(true, np.nan)
+    candidate = np.full_like(true, np.nan)
     for index in range(len(true)):
         parts = blend_weights(index, train)
         if len(parts) == 2 and spherical:
             (a, _), (b, share) = parts
-            guess[index] = slerp(true[a], true[b], share)
+            candidate[index] = slerp(true[a], true[b], share)
         elif parts:
-            guess[index] = sum(weight * true[i] for i, weight in parts)
-    return guess
+            candidate[index] = sum(weight * true[i] for i, weight in parts)
+    return candidate
 
 
 def slerp(a: Array, b: Array, share: float) -> Array:

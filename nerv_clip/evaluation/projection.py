@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.files import file_hash, make_folder, user_cache, written
+from nerv_clip.files import atomic_write, file_hash, make_folder, user_cache
 from nerv_clip.runs.run import Run, read_array, read_arrays
 
 Method = Literal["UMAP", "PCA"]
@@ -57,7 +57,7 @@ def map_file(run: Run, how: Projection) -> Path:
             return path
     true, predicted = project([read_array(place) for place in places], *how)
     make_folder(kept.parent)
-    with written(kept) as temporary:
+    with atomic_write(kept) as temporary:
         np.savez(temporary, **_Stored(key, true, predicted)._asdict())
     return kept
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from nerv_clip.errors import InputError
-from nerv_clip.files import written
+from nerv_clip.files import atomic_write
 from nerv_clip.models.config import Architecture
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.quantisation import pack, unpack
@@ -22,7 +22,7 @@ def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
     """Write tensors and plain values under a temporary name, then rename."""
     buffer = io.BytesIO()  # torch reports a full disk as an error of its own, so it writes here
     torch.save(dict(content), buffer)
-    with written(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(buffer.getbuffer())
         file.flush()
         os.fsync(file.fileno())

@@ -105,7 +105,7 @@ class TimeEncoding(nn.Module):
     """NeRV's classic encoding of time alone: powers of ``base``, taken in float64.
 
     Shapes: ``t`` (B,) in [0, 1] to (B, 2·levels, 1, 1). With base 1.25 and 80 levels the highest
-    frequency is 1.25^79 half-turns: for a clip, a hash of the frame number.
+    frequency is 1.25^79 half-turns: for a video, a hash of the frame number.
     """
 
     def __init__(self, base: float, levels: int) -> None:

@@ -60,7 +60,7 @@ class Output(NamedTuple):
 
 
 class NeRVClip(nn.Module):
-    """A clip as a network: time in, the frame and its CLIP embedding out.
+    """A video as a network: time in, the frame and its CLIP embedding out.
 
     ::
 
@@ -70,9 +70,9 @@ class NeRVClip(nn.Module):
                                                                   train frames: they are moved
 
     The up-blocks are residual (`nerv_clip.models.layers`), or HNeRV's (arXiv 2304.02633), as its
-    encoder is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training only:
-    decoding reads the train frames' latents from a table, interpolated in t. At a time that is no
-    train frame's the frame is made of its neighbouring train frames, decoded and moved
+    encoder is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training
+    only: decoding reads the train frames' latents from a table, interpolated in t. At a time that
+    is no train frame's the frame is made of its neighbouring train frames, decoded and moved
     (`nerv_clip.models.motion`). ``--clip_input`` puts a table of true embeddings in the
     latents' place.
     """

@@ -18,7 +18,7 @@ from nerv_clip.models.layers import ACTIVATIONS, BOUNDS, NORMS
 from nerv_clip.models.nerv_clip import NeRVClip
 
 CELLS = 48  # a stem of about this many cells did best, see bench/results
-GRID_SHARE = 0.3  # of the model size, at most, in temporal grids: a long clip has fewer steps
+GRID_SHARE = 0.3  # of the model size, at most, in temporal grids: a long video has fewer steps
 MOTION_CELL = 8  # pixels: motion is smooth, and a coarse cell learns it over a longer way
 MAX_WIDTH = 4096
 
@@ -51,7 +51,7 @@ def count(arch: Architecture) -> int:
 def solve(
     config: ModelConfig, frames: int, train_frames: int, height: int, width: int
 ) -> Architecture:
-    """The architecture that spends ``config.modelsize`` on a clip.
+    """The architecture that spends ``config.modelsize`` on a video.
 
     From 0.3 M up the result is within 2 % of the size asked for; below that it is the nearest
     that does not exceed it. Raises `InputError` where a flag is out of range, or where even one
@@ -116,14 +116,14 @@ def _widen(base: Architecture, config: ModelConfig, target: float) -> Architectu
     if smallest > target:
         raise InputError(
             f"--modelsize {config.modelsize}: too small for any width; the smallest network for "
-            f"this clip and these flags has {smallest / 1e6:.4f} M parameters"
+            f"this video and these flags has {smallest / 1e6:.4f} M parameters"
         )
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count(at(middle)) <= target else (low, middle - 1)
     if low == 8 * MAX_WIDTH:
         raise InputError(
-            f"--modelsize {config.modelsize}: too large; the widest network for this clip and "
+            f"--modelsize {config.modelsize}: too large; the widest network for this video and "
             f"these flags has {count(at(low)) / 1e6:.0f} M parameters"
         )
     return at(low)

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.files import cannot_write, make_folder, written
+from nerv_clip.files import atomic_write, cannot_write, make_folder
 from nerv_clip.models.config import Architecture
 
 PACKAGES = ("torch", "open_clip_torch", "numpy", "av", "nerv_clip")
@@ -128,7 +128,7 @@ class Run:
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
         """One readable JSON file, atomically."""
-        with written(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
 
     def read_config(self) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Run:
         if self.history.exists():
             old = pd.read_csv(self.history)
             rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
-        with written(self.history) as temporary:
+        with atomic_write(self.history) as temporary:
             rows.to_csv(temporary, index=False)
 
 

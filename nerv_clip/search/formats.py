@@ -56,7 +56,7 @@ def as_edl(hits: Sequence[Hit], title: str = "NeRV-CLIP") -> str:
 
     Timecodes are non-drop: they count the source's frames from 0, at its rate rounded to whole
     frames a second; the record side starts at one hour, as editors are used to. Raises
-    `InputError` where clips of different rates would be mixed.
+    `InputError` where videos of different rates would be mixed.
     """
     rates = {max(1, round(hit.fps)) for hit in hits}
     if len(rates) > 1:

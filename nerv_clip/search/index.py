@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.evaluate import embed_times
-from nerv_clip.files import file_hash, make_folder, user_cache, written
+from nerv_clip.files import atomic_write, file_hash, make_folder, user_cache
 from nerv_clip.models.checkpoint import load_model
 
 BATCH = 8  # times embedded at once
@@ -47,7 +47,7 @@ def load_index(
     times = grid_times(model.arch.frames, grid)
     values = embed_times(model, times, BATCH, start(len(times), "indexing")).half().numpy()
     make_folder(path.parent)
-    with written(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.save(file, values)
     fresh = _mapped(path)
     assert fresh is not None  # noqa: S101 - just written

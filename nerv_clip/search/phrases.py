@@ -1,4 +1,4 @@
-"""Texts that a query is compared with, to say whether a clip shows it at all."""
+"""Texts that a query is compared with, to say whether a video shows it at all."""
 
 from __future__ import annotations
 

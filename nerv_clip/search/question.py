@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nerv_clip.search.index import cosines
 
 Vectors = NDArray[np.float32]  # unit rows
-Index = NDArray[np.float16]  # unit rows of a clip
+Index = NDArray[np.float16]  # unit rows of a video
 Curve = NDArray[np.float32]  # a value for each row of an index
 TEMPERATURE = 10.0  # of relevancy, as LERF's code has it
 QUANTILE = 0.95  # of what unrelated texts reach
@@ -33,7 +33,7 @@ class Background:
     """What a teacher says to texts that describe nothing here, computed once for each teacher.
 
     ``canonical`` (C, dim) is the background of relevancy; ``unrelated`` (U, dim) are texts whose
-    best moments show what a clip gives to anything at all.
+    best moments show what a video gives to anything at all.
     """
 
     canonical: Vectors
@@ -60,7 +60,7 @@ class Question:
     """Texts, or a picture, with weights: ``vectors`` (K, dim), ``weights`` and ``negated`` (K,).
 
     ``background`` is None for a picture: pictures are nearer to each other than to any text, so
-    that it is compared with the clip's own average instead.
+    that it is compared with the video's own average instead.
     """
 
     label: str
@@ -72,8 +72,8 @@ class Question:
     def level(self, index: Index) -> Level:
         """What relevancy is measured from, and above which the best moment is a match.
 
-        For a picture: the mean cosine over the clip, and the relevancy of what is as near to it
-        as two moments of the clip are to each other on average.
+        For a picture: the mean cosine over the video, and the relevancy of what is as near to it
+        as two moments of the video are to each other on average.
         """
         if self.background is not None:
             return self.background.level(index)

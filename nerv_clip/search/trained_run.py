@@ -1,4 +1,4 @@
-"""A run as something to ask: where in its clip is this?"""
+"""A run as something to ask: where in its video is this?"""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GRID = 4  # points a frame
 
 
 class Moment(NamedTuple):
-    """A stretch of a clip that answers a question.
+    """A stretch of a video that answers a question.
 
     ``start``, ``peak``, ``end`` are times in [0, 1]; the ``_seconds`` are the source's timestamps;
     ``frame`` is the frame index nearest to the peak, ``held_out`` whether training never saw it.
-    ``relevancy`` in [0, 1], ``z`` in standard deviations over the clip and ``cosine`` are those of
+    ``relevancy`` in [0, 1], ``z`` in standard deviations over the video and ``cosine`` are those of
     the predicted embedding at the peak; ``true_relevancy`` is the true embedding's at ``frame``,
     None where the run stores none.
     """
@@ -122,7 +122,7 @@ class TrainedRun:
         chosen = (seconds >= start) & (seconds <= end)
         if not chosen.any():
             raise InputError(
-                f"no moment from {start:g} to {end:g} s: the clip runs from {seconds[0]:g} to "
+                f"no moment from {start:g} to {end:g} s: the video runs from {seconds[0]:g} to "
                 f"{seconds[-1]:g} s"
             )
         mean = np.array(index[chosen], np.float32).mean(0)

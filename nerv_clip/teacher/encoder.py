@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nerv_clip.errors import InputError
-from nerv_clip.files import make_folder, user_cache, written
-from nerv_clip.video.video import Clip
+from nerv_clip.files import atomic_write, make_folder, user_cache
+from nerv_clip.video.video import Video
 
 DEMO = Path(__file__).resolve().parents[2] / "checkpoints" / "demo_clip"
 CONFIG = "open_clip_config.json"  # of a model that is a folder
@@ -266,9 +266,9 @@ def check_dim(encoder: ClipEncoder, clip_dim: int) -> None:
         )
 
 
-def embed_clip(
+def embed_video(
     encoder: ClipEncoder,
-    clip: Clip,
+    video: Video,
     *,
     cache_dir: Path | None = None,
     batch: int = 16,
@@ -276,24 +276,24 @@ def embed_clip(
 ) -> Tensor:
     """The true embeddings of every frame: unit (T, dim) float32, on the CPU.
 
-    They are kept on disk by the clip's hash and the encoder's id, so another clip, crop, model,
+    They are kept on disk by the video's hash and the encoder's id, so another video, crop, model,
     weights file or preprocessing is computed anew. ``cache_dir`` defaults to the user's cache.
     """
     folder = cache_dir or user_cache() / "embeddings"
-    key = hashlib.sha256(f"{clip.hash} {encoder.id}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{video.hash} {encoder.id}".encode()).hexdigest()[:32]
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', encoder.name)[-40:]}-{key}.npy"
-    cached = _read_cache(path, (len(clip), encoder.dim))
+    cached = _read_cache(path, (len(video), encoder.dim))
     if cached is not None:
         return cached
     parts = []
-    with tqdm(total=len(clip), desc="CLIP", unit="frame", delay=2, disable=not progress) as bar:
-        for start in range(0, len(clip), batch):
-            frames = clip.read(range(start, min(start + batch, len(clip))))
+    with tqdm(total=len(video), desc="CLIP", unit="frame", delay=2, disable=not progress) as bar:
+        for start in range(0, len(video), batch):
+            frames = video.read(range(start, min(start + batch, len(video))))
             parts.append(encoder.images(frames).cpu())
             bar.update(len(frames))
     embeddings = torch.cat(parts)
     make_folder(folder)
-    with written(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.save(file, embeddings.numpy())
     return embeddings
 

@@ -21,7 +21,7 @@ from nerv_clip.training.distributed import Workers
 from nerv_clip.training.losses import arc, clip_loss, pixel_loss
 from nerv_clip.training.optimisers import build_optimiser, learning_rate
 from nerv_clip.video.split import Split, frame_time
-from nerv_clip.video.video import Clip
+from nerv_clip.video.video import Video
 
 
 class EpochResult(NamedTuple):
@@ -53,14 +53,14 @@ class Step(NamedTuple):
 class Trainer:
     """A network in training: all that a later step depends on, and how to save it.
 
-    Parts are handed in: the network, the clip, the true embeddings (T, dim) where the CLIP loss
+    Parts are handed in: the network, the video, the true embeddings (T, dim) where the CLIP loss
     or the ``--clip_input`` table needs them.
     """
 
     def __init__(
         self,
         model: NeRVClip,
-        clip: Clip,
+        video: Video,
         split: list[Split],
         config: TrainConfig,
         true_embeddings: Tensor | None = None,
@@ -69,13 +69,13 @@ class Trainer:
     ) -> None:
         if config.best_metric.endswith("_val") and "val" not in split:
             raise InputError(f"--best_metric {config.best_metric}: the split holds out no frame")
-        self.model, self.clip, self.config = model, clip, config
+        self.model, self.video, self.config = model, video, config
         self.split, self.max_steps = split, max_steps
         self.workers = workers or Workers()
         self.device = next(model.parameters()).device
         self.train_frames = [i for i, name in enumerate(split) if name == "train"]
         self.times = torch.tensor(
-            [frame_time(i, len(clip)) for i in range(len(clip))], dtype=torch.float64
+            [frame_time(i, len(video)) for i in range(len(video))], dtype=torch.float64
         ).to(self.device)
         self.true = None if true_embeddings is None else true_embeddings.to(self.device)
         self.factor = learning_rate(config.lr_type)
@@ -262,14 +262,14 @@ class Trainer:
             self._frames([self.train_frames[i] for i in places.tolist()])
             for places in (found.before, found.after)
         )
-        gaps = found.gaps * (len(self.clip) - 1)
+        gaps = found.gaps * (len(self.video) - 1)
         made = moved(motion, before, after, gaps, self.model.arch.padded)
         return pixel_loss("PSNR", made, target)
 
     def trial(self) -> float:
         """Seconds that a step takes, measured on a copy: nothing of this training changes."""
         config = dataclasses.replace(self.config, compile=False)
-        twin = Trainer(copy.deepcopy(self.model), self.clip, self.split, config, self.true)
+        twin = Trainer(copy.deepcopy(self.model), self.video, self.split, config, self.true)
         twin.order = self.train_frames
         twin.epoch = self.config.epochs - 1  # past the warm-up, where a step costs the most
         before = 5 if self.device.type == "cuda" else 1  # a GPU chooses kernels and takes memory
@@ -299,7 +299,7 @@ class Trainer:
                 self.average[name].lerp_(parameter, weight)
 
     def _frames(self, indices: list[int]) -> Tensor:
-        frames: Tensor = self.clip.read(indices).to(self.device).float() / 255
+        frames: Tensor = self.video.read(indices).to(self.device).float() / 255
         return frames
 
     def _check_finite(self) -> None:

@@ -28,10 +28,10 @@ PREDICTION, NEAREST = "prediction", "nearest train frame"
 LINEAR, SPHERICAL = "linear interpolation", "spherical interpolation"
 
 
-class Guess(NamedTuple):
+class Candidate(NamedTuple):
     """A guess at the true embeddings (T, D), once or, where it is random, several times.
 
-    Frames that cannot be guessed (of a clip with one train frame) are NaN. ``missing`` says why
+    Frames that cannot be guessed (of a video with one train frame) are NaN. ``missing`` says why
     there is none.
     """
 
@@ -41,39 +41,41 @@ class Guess(NamedTuple):
     missing: str = ""
 
 
-def guesses(evidence: Evidence, seed: int = 0) -> Iterator[Guess]:
+def candidates(evidence: Evidence, seed: int = 0) -> Iterator[Candidate]:
     """The prediction and all that it is compared with, from the poorest to the best informed."""
     true, predicted, train = evidence.true, evidence.predicted, evidence.train
     rng = np.random.default_rng(seed)
     count = len(true)
     length = block_length(true)
-    yield Guess(PREDICTION, "prediction", [predicted])
+    yield Candidate(PREDICTION, "prediction", [predicted])
     drawn = [unit(rng.standard_normal(true.shape)) for _ in range(DRAWS)]
-    yield Guess("random unit vectors", "chance", drawn)
+    yield Candidate("random unit vectors", "chance", drawn)
     drawn = [predicted[rng.permutation(count)] for _ in range(DRAWS)]
-    yield Guess("shuffled frame-embedding pairs", "chance", drawn)
+    yield Candidate("shuffled frame-embedding pairs", "chance", drawn)
     apart = min(length, count // 2)  # a smaller shift leaves each near its own
     shifts = np.unique(np.linspace(apart, count - apart, DRAWS).round().astype(int))
     drawn = [np.roll(predicted, shift, 0) for shift in shifts]
-    yield Guess("temporal shuffle: circular shifts", "chance", drawn)
+    yield Candidate("temporal shuffle: circular shifts", "chance", drawn)
     drawn = [predicted[shuffled_blocks(count, length, rng)] for _ in range(DRAWS)]
-    yield Guess("temporal shuffle: blocks", "chance", drawn)
-    yield Guess("untrained network", "chance", [untrained(evidence.model, evidence.times, seed)])
+    yield Candidate("temporal shuffle: blocks", "chance", drawn)
+    yield Candidate(
+        "untrained network", "chance", [untrained(evidence.model, evidence.times, seed)]
+    )
     mean = np.repeat(true[train].mean(0, keepdims=True), count, 0)
-    yield Guess("mean train embedding", "trivial", [mean])
-    yield Guess(NEAREST, "trivial", [nearest(true, train)])
-    yield Guess(LINEAR, "trivial", [interpolated(true, train, spherical=False)])
-    yield Guess(SPHERICAL, "trivial", [interpolated(true, train, spherical=True)])
+    yield Candidate("mean train embedding", "trivial", [mean])
+    yield Candidate(NEAREST, "trivial", [nearest(true, train)])
+    yield Candidate(LINEAR, "trivial", [interpolated(true, train, spherical=False)])
+    yield Candidate(SPHERICAL, "trivial", [interpolated(true, train, spherical=True)])
     features = time_features(evidence.model, evidence.times)
     name = "ridge regression from the encoding"
     if features is None:
-        yield Guess(name, "informed", [], "no coordinate encoding: --embed ''")
+        yield Candidate(name, "informed", [], "no coordinate encoding: --embed ''")
     else:
-        yield Guess(name, "informed", [ridge(features, true, train)])
+        yield Candidate(name, "informed", [ridge(features, true, train)])
     for name, key in STORED.items():
         stored = evidence.stored.get(key)
         missing = "" if stored is not None else "needs the source video"
-        yield Guess(name, "informed", [] if stored is None else [stored], missing)
+        yield Candidate(name, "informed", [] if stored is None else [stored], missing)
 
 
 def ridge(features: Array, true: Array, train: list[int]) -> Array:
@@ -91,10 +93,10 @@ def ridge(features: Array, true: Array, train: list[int]) -> Array:
         fitted = (u * shrink) @ (u.T @ y)
         leverage = (u**2 * shrink).sum(1, keepdims=True) + 1 / len(train)
         left_out = y - (y - fitted) / np.maximum(1 - leverage, 1e-9)
-        guess = x @ (v.T @ ((s / (s**2 + strength))[:, None] * (u.T @ y)))
-        guess[train] = left_out
+        candidate = x @ (v.T @ ((s / (s**2 + strength))[:, None] * (u.T @ y)))
+        candidate[train] = left_out
         errors.append(float(((y - left_out) ** 2).mean()))
-        answers.append(guess)
+        answers.append(candidate)
     best = answers[int(np.argmin(errors))]
     best += true[train].mean(0)
     return best

@@ -20,7 +20,7 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.runs.run import Run, read_array, read_arrays
 from nerv_clip.similarity import Array, unit
 from nerv_clip.video.split import Split, frame_time, split_frames
-from nerv_clip.video.video import Clip, load_clip
+from nerv_clip.video.video import Video, load_video
 
 TRUE = "true"
 OTHERS = ("reconstruction", "blend", "disturbed")  # the arrays of baselines.npz
@@ -58,7 +58,7 @@ class Evidence:
 def gather(checkpoint: Path, terminal: Terminal, data_path: Path | None = None) -> Evidence:
     """The evidence for a checkpoint in its run directory.
 
-    With ``data_path``, the source video, what the run did not store is computed; the clip has to
+    With ``data_path``, the source video, what the run did not store is computed; the video has to
     be the one that the run was trained on. Raises `InputError` where there is nothing to verify.
     """
     model, digest = load_model(checkpoint), file_hash(checkpoint)
@@ -127,16 +127,16 @@ def _stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
 def _computed(
     run: Run, checkpoint: Path, data_path: Path, missing: set[str], terminal: Terminal
 ) -> dict[str, Array]:
-    """What is missing, from the frames and the teacher; the clip is checked in any case."""
+    """What is missing, from the frames and the teacher; the video is checked in any case."""
     config = run.read_config()
     flags = ["--data_path", str(data_path), "--outf", str(run.path.resolve()), "--eval_only"]
     options = parse(flags)
     if not missing:
         progress = not terminal.quiet
-        _check_clip(load_clip(options.data, cache_gb=options.cache_gb, progress=progress), config)
+        _check_video(load_video(options.data, cache_gb=options.cache_gb, progress=progress), config)
         return {}
     inputs = load_inputs(options, "cpu", terminal)
-    _check_clip(inputs.clip, config)
+    _check_video(inputs.video, config)
     if inputs.teacher is None or inputs.true is None:
         raise InputError(f"{run.path} names no teacher: it was trained without one")
     if inputs.teacher.id != config["teacher"]["id"]:
@@ -146,23 +146,23 @@ def _computed(
         )
     found = {TRUE: inputs.true}
     if missing & set(OTHERS):
-        with terminal.bar(len(inputs.clip), "asking the teacher", "frame") as bar:
+        with terminal.bar(len(inputs.video), "asking the teacher", "frame") as bar:
             evaluation = evaluate(
                 checkpoint,
-                inputs.clip,
+                inputs.video,
                 inputs.split,
                 true_embeddings=inputs.true,
                 teacher=inputs.teacher,
                 notice=bar.update,
             )
-        asked = (evaluation.reconstructed, evaluation.blended, evaluation.disturbed)
+        asked = (evaluation.reconstructed, evaluation.blended, evaluation.perturbed)
         found |= {n: v for n, v in zip(OTHERS, asked, strict=True) if v is not None}
     return {name: unit(found[name].double().numpy()) for name in missing}
 
 
-def _check_clip(clip: Clip, config: dict[str, Any]) -> None:
-    if clip.hash != config["clip"]["hash"]:
+def _check_video(video: Video, config: dict[str, Any]) -> None:
+    if video.hash != config["clip"]["hash"]:
         raise InputError(
-            "--data_path gives another clip than the run was trained on (at the run's crop, size "
+            "--data_path gives another video than the run was trained on (at the run's crop, size "
             f"and range): name {config['clip']['path']}, or leave --data_path out"
         )

@@ -46,9 +46,9 @@ def page(verification: Verification) -> str:
     tests = "".join(
         f"<li>{html.escape(line)}</li>" for line in [*tests_told(v), *differences_told(v)]
     )
-    clip = v.evidence.config["clip"]
+    video = v.evidence.config["clip"]
     about = (
-        f"{v.evidence.checkpoint}: {clip['frames']} frames of {clip['height']}×{clip['width']}, "
+        f"{v.evidence.checkpoint}: {video['frames']} frames of {video['height']}×{video['width']}, "
         f"split {v.evidence.config['flags']['data_split']}, teacher "
         f"{v.evidence.config['teacher']['name']}, seed {v.evidence.config['seed']}, commit "
         f"{git_commit() or 'unknown'}"
@@ -217,7 +217,7 @@ section {{ overflow-x: auto; }} section > div {{ min-width: 720px; }}
 {plots}
 <p class="about">Skill is 1 − mean(1 − cosine) over the same of the best of mean, nearest train
 frame and interpolations. On a train frame these leave the frame itself out. Ranks are among all
-frames of the clip. A head trained with --arc_weight above 0 was taught interpolation between the
+frames of the video. A head trained with --arc_weight above 0 was taught interpolation between the
 train frames: that it is level with it says that it learned this, no more. Point at a
 figure for its interval (block bootstrap).</p>
 {tables}

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nerv_clip.files import make_folder, written
+from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.runs.run import Run, git_commit, versions
 from nerv_clip.verification.html_report import page
 from nerv_clip.verification.statistics import Interval
@@ -74,9 +74,9 @@ def remember(verification: Verification) -> None:
 def write_verification(verification: Verification, folder: Path) -> None:
     """``verification.json``, ``per_frame.csv`` and ``report.html`` into a folder."""
     make_folder(folder)
-    with written(folder / "verification.json") as temporary:
+    with atomic_write(folder / "verification.json") as temporary:
         temporary.write_text(json.dumps(plain(verification), indent=2) + "\n")
-    with written(folder / "per_frame.csv") as temporary:
+    with atomic_write(folder / "per_frame.csv") as temporary:
         verification.per_frame.to_csv(temporary, index=False)
-    with written(folder / "report.html") as temporary:
+    with atomic_write(folder / "report.html") as temporary:
         temporary.write_text(page(verification), encoding="utf-8")

@@ -79,26 +79,26 @@ def interval(values: Array, picked: NDArray[np.intp], against: Array | None = No
     return Interval(mean, float(low), float(high))
 
 
-def shifted(guess: Array, true: Array) -> Array:
+def shifted(candidate: Array, true: Array) -> Array:
     """Mean cosine of (T, D) with (T, D) at every circular shift, (T,); the first is unshifted."""
-    a, b = unit(guess), unit(true)
+    a, b = unit(candidate), unit(true)
     spectrum = np.conj(np.fft.rfft(a, axis=0)) * np.fft.rfft(b, axis=0)
     return np.fft.irfft(spectrum.sum(1), len(a)) / len(a)
 
 
-def circular_shift_test(guess: Array, true: Array) -> Outcome:
+def circular_shift_test(candidate: Array, true: Array) -> Outcome:
     """Does each guess fit its own time better than the same sequence shifted in time?
 
     All T - 1 shifts, wrapped around, and none: exact, and p is at least 1 / T. Shifts keep the
     autocorrelation, so that smoothness alone is no evidence.
     """
-    means = shifted(guess, true)
+    means = shifted(candidate, true)
     p = float((means >= means[0] - 1e-9).sum()) / len(means)
     return Outcome(float(means[0]), p, 1 / len(means))
 
 
 def block_permutation_test(
-    guess: Array,
+    candidate: Array,
     true: Array,
     length: int,
     draws: int = DRAWS,
@@ -111,7 +111,7 @@ def block_permutation_test(
     """
     rng = np.random.default_rng(seed)
     count = len(true)
-    similarity = unit(guess) @ unit(true).T
+    similarity = unit(candidate) @ unit(true).T
     rows = np.arange(count)
     own = float(similarity[rows, rows].mean())
     reached = 0

@@ -42,7 +42,7 @@ class Facts(NamedTuple):
 def judge(facts: Facts) -> Verdict:
     """The first of the following that holds.
 
-    1. *too few independent frames*: fewer than `FEWEST_INDEPENDENT`, or a clip so short that no
+    1. *too few independent frames*: fewer than `FEWEST_INDEPENDENT`, or a video so short that no
        circular shift could be significant.
     2. *no evidence*: one of the two permutation tests is not significant, or the centred cosine
        on train frames is not above 0.

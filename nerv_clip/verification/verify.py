@@ -24,9 +24,9 @@ from nerv_clip.verification.baselines import (
     NEAREST,
     PREDICTION,
     SPHERICAL,
-    Guess,
+    Candidate,
     Kind,
-    guesses,
+    candidates,
 )
 from nerv_clip.verification.evidence import Evidence
 from nerv_clip.verification.statistics import (
@@ -52,7 +52,7 @@ class Figures(NamedTuple):
 
     ``skill`` is 1 - mean(1 - cosine) / that of the best trivial guess on the same frames: 1 is
     perfect, 0 is what mean, nearest train frame or interpolation give. Rank figures are among all
-    frames of the clip; ``median_rank`` 1 is best.
+    frames of the video; ``median_rank`` 1 is best.
     """
 
     cosine: Interval
@@ -119,10 +119,10 @@ def verify(evidence: Evidence, notice: Callable[[int], object] = lambda _: None)
     """
     every = []
     scores: dict[str, _Scores] = {}
-    for guess in guesses(evidence):
-        every.append(guess)
-        if guess.values:
-            scores[guess.name] = _score(guess, evidence)
+    for candidate in candidates(evidence):
+        every.append(candidate)
+        if candidate.values:
+            scores[candidate.name] = _score(candidate, evidence)
         notice(1)
     true, predicted = evidence.true, evidence.predicted
     length = block_length(true)
@@ -144,9 +144,11 @@ def verify(evidence: Evidence, notice: Callable[[int], object] = lambda _: None)
             circular_shift_test(predicted[chosen], true[chosen]),
         )
         figures[name] = {
-            guess.name: _figures(guess, scores[guess.name], scores.get(best), true, chosen, picked)
-            for guess in every
-            if guess.values and not np.isnan(scores[guess.name].cosine[chosen]).any()
+            candidate.name: _figures(
+                candidate, scores[candidate.name], scores.get(best), true, chosen, picked
+            )
+            for candidate in every
+            if candidate.values and not np.isnan(scores[candidate.name].cosine[chosen]).any()
         }
         differences[name] = _differences(scores, chosen, picked)
     rows = [
@@ -166,7 +168,7 @@ def verify(evidence: Evidence, notice: Callable[[int], object] = lambda _: None)
     )
 
 
-def _score(guess: Guess, evidence: Evidence) -> _Scores:
+def _score(candidate: Candidate, evidence: Evidence) -> _Scores:
     true = evidence.true
     mean = true[evidence.train].mean(0)
     own = np.arange(len(true))
@@ -176,25 +178,27 @@ def _score(guess: Guess, evidence: Evidence) -> _Scores:
             centred_cosine(values, true, mean),
             *ranks(np.nan_to_num(values), true, own),
         )
-        for values in guess.values
+        for values in candidate.values
     ]
     average = np.mean(drawn, axis=0)
     return _Scores(average[0], average[1], Ranks(*average[2:]))
 
 
-def _best_trivial(every: list[Guess], scores: dict[str, _Scores], chosen: NDArray[np.intp]) -> str:
+def _best_trivial(
+    every: list[Candidate], scores: dict[str, _Scores], chosen: NDArray[np.intp]
+) -> str:
     """The trivial guess with the highest mean cosine on the chosen frames; "" without any."""
     means = {
-        guess.name: float(scores[guess.name].cosine[chosen].mean())
-        for guess in every
-        if guess.kind == "trivial"
+        candidate.name: float(scores[candidate.name].cosine[chosen].mean())
+        for candidate in every
+        if candidate.kind == "trivial"
     }
     possible = {name: mean for name, mean in means.items() if not np.isnan(mean)}
     return max(possible, key=lambda name: possible[name], default="")
 
 
 def _figures(
-    guess: Guess,
+    candidate: Candidate,
     score: _Scores,
     best: _Scores | None,
     true: Array,
@@ -204,7 +208,7 @@ def _figures(
     first, five, near, rank, reciprocal = (values[chosen] for values in score.ranks)
     error = 1 - score.cosine[chosen]
     against = error if best is None else 1 - best.cosine[chosen]
-    alike = [(values[chosen], true[chosen]) for values in guess.values]
+    alike = [(values[chosen], true[chosen]) for values in candidate.values]
     return Figures(
         cosine=interval(score.cosine[chosen], picked),
         centred=interval(score.centred[chosen], picked),

@@ -31,7 +31,7 @@ class Layout(NamedTuple):
     """Where the two pictures of a frame lie in the stream.
 
     Each fills half of ``height``, from the top left, ``scale`` stream pixels to one of its own;
-    ``shown`` is a picture's (height, width), smaller than the clip's where the stream is.
+    ``shown`` is a picture's (height, width), smaller than the video's where the stream is.
     ``checkpoint`` is the hash of the checkpoint that drew it, empty where the file does not say.
     """
 

@@ -61,7 +61,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16") or image.mode == "I":  # PIL's convert would clip 16 bits
+    if image.mode.startswith("I;16") or image.mode == "I":  # PIL's convert would video 16 bits
         grey = np.asarray(image).astype(np.float64) / 257
         pixels: NDArray[np.uint8] = grey.round().clip(0, 255).astype(np.uint8)
         return np.repeat(pixels[..., None], 3, axis=2)

@@ -11,7 +11,7 @@ Split = Literal["train", "val", "unused"]
 
 
 def frame_time(index: int, frames: int) -> float:
-    """Time ``t = index / (frames - 1)`` in [0, 1]; 0 for a clip of a single frame.
+    """Time ``t = index / (frames - 1)`` in [0, 1]; 0 for a video of a single frame.
 
     >>> frame_time(0, 5), frame_time(4, 5), frame_time(0, 1)
     (0.0, 1.0, 0.0)

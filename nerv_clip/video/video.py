@@ -1,4 +1,4 @@
-"""The one door for pixels on their way in: a video file or a folder of images becomes a `Clip`.
+"""The one door for pixels on their way in: a video file or a folder of images becomes a `Video`.
 
 Decoding is in `nerv_clip.video.reader`, writing in `nerv_clip.video.writer`.
 """
@@ -28,11 +28,11 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class ClipSpec:
+class VideoSpec:
     """What to read: sizes are ``(height, width)``, the range counts frames of the source.
 
     The centre ``crop`` comes first, then ``resize`` (bicubic, antialiased, as PIL's). ``end`` is
-    exclusive. Raises `InputError` for values that no clip could meet.
+    exclusive. Raises `InputError` for values that no video could meet.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class ClipSpec:
             raise InputError(f"{flag}: {self.path} has {total} frames")
 
     def keeps(self, index: int) -> bool:
-        """Whether frame ``index`` of the source belongs to the clip."""
+        """Whether frame ``index`` of the source belongs to the video."""
         inside = index >= self.start and (self.end is None or index < self.end)
         return inside and (index - self.start) % self.step == 0
 
@@ -85,7 +85,7 @@ def parse_size(flag: str, text: str) -> tuple[int, int] | None:
 
 
 class Store(Protocol):
-    """Where a clip's frames are."""
+    """Where a video's frames are."""
 
     def read(self, indices: list[int]) -> Tensor:
         """The frames at some indices, uint8 (B, 3, H, W)."""
@@ -141,8 +141,8 @@ class _Disk:
         )
 
 
-class Clip:
-    """Every frame of a clip as uint8 RGB, in memory or on disk; made by `load_clip`.
+class Video:
+    """Every frame of a video as uint8 RGB, in memory or on disk; made by `load_video`.
 
     ``frames``, ``height`` and ``width`` count frames and pixels; ``timestamps`` are the frames'
     seconds in the source; ``fps`` is their mean rate; ``hash`` names the pixels and the shape
@@ -177,21 +177,21 @@ class Clip:
         wanted = [int(i) for i in indices]
         for index in wanted:
             if not 0 <= index < self.frames:
-                raise IndexError(f"frame {index} of a clip of {self.frames}")
+                raise IndexError(f"frame {index} of a video of {self.frames}")
         if not wanted:
             shape = (0, 3, self.height, self.width)
             return torch.empty(shape, dtype=torch.uint8, device=self.device)
         return self._store.read(wanted).to(self.device)
 
 
-def load_clip(
-    spec: ClipSpec,
+def load_video(
+    spec: VideoSpec,
     *,
     cache_gb: float = 4.0,
     cache_dir: Path | None = None,
     device: str | torch.device = "cpu",
     progress: bool = True,
-) -> Clip:
+) -> Video:
     """Decode what ``spec`` names, a video file or a folder of images in natural order.
 
     Rotation and mirroring metadata are applied, transparency is dropped, greys become RGB. Up to
@@ -219,7 +219,7 @@ def load_clip(
     target = torch.device(device)
     if isinstance(store, _Memory) and target.type == "cuda":
         _move(store, target)
-    return Clip(store, shape, tuple(times), digest.hexdigest(), target)
+    return Video(store, shape, tuple(times), digest.hexdigest(), target)
 
 
 def _spill(memory: _Memory, folder: Path, shape: torch.Size) -> _Disk:
@@ -246,7 +246,7 @@ def _mean_rate(times: tuple[float, ...]) -> float:
     return (len(times) - 1) / span if span > 0 else IMAGE_FPS
 
 
-def _kept(spec: ClipSpec) -> Iterator[tuple[Picture, Tensor]]:
+def _kept(spec: VideoSpec) -> Iterator[tuple[Picture, Tensor]]:
     """The pictures of the range, each with its frame: uint8 (3, H, W), cropped and resized."""
     first: tuple[int, ...] | None = None
     total = 0
@@ -266,7 +266,7 @@ def _kept(spec: ClipSpec) -> Iterator[tuple[Picture, Tensor]]:
     spec.check_reach(total)
 
 
-def fit(pixels: NDArray[np.uint8], spec: ClipSpec) -> Tensor:
+def fit(pixels: NDArray[np.uint8], spec: VideoSpec) -> Tensor:
     """A picture as a spec wants it: centre crop, then resize; uint8 (H, W, 3) to (3, h, w)."""
     if spec.crop is not None:
         (height, width), (rows, columns) = spec.crop, pixels.shape[:2]

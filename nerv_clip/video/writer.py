@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from nerv_clip.files import written
+from nerv_clip.files import atomic_write
 from nerv_clip.video.comparison import MAX_SIDE, shrink_of
 
 KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
@@ -42,13 +42,13 @@ def to_pixels(frame: Tensor) -> Pixels:
 
 def write_image(path: Path, frame: Tensor) -> None:
     """A frame (3, H, W), uint8 or float in [0, 1], in the format of the path's suffix."""
-    with written(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(to_pixels(frame)).save(temporary)
 
 
 def write_video(path: Path, frames: Iterable[Tensor], fps: float, crf: int = 12) -> None:
     """An H.264 file of frames (3, H, W), uint8 or float in [0, 1]; odd sides grow by a pixel."""
-    with written(path) as temporary:
+    with atomic_write(path) as temporary:
         _encode(temporary, (_even(to_pixels(frame)) for frame in frames), crf, fps=fps)
 
 
@@ -72,7 +72,7 @@ def write_comparison(
     encode = partial(_encode, fps=fps, comment=checkpoint)
     middle = max((frames - SAMPLE) // 2, 0)
     sample = [*map(_stacked, pairs(range(frames)[middle : middle + SAMPLE]))]
-    with written(path) as temporary:
+    with atomic_write(path) as temporary:
         # what the finest setting cannot reach at a scale, no other can
         enough = encode(temporary, sample, CRFS[-1]) >= QUALITY_DB
         scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
@@ -102,7 +102,7 @@ def shrink_comparison(
     chosen = [i for start in starts for i in range(start, min(start + SAMPLE, frames))]
     sample = [*map(_stacked, pairs(chosen))]
     share = len(chosen) / frames
-    with written(path) as temporary:
+    with atomic_write(path) as temporary:
 
         def fits(crf: int, scale: int) -> bool:
             encode(temporary, sample, crf, scale)

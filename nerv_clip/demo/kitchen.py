@@ -28,7 +28,7 @@ SAMPLES = 9  # rays a pixel
 LABELS = "labels.json"
 
 
-def render_clip(
+def render_kitchen(
     seed: int, frames: int, size: tuple[int, int] = SIZE, samples: int = SAMPLES
 ) -> Iterator[tuple[NDArray[np.uint8], Labels]]:
     """Every frame (H, W, 3) of a seed's kitchen with its labels, in order, from every core."""
@@ -47,7 +47,7 @@ def render_frame(
     return picture(traced, scene), label(scene, traced.item.reshape(*size, samples))
 
 
-def write_clip(
+def write_kitchen(
     out: Path,
     seed: int,
     frames: int,
@@ -76,7 +76,7 @@ def write_clip(
     every: list[Labels] = []
     try:
         with terminal.bar(frames, "kitchen", "frame") as bar:
-            for pixels, labels in render_clip(seed, frames, size, samples):
+            for pixels, labels in render_kitchen(seed, frames, size, samples):
                 Image.fromarray(pixels).save(part / f"{len(every):04}.png")
                 every.append(labels)
                 bar.update()

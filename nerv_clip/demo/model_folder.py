@@ -12,7 +12,7 @@ from nerv_clip.demo.captions import plural, words
 from nerv_clip.demo.facts import PAIRS
 from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
-from nerv_clip.files import make_folder, written
+from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.teacher.encoder import CONFIG, LOCAL, PHRASES, quiet
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -58,7 +58,7 @@ def write_folder(folder: Path) -> None:
     }
     phrases = {"canonical": CANONICAL, "unrelated": [f"two {plural(pair)}" for pair in PAIRS]}
     for name, content in ((CONFIG, config), (PHRASES, phrases)):
-        with written(folder / name) as temporary:
+        with atomic_write(folder / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -79,5 +79,5 @@ def save_weights(model: torch.nn.Module, folder: Path) -> None:
         key: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for key, value in model.state_dict().items()
     }
-    with written(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save(state))
