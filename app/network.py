@@ -68,7 +68,7 @@ def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Video |
 
 def video_of(view: View) -> Video | None:
     """The source video, or None where it is not here any more, is another one, or too large."""
-    from nerv_clip.video.video import parse_size
+    from nerv_clip.cli.options import parse_size
 
     about, flags = view.config["clip"], view.config["flags"]
     large = 3 * about["frames"] * about["height"] * about["width"] > MOST_BYTES

@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_video, main_guard, parse, split_frames
-from nerv_clip.evaluation.evaluate import blend
+from nerv_clip.evaluation.baseline_frames import blend
 from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.training.distributed import resolve_device

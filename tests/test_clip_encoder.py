@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from nerv_clip.errors import InputError
-from nerv_clip.teacher.encoder import check_dim, embed_video, load_clip_encoder
-from nerv_clip.video.video import VideoSpec, load_video
+from nerv_clip.teacher.loading import check_dim, load_clip_encoder
+from nerv_clip.teacher.embeddings import embed_video
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.video.video import load_video
 from tests.samples import moving_picture, write_tiny_clip
 
 

@@ -16,7 +16,8 @@ from nerv_clip.cli.demo_build import RUNS, build, quick, ship
 from nerv_clip.demo import scores
 from nerv_clip.demo.pool import load_pool, render_shard, shard_paths
 from nerv_clip.demo.vocabulary import BPE
-from nerv_clip.evaluation.projection import Projection, map_file
+from nerv_clip.evaluation.projection import Projection
+from nerv_clip.runs.embedding_map import map_file
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 

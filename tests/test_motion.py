@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerv_clip.evaluation.evaluate import blend, decode
+from nerv_clip.evaluation.baseline_frames import blend
+from nerv_clip.evaluation.decoding import decode
 from nerv_clip.metrics import psnr
 from nerv_clip.models.config import ModelConfig, TrainConfig
 from nerv_clip.models.motion import moved, neighbours, warp
@@ -20,7 +21,8 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Video, VideoSpec, load_video
+from nerv_clip.video.video import Video, load_video
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.writer import write_image
 
 F64 = torch.float64

@@ -17,7 +17,8 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Video, VideoSpec, load_video
+from nerv_clip.video.video import Video, load_video
+from nerv_clip.video.spec import VideoSpec
 from tests.samples import write_test_video
 
 BUNNY = Path(__file__).parents[2] / "shared" / "video" / "bunny.mp4"

@@ -21,7 +21,7 @@ from nerv_clip.verification import STEPS, Evidence, Verification, gather, plain,
 from nerv_clip.verification.baselines import SPHERICAL
 from nerv_clip.verification.statistics import Interval, Outcome
 from nerv_clip.verification.verdict import Facts, judge
-from nerv_clip.video.split import frame_time
+from nerv_clip.video.times import frame_time
 from tests.samples import write_test_video, write_tiny_clip
 from tests.test_session import CLIP_FLAGS, train
 from tests.test_statistics import noise

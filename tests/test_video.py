@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.video.video import Video, VideoSpec, load_video, parse_size
+from nerv_clip.video.video import Video, load_video
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.cli.options import parse_size
 from nerv_clip.video.writer import shrink_comparison, write_comparison, write_image, write_video
 from tests.samples import moving_picture, write_test_video
 

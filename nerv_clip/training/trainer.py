@@ -20,7 +20,8 @@ from nerv_clip.models.nerv_clip import Drawn, NeRVClip
 from nerv_clip.training.distributed import Workers
 from nerv_clip.training.losses import arc, clip_loss, pixel_loss
 from nerv_clip.training.optimisers import build_optimiser, learning_rate
-from nerv_clip.video.split import Split, frame_time
+from nerv_clip.video.split import Split
+from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
 
 
