@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from nerv_clip.errors import InputError
     from nerv_clip.evaluation.evaluate import Evaluation, evaluate
     from nerv_clip.models.checkpoint import load_model
-    from nerv_clip.models.config import Architecture, ModelConfig, TrainConfig
+    from nerv_clip.models.config import Architecture, ModelConfig
     from nerv_clip.models.nerv_clip import NeRVClip, Output
     from nerv_clip.models.solver import solve
     from nerv_clip.runs.run import Run, find_runs, run_path
     from nerv_clip.search import load_run
     from nerv_clip.teacher.encoder import ClipEncoder, embed_video, load_clip_encoder
+    from nerv_clip.training.config import TrainConfig
     from nerv_clip.training.trainer import EpochResult, Trainer
     from nerv_clip.video.split import frame_time, split_frames
     from nerv_clip.video.video import Video, VideoSpec, load_video
@@ -32,7 +33,7 @@ _PLACES = {
     "cli.parser": ["Parser"],
     "models.checkpoint": ["load_model"],
     "teacher.encoder": ["ClipEncoder", "embed_video", "load_clip_encoder"],
-    "models.config": ["Architecture", "ModelConfig", "TrainConfig"],
+    "models.config": ["Architecture", "ModelConfig"],
     "video.split": ["frame_time", "split_frames"],
     "errors": ["InputError"],
     "cli.forecast": ["Estimate", "estimate"],
@@ -44,6 +45,7 @@ _PLACES = {
     "cli.commands": ["run_session"],
     "models.solver": ["solve"],
     "cli.terminal": ["Terminal"],
+    "training.config": ["TrainConfig"],
     "training.trainer": ["EpochResult", "Trainer"],
     "video.video": ["Video", "VideoSpec", "load_video"],
 }

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from nerv_clip.evaluation.evaluate import blend, decode
 from nerv_clip.metrics import psnr
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.motion import moved, neighbours, warp
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video, VideoSpec, load_video

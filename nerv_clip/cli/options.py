@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 
 from nerv_clip.cli.parser import PRESETS, build_parser
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.encoder import LOCAL
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.optimisers import learning_rate
 from nerv_clip.video.split import parse_split
 from nerv_clip.video.video import VideoSpec, parse_size

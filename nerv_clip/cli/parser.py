@@ -9,8 +9,9 @@ import argparse
 from typing import Any, NoReturn
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.quantisation import BITS
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.losses import PIXEL_LOSSES
 from nerv_clip.training.optimisers import OPTIMISERS
 

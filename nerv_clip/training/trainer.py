@@ -14,9 +14,9 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import psnr
-from nerv_clip.models.config import TrainConfig
 from nerv_clip.models.motion import moved, neighbours
 from nerv_clip.models.nerv_clip import Drawn, NeRVClip
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
 from nerv_clip.training.losses import arc, clip_loss, pixel_loss
 from nerv_clip.training.optimisers import build_optimiser, learning_rate
