@@ -12,7 +12,7 @@ from typing import Any
 from nerv_clip.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """What is asked of the network; ``None`` is solved from the frame size.
 
@@ -44,7 +44,7 @@ class ModelConfig:
     clip_input: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """The solved network: all that `NeRVClip` needs, and nothing about training.
 

@@ -83,36 +83,51 @@ class NeRVClip(nn.Module):
         super().__init__()
         a = self.arch = arch
         self.encoding = build_encoding(a.embed, a.frames, a.grid)
-        self.grids = nn.ModuleList(TemporalGrid(n, c, a.grid) for n, c in a.grids)
+        self.grids = nn.ModuleList(
+            TemporalGrid(steps=steps, channels=channels, grid=a.grid) for steps, channels in a.grids
+        )
         inside = sum(input_widths(a).values())
         self.encoder = self.table = None
         if a.enc_strides:
             if with_encoder:
                 self.encoder = build_encoder(
-                    a.enc_strides,
-                    a.enc_dim,
-                    a.enc_blocks,
-                    a.enc_kernel,
-                    a.enc_conv_type,
-                    a.norm,
-                    a.act,
+                    strides=a.enc_strides,
+                    dims=a.enc_dim,
+                    blocks=a.enc_blocks,
+                    kernel=a.enc_kernel,
+                    conv_type=a.enc_conv_type,
+                    norm=a.norm,
+                    act=a.act,
                 )
-            self.table = FrameTable(a.table_steps, (a.enc_dim[1], *a.grid))
+            self.table = FrameTable(steps=a.table_steps, shape=(a.enc_dim[1], *a.grid))
         elif a.clip_input:
-            self.table = FrameTable(a.table_steps, (a.clip_input, 1, 1))
+            self.table = FrameTable(steps=a.table_steps, shape=(a.clip_input, 1, 1))
         self.stem: DenseStem | CellStem
         if a.embed.startswith("pe") and not a.enc_strides:  # all cells would be given the same
-            self.stem = DenseStem(inside, a.widths[0], a.grid, a.act)
+            self.stem = DenseStem(features=inside, width=a.widths[0], grid=a.grid, act=a.act)
         else:
-            self.stem = CellStem(inside, a.stem_width, a.widths[0], a.act)
+            self.stem = CellStem(features=inside, hidden=a.stem_width, width=a.widths[0], act=a.act)
         self.blocks = nn.ModuleList(
-            UpBlock(a.conv_type, before, after, stride, kernel, a.blocks, a.norm, a.act)
+            UpBlock(
+                kind=a.conv_type,
+                inside=before,
+                outside=after,
+                stride=stride,
+                kernel=kernel,
+                count=a.blocks,
+                norm=a.norm,
+                act=a.act,
+            )
             for (before, after), stride, kernel in zip(
                 pairwise(a.widths), a.strides, a.kernels, strict=True
             )
         )
-        self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
-        self.clip_head = ClipHead(a.widths[a.clip_tap], a.clip_dim) if a.clip_dim else None
+        self.rgb_head = RGBHead(
+            width=a.widths[-1], stride=a.head_stride, kernel=a.head_kernel, out_bias=a.out_bias
+        )
+        self.clip_head = (
+            ClipHead(width=a.widths[a.clip_tap], dim=a.clip_dim) if a.clip_dim else None
+        )
         self.deepest = max(a.clip_tap, a.motion_tap)  # where a head looks
         self.motion_head = None
         if a.motion_tap:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nerv_clip.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a run is trained; every value here matters to the result, so a resume must match it."""
 
