@@ -41,7 +41,7 @@ def test_four_outputs() -> None:
 
 def test_the_head_is_the_one_described() -> None:
     model = network(predict_clip=True, clip_dim=24)
-    head = model.clip_head
+    head = model.head("clip")
     assert head is not None
     width = model.arch.widths[0]
     assert [type(layer).__name__ for layer in head] == [
@@ -127,10 +127,10 @@ def test_the_predecessor_takes_672_features() -> None:
 )
 def test_the_other_networks_draw_too(change: dict[str, object]) -> None:
     model = network(**change).train()
-    side = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
-    out = model.draw(T, side)
+    latent = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
+    out = model.draw(T, latent)
     assert out.frames.shape == (3, 3, 45, 61)
-    (out.frames.mean() + out.seen.motion.mean()).backward()
+    (out.frames.mean() + out.features.heads["motion"].mean()).backward()
     assert all(p.grad is not None for p in model.parameters())
 
 

@@ -66,7 +66,7 @@ def test_no_clip_gradient_before_the_warm_up_and_some_after(video: Video) -> Non
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
     config = dataclasses.replace(SHORT, arc_weight=0)
     training = trainer(video, config, model, true=true)
-    head = training.model.clip_head
+    head = training.model.head("clip")
     assert head is not None
     gradients: list[bool] = []
     weights = [p.clone() for p in head.parameters()]

@@ -183,7 +183,7 @@ class Training:
             f"widths {' '.join(map(str, a.widths))}"
         )
         parts = [f"{decoder_parameters(model) / 1e6:.4f} M parameters"]
-        if model.clip_head is not None:
+        if "clip" in model.taps:
             parts.append(f"{head_parameters(model) / 1e6:.4f} M in the CLIP head")
         parts.append(f"{_peak_gib(self.inputs.device):.1f} GiB of memory")
         parts.append(
@@ -256,7 +256,7 @@ class Training:
         evaluation = score(self.inputs, self.run.candidate, with_teacher=False)
         summary = evaluation.summary
         metric, _, group = self.options.train.best_metric.rpartition("_")
-        warm = model.clip_head is not None and not self.trainer.trained_clip
+        warm = "clip" in model.taps and not self.trainer.trained_clip
         rank = (not warm, float(summary[group][metric]))
         is_best = self.best is None or rank > self.best
         if is_best:

@@ -104,7 +104,7 @@ def build(what: Build, terminal: Terminal) -> bool:
                 return False
             run = Run(_place(what, name))  # what ships does not name where it was built
             ship(run, what.data, terminal)
-            if load_model(run.best).clip_head is not None:
+            if "clip" in load_model(run.best).taps:
                 with terminal.bar(STEPS, "verifying", "step") as bar:
                     remember(verify(gather(run.best, terminal), bar.update))
                 shutil.copyfile(map_file(run, what.projection), run.map)

@@ -296,16 +296,3 @@ class RGBHead(nn.Module):
         if self.out_bias in OUTPUT_ACTIVATIONS:
             return OUTPUT_ACTIVATIONS[self.out_bias](x)
         return x + float(self.out_bias)
-
-
-class ClipHead(nn.Sequential):
-    """Features to an embedding: (B, width, h, w) to (B, dim), not normalised."""
-
-    def __init__(self, *, width: int, dim: int) -> None:
-        super().__init__(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(width, 2 * width),
-            nn.ReLU(inplace=True),
-            nn.Linear(2 * width, dim),
-        )

@@ -15,6 +15,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.encodings import embed_width
 from nerv_clip.models.frame_encoder import ENCODER_STAGES
+from nerv_clip.models.heads import HEADS
 from nerv_clip.models.layers import ACTIVATIONS, NORMS, OUTPUT_ACTIVATIONS, UP_BLOCKS
 from nerv_clip.models.nerv_clip import NeRVClip
 
@@ -34,8 +35,8 @@ def decoder_parameters(model: NeRVClip) -> int:
 
 
 def head_parameters(model: NeRVClip) -> int:
-    """Parameters of the CLIP head, 0 without one."""
-    return _size(model.clip_head)
+    """Parameters of the heads that no frame needs: the CLIP head's, 0 without one."""
+    return sum(_size(model.head(head.name)) for head in HEADS if not head.draws)
 
 
 def _size(part: nn.Module | None) -> int:
