@@ -177,7 +177,8 @@ class NeRVClip(nn.Module):
         features = self.forward_features(t, until=max(self.taps.values()))
         found = neighbours(self.train_times, t)
         ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
-        before, after = self.draw(self.train_times[ends.flatten()]).frames.chunk(2)
+        drawn = self.draw(self.train_times[ends.flatten()]).frames
+        before, after = drawn.unflatten(0, (2, -1)).unbind(0)
         gaps = found.gaps * (self.arch.frames - 1)
         motion = features.heads["motion"]
         between = warp_and_blend(motion, before, after, gaps, self.arch.padded)
