@@ -11,7 +11,8 @@ import torch
 from nerv_clip.errors import InputError
 from nerv_clip.models.checkpoint import export_model, load_checkpoint, load_model
 from nerv_clip.models.config import ModelConfig
-from nerv_clip.models.layers import FrameTable, TemporalGrid
+from nerv_clip.models.frame_encoder import build_encoder
+from nerv_clip.models.layers import FrameTable, TemporalGrid, UpBlock
 from nerv_clip.models.nerv_clip import NeRVClip, Output
 from nerv_clip.models.solver import solve
 
@@ -40,7 +41,7 @@ def test_four_outputs() -> None:
 
 def test_the_head_is_the_one_described() -> None:
     model = network(predict_clip=True, clip_dim=24)
-    head = model.clip_head
+    head = model.head("clip")
     assert head is not None
     width = model.arch.widths[0]
     assert [type(layer).__name__ for layer in head] == [
@@ -73,11 +74,11 @@ def test_no_head_no_embedding() -> None:
 
 
 def test_grids_and_tables_are_linear_in_time() -> None:
-    grid = TemporalGrid(3, 2, (1, 1))
+    grid = TemporalGrid(steps=3, channels=2, grid=(1, 1))
     at = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
     a, b, c = grid.values[:, :, 0, 0]
     torch.testing.assert_close(grid(at)[:, :, 0, 0], torch.stack([a, (a + b) / 2, b, c]))
-    table = FrameTable(3, (1,))
+    table = FrameTable(steps=3, shape=(1,))
     table.fill(torch.tensor([0.5, 0.1, 0.3]).double(), torch.tensor([[5.0], [1.0], [3.0]]))
     at = torch.tensor([0.0, 0.1, 0.2, 0.45, 0.9], dtype=torch.float64)
     torch.testing.assert_close(table(at)[:, 0], torch.tensor([1.0, 1.0, 2.0, 4.5, 5.0]))
@@ -126,11 +127,27 @@ def test_the_predecessor_takes_672_features() -> None:
 )
 def test_the_other_networks_draw_too(change: dict[str, object]) -> None:
     model = network(**change).train()
-    side = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
-    out = model.draw(T, side)
+    latent = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
+    out = model.draw(T, latent)
     assert out.frames.shape == (3, 3, 45, 61)
-    (out.frames.mean() + out.seen.motion.mean()).backward()
+    (out.frames.mean() + out.features.heads["motion"].mean()).backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_unknown_block_kinds_raise() -> None:
+    size: dict[str, int] = {"inside": 4, "outside": 4, "stride": 2, "kernel": 3, "count": 1}
+    with pytest.raises(ValueError, match=r"'magic'.*residual, pshuffel, conv, interpolate"):
+        UpBlock(kind="magic", norm="none", act="relu", **size)
+    with pytest.raises(ValueError, match=r"'magic'.*convnext, conv, pshuffel"):
+        build_encoder(
+            strides=(2,),
+            dims=(4, 4),
+            blocks=1,
+            kernel=3,
+            conv_type="magic",
+            norm="none",
+            act="gelu",
+        )
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:

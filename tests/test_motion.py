@@ -15,10 +15,11 @@ from torch import Tensor
 from nerv_clip.evaluation.baseline_frames import blend
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.metrics import psnr
-from nerv_clip.models.config import ModelConfig, TrainConfig
-from nerv_clip.models.motion import moved, neighbours, warp
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.motion import neighbours, warp, warp_and_blend
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video, load_video
@@ -65,7 +66,7 @@ def keys(x: float, a: float = -0.75) -> float:
 def test_without_motion_it_is_the_blend(gaps: tuple[float, float]) -> None:
     before, after = torch.rand(2, 1, 3, 8, 8)
     still = torch.zeros(1, 5, 2, 2)
-    shown = moved(still, before, after, torch.tensor([gaps], dtype=F64), (8, 8))
+    shown = warp_and_blend(still, before, after, torch.tensor([gaps], dtype=F64), (8, 8))
     weight = abs(gaps[1]) / (abs(gaps[0]) + abs(gaps[1]))
     torch.testing.assert_close(shown, weight * before + (1 - weight) * after)
 
@@ -77,7 +78,7 @@ def test_an_object_is_found_on_its_way() -> None:
     before, between, after = (texture[..., 20 - 2 * i : 36 - 2 * i] for i in range(3))
     motion = torch.zeros(1, 5, 8, 16)
     motion[:, 0] = 2  # `velocity * gap` is where the pixel is in the neighbour
-    shown = moved(motion, before, after, torch.tensor([[-1.0, 1.0]], dtype=F64), (8, 16))
+    shown = warp_and_blend(motion, before, after, torch.tensor([[-1.0, 1.0]], dtype=F64), (8, 16))
     torch.testing.assert_close(shown[..., 2:-2], between[..., 2:-2])
 
 
@@ -88,7 +89,7 @@ def test_an_object_that_speeds_up_is_found_on_its_way() -> None:
     before, between, after = (texture[..., 30 - x : 46 - x] for x in (2, 3, 11))
     motion = torch.zeros(1, 5, 8, 16)
     motion[:, 0], motion[:, 2] = 2, 1
-    shown = moved(motion, before, after, torch.tensor([[-1.0, 2.0]], dtype=F64), (8, 16))
+    shown = warp_and_blend(motion, before, after, torch.tensor([[-1.0, 2.0]], dtype=F64), (8, 16))
     torch.testing.assert_close(shown[..., 3:6], between[..., 3:6])
 
 
@@ -99,8 +100,8 @@ def test_motion_lies_where_its_features_do_in_a_cropped_frame() -> None:
     motion = torch.randn(1, 5, 2, 4)
     gaps = torch.tensor([[-1.0, 1.0]], dtype=F64)
     spread = F.interpolate(motion, scale_factor=4, mode="bilinear")[..., :6, :13]
-    shown = moved(motion, before, after, gaps, (8, 16))
-    torch.testing.assert_close(shown, moved(spread, before, after, gaps, (6, 13)))
+    shown = warp_and_blend(motion, before, after, gaps, (8, 16))
+    torch.testing.assert_close(shown, warp_and_blend(spread, before, after, gaps, (6, 13)))
 
 
 def network() -> NeRVClip:

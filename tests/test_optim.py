@@ -91,8 +91,7 @@ def test_muon_takes_kernels_and_leaves_tables_and_biases() -> None:
     depthwise = {id(m.weight) for m in model.modules() if getattr(m, "groups", 1) > 1}
     assert depthwise
     assert not depthwise & {id(p) for p in matrices["params"]}
-    assert model.motion_head is not None
-    first, _, last = model.motion_head
+    first, _, last = model.get_submodule("motion_head")
     assert any(p is first.weight for p in matrices["params"])
     assert not any(p is last.weight for p in matrices["params"])
     with pytest.raises(InputError, match="--optim"):

@@ -36,7 +36,7 @@ def test_the_count_is_that_of_the_real_network() -> None:
     config = ModelConfig(modelsize=0.3, predict_clip=True, clip_dim=16)
     arch = solve(config, 20, 20, 45, 61)
     model = NeRVClip(arch)
-    head = model.clip_head
+    head = model.head("clip")
     assert head is not None
     everything = sum(p.numel() for p in model.parameters())
     assert (

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import cosine, psnr
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video, load_video
@@ -66,7 +67,7 @@ def test_no_clip_gradient_before_the_warm_up_and_some_after(video: Video) -> Non
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
     config = dataclasses.replace(SHORT, arc_weight=0)
     training = trainer(video, config, model, true=true)
-    head = training.model.clip_head
+    head = training.model.head("clip")
     assert head is not None
     gradients: list[bool] = []
     weights = [p.clone() for p in head.parameters()]

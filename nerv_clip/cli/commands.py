@@ -99,7 +99,7 @@ class TrainCommand:
             f"widths {' '.join(map(str, arch.widths))}"
         )
         parts = [f"{decoder_parameters(model) / 1e6:.4f} M parameters"]
-        if model.clip_head is not None:
+        if arch.clip_dim:
             parts.append(f"{head_parameters(model) / 1e6:.4f} M in the CLIP head")
         parts.append(f"{_peak_gib(self.device):.1f} GiB of memory")
         duration = _duration(seconds * trainer.steps * left)

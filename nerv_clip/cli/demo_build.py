@@ -106,7 +106,7 @@ def build(what: Build, progress: Progress) -> bool:
                 return False
             run = Run(_place(what, name))  # what ships does not name where it was built
             ship(run, what.data, progress)
-            if load_model(run.best).clip_head is not None:
+            if run.read_config().architecture.clip_dim:
                 store_in_run(verify(run.best, progress=progress))
                 shutil.copyfile(map_file(run, what.projection), run.map)
             _mark(what, name)

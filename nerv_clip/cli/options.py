@@ -12,10 +12,11 @@ from typing import Any
 
 from nerv_clip.cli.parser import Defaults, build_parser, defaults_of
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.names import teacher_named
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.optimisers import learning_rate
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import parse_split

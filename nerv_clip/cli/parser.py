@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.quantisation import BITS
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.losses import PIXEL_LOSSES
 from nerv_clip.training.optimisers import OPTIMISERS
 from nerv_clip.training.presets import PRESETS, preset

@@ -28,7 +28,9 @@ from nerv_clip.search import (
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The flags; raises `InputError` where nothing is asked."""
-    parser = Parser(prog="search.py", description="Find moments of trained runs by text, image or similarity.")
+    parser = Parser(
+        prog="search.py", description="Find moments of trained runs by text, image or similarity."
+    )
     parser.add_argument("queries", nargs="*", help='texts, such as "a red mug -green apple^0.5"')
     parser.add_argument("--run", type=Path, required=True, help="a run, or a folder of runs")
     parser.add_argument("--image", type=Path, help="what looks like this file")

@@ -1,57 +1,58 @@
-"""What is decided before training: plain frozen values, made from flags or read from a checkpoint.
+"""Configuration of the network: frozen values, made from flags or read from a checkpoint.
 
-Only builders read these; layers and functions take plain arguments.
+Only builders read these classes; layers and functions take plain arguments.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from nerv_clip.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What is asked of the network; ``None`` is solved from the frame size.
+    """The network that the user requests; what is None is chosen from the frame size.
 
-    `nerv_clip.models.solver.solve` turns it into an `Architecture`.
+    `nerv_clip.models.solver.solve` turns it into an `Architecture`. Names follow HNeRV's options
+    where HNeRV has one.
     """
 
-    modelsize: float = 1.5  # millions of parameters that a decoder needs
-    embed: str = "xyt_40_20_20_4"  # "xyt_T_X_Y_BELOW", "pe_BASE_LEVELS", or "": latents alone
-    grid: tuple[int, int] | None = None  # --fc_hw: rows and columns where the stem draws
-    dec_strds: tuple[int, ...] | None = None
+    modelsize: float = 1.5  # millions of parameters needed to decode frames
+    embed: str = "xyt_40_20_20_4"  # "xyt_T_X_Y_BELOW", "pe_BASE_LEVELS" or "" (latents only)
+    grid: tuple[int, int] | None = None  # rows and columns of the stem
+    dec_strds: tuple[int, ...] | None = None  # strides of the up-blocks
     head_strd: int | None = None  # up-sampling inside the RGB head
-    head_cells: int = 15_000  # of the RGB head's input at most, which then picks 1, 2 or 4
-    enc_strds: tuple[int, ...] = ()
-    enc_dim: tuple[int, float] = (64, 16)
-    ks: tuple[int, int, int] = (0, 3, 3)  # encoder, first up-block, largest up-block
-    reduce: float = 1.2
-    lower_width: int = 12
-    stem_width: int = 64
-    num_blks: tuple[int, int] = (1, 1)
-    conv_type: tuple[str, str] = ("convnext", "residual")
+    head_cells: int = 15_000  # maximum of cells before the RGB head, if head_strd is None
+    enc_strds: tuple[int, ...] = ()  # strides of the encoder, empty for none
+    enc_dim: tuple[int, float] = (64, 16)  # encoder width; latent channels, or share if < 1
+    ks: tuple[int, int, int] = (0, 3, 3)  # kernels: encoder, first up-block, largest up-block
+    reduce: float = 1.2  # divisor of the width from one up-block to the next
+    lower_width: int = 12  # minimum width of an up-block
+    stem_width: int = 64  # hidden width of the stem
+    num_blks: tuple[int, int] = (1, 1)  # blocks per stage: encoder, decoder
+    conv_type: tuple[str, str] = ("convnext", "residual")  # block kinds: encoder, decoder
     norm: str = "none"
     act: str = "gelu"
     out_bias: str = "tanh"
-    grids: tuple[tuple[float, int], ...] = ((0.5, 4), (0.25, 8), (0.125, 16))
-    motion: bool = True  # draw what lies between train frames by moving them
+    grids: tuple[tuple[float, int], ...] = ((0.5, 4), (0.25, 8), (0.125, 16))  # see Architecture
+    motion: bool = True  # warp neighbouring train frames at the times in between
     predict_clip: bool = False
-    clip_dim: int = 0  # 0 for the teacher's width
-    clip_tap: int = 0  # the up-block that the CLIP head follows, 0 for the stem
-    clip_input: bool = False
+    clip_dim: int = 0  # embedding width, 0 for the teacher's
+    clip_tap: int = 0  # up-block whose output the CLIP head reads, 0 for the stem
+    clip_input: bool = False  # feed true embeddings to the stem (the predecessor network)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The solved network: all that `NeRVClip` needs, and nothing about training.
+    """The solved network: all that `NeRVClip` needs to be built.
 
-    ``widths`` are the channels after the stem and after each up-block; ``grids`` are the
-    (steps, channels) of the learned temporal grids; ``table_steps`` is the number of train frames
-    whose latents or true embeddings (``--clip_input``) the checkpoint carries.
+    ``widths`` are the channels after the stem and after each up-block. ``grids`` are the (steps,
+    channels) of the learned temporal grids; in `ModelConfig` the first number is the share of the
+    frames. ``table_steps`` is the number of train frames whose latents or, with ``clip_input``,
+    true embeddings the checkpoint stores.
     """
 
     frames: int
@@ -77,11 +78,11 @@ class Architecture:
     enc_blocks: int = 1
     enc_kernel: int = 0
     enc_conv_type: str = "convnext"
-    clip_dim: int = 0  # width of the CLIP head, 0 without one
-    clip_tap: int = 0  # the up-block that the CLIP head follows, 0 for the stem
+    clip_dim: int = 0  # output width of the CLIP head, 0 without one
+    clip_tap: int = 0  # up-block whose output the CLIP head reads, 0 for the stem
     clip_input: int = 0  # width of the embedding at the input, 0 without one
-    motion_tap: int = 0  # the up-block that the motion head follows, 0 without one
-    motion_steps: int = 0  # train frames, where there is a motion head
+    motion_tap: int = 0  # up-block whose output the motion head reads, 0 without one
+    motion_steps: int = 0  # number of train frames, 0 without a motion head
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -92,72 +93,25 @@ class Architecture:
         return self.grid[0] * scale, self.grid[1] * scale
 
     def plain(self) -> dict[str, Any]:
-        """As numbers, strings and lists, for a checkpoint or JSON."""
+        """As numbers, strings and tuples, for a checkpoint or JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Architecture:
-        """The inverse of `plain`; raises `InputError` for values of another version."""
+        """The inverse of `plain`; raises `InputError` for the values of another version."""
         try:
-            return cls(**{name: _tuples(value) for name, value in values.items()})
+            arch = cls(**{name: _tuples(value) for name, value in values.items()})
+            for field in dataclasses.fields(cls):
+                value = getattr(arch, field.name)
+                if field.type == "int" and not isinstance(value, int):
+                    raise TypeError(f"{field.name} {value!r} is not an integer")
         except TypeError as error:
             raise InputError(
-                f"the checkpoint is of another version of this program ({error}): train it again"
+                f"the checkpoint is damaged or of another version of this program ({error}): "
+                "train it again"
             ) from None
+        return arch
 
 
 def _tuples(value: Any) -> Any:  # noqa: ANN401 - any plain value
     return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a run is trained; every value here matters to the result, so a resume must match it."""
-
-    epochs: int = 300
-    batch: int = 2  # frames a step, on each process
-    lr: float = 3e-3
-    matrix_lr: float = 0.02  # Muon's rate for matrices
-    grid_lr: float = 0.05  # for the temporal grids; all others use lr
-    lr_type: str = "hybrid_0.05_1_1_0.1_0"
-    loss: str = "PSNR-SSIM"
-    optim: str = "muon"
-    ema: float = 0.0  # decay of the averaged weights, 0 for none
-    amp: str = "none"  # or "bf16"
-    compile: bool = False
-    seed: int = 1
-    clip_loss_weight: float = 0.1
-    arc_weight: float = 1.0  # of the CLIP loss between train frames, to that at them
-    pixel_loss_warmup_epochs: int = 50
-    eval_freq: int = 10
-    best_metric: str = "psnr_train"
-    motion_weight: float = 0.1  # of the motion loss, 0 for no motion head
-    bits: int = 32  # of a weight in model_best.pth, whose figures are those of the file
-
-    def check(self, predict_clip: bool) -> None:
-        """Raise `InputError` for a value out of range, or that needs a CLIP head."""
-        limits: list[tuple[str, float, float, float]] = [
-            ("-e/--epochs", self.epochs, 1, math.inf),
-            ("-b/--batchSize", self.batch, 1, math.inf),
-            ("--lr", self.lr, 0, 10),
-            ("--matrix_lr", self.matrix_lr, 0, 10),
-            ("--grid_lr", self.grid_lr, 0, 10),
-            ("--ema", self.ema, 0, 0.999999),
-            ("--manualSeed", self.seed, 0, 2**63 - 1),
-            ("--motion_weight", self.motion_weight, 0, 1e6),
-            ("--clip_loss_weight", self.clip_loss_weight, 0, 1e6),
-            ("--arc_weight", self.arc_weight, 0, 1e6),
-            ("--pixel_loss_warmup_epochs", self.pixel_loss_warmup_epochs, 0, math.inf),
-            ("--eval_freq", self.eval_freq, 1, math.inf),
-        ]
-        for flag, value, low, high in limits:
-            if not low <= value <= high:
-                raise InputError(f"{flag} {value} is out of range: {low:g} to {high:g}")
-        if self.best_metric.startswith("clip") and not predict_clip:
-            raise InputError(f"--best_metric {self.best_metric} needs --predict_clip")
-        if predict_clip and self.epochs <= self.pixel_loss_warmup_epochs:
-            raise InputError(
-                f"--epochs {self.epochs} end with --pixel_loss_warmup_epochs "
-                f"{self.pixel_loss_warmup_epochs} or before: the CLIP head would never learn; "
-                "raise the first or lower the second"
-            )

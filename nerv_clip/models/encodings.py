@@ -97,7 +97,7 @@ class CoordinateEncoding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         time = fourier(t, self.frequencies)[:, :, None, None]
-        space = self.space.expand(len(t), -1, -1, -1)
+        space = self.space.expand(t.shape[0], -1, -1, -1)
         return torch.cat([time.expand(-1, -1, *space.shape[2:]), space], dim=1)
 
 

@@ -1,6 +1,9 @@
-"""HNeRV's encoder: a frame to a small latent, used in training only."""
+"""HNeRV's encoder, from a frame to a small latent; it is used in training only."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +34,8 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(1e-6 * torch.ones(width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.scale * self.layers(x)  # type: ignore[no-any-return]
+        change: Tensor = self.layers(x)
+        return x + self.scale * change
 
 
 def _initialise(module: nn.Module) -> None:
@@ -41,8 +45,90 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+class EncoderStage(Protocol):
+    """Builds the layers of a stage: (B, inside, h, w) to (B, width, h / stride, w / stride)."""
+
+    def __call__(
+        self,
+        *,
+        inside: int,
+        width: int,
+        stride: int,
+        blocks: int,
+        kernel: int,
+        norm: str,
+        act: str,
+        first: bool,
+    ) -> list[nn.Module]: ...
+
+
+def convnext_stage(
+    *,
+    inside: int,
+    width: int,
+    stride: int,
+    blocks: int,
+    kernel: int,
+    norm: str,
+    act: str,
+    first: bool,
+) -> list[nn.Module]:
+    """A strided convolution and ``blocks`` `ConvNeXtBlock`; ``kernel``, norm and act are fixed."""
+    down: nn.Module = nn.Conv2d(inside, width, stride, stride)
+    channel_norm = ChannelNorm(width if first else inside, eps=1e-6)
+    stage = [down, channel_norm] if first else [channel_norm, down]
+    stage += [ConvNeXtBlock(width) for _ in range(blocks)]
+    for module in stage:
+        module.apply(_initialise)
+    return stage
+
+
+def unshuffle_stage(
+    *,
+    inside: int,
+    width: int,
+    stride: int,
+    blocks: int,
+    kernel: int,
+    norm: str,
+    act: str,
+    first: bool,
+) -> list[nn.Module]:
+    """A PixelUnshuffle and one convolution, normalisation, activation."""
+    reach = kernel // 2
+    conv = nn.Conv2d(inside * stride**2, width, 2 * reach + 1, padding=reach)
+    down = nn.Sequential(nn.PixelUnshuffle(stride), conv)
+    return [down, NORMS[norm](width), ACTIVATIONS[act]()]
+
+
+def strided_stage(
+    *,
+    inside: int,
+    width: int,
+    stride: int,
+    blocks: int,
+    kernel: int,
+    norm: str,
+    act: str,
+    first: bool,
+) -> list[nn.Module]:
+    """One strided convolution, normalisation, activation."""
+    reach = kernel // 2
+    down = nn.Conv2d(inside, width, stride + 2 * reach, stride, reach)
+    return [down, NORMS[norm](width), ACTIVATIONS[act]()]
+
+
+# Names of HNeRV's option `conv_type` for the encoder.
+ENCODER_STAGES: dict[str, EncoderStage] = {
+    "convnext": convnext_stage,
+    "conv": strided_stage,
+    "pshuffel": unshuffle_stage,
+}
+
+
 def build_encoder(
-    strides: tuple[int, ...],
+    *,
+    strides: Sequence[int],
     dims: tuple[int, int],
     blocks: int,
     kernel: int,
@@ -52,46 +138,32 @@ def build_encoder(
 ) -> nn.Sequential:
     """The encoder of HNeRV (arXiv 2304.02633): (B, 3, H, W) to latents (B, dims[1], h, w).
 
-    ``strides`` divide the frame's sides; all stages have ``dims[0]`` channels but the last, which
-    has ``dims[1]``. ``conv_type`` is ``convnext``, or ``conv`` / ``pshuffel`` for plain stages.
+    ``strides`` divide the sides of the frame. Every stage has ``dims[0]`` channels except the last,
+    which has ``dims[1]``. ``conv_type`` is a key of `ENCODER_STAGES`; raises ValueError for any
+    other.
     """
+    if conv_type not in ENCODER_STAGES:
+        known = ", ".join(ENCODER_STAGES)
+        raise ValueError(f"unknown encoder stage {conv_type!r}: choose from {known}")
     widths = [*[dims[0]] * (len(strides) - 1), dims[1]]
     stages: list[nn.Module] = []
     inside = 3
     for i, (width, stride) in enumerate(zip(widths, strides, strict=True)):
-        if conv_type == "convnext":
-            stages += _convnext_stage(inside, width, stride, blocks, first=i == 0)
-        else:
-            stages += _plain_stage(inside, width, stride, kernel, conv_type, norm, act)
+        stages += ENCODER_STAGES[conv_type](
+            inside=inside,
+            width=width,
+            stride=stride,
+            blocks=blocks,
+            kernel=kernel,
+            norm=norm,
+            act=act,
+            first=i == 0,
+        )
         inside = width
     return nn.Sequential(*stages)
 
 
-def _convnext_stage(
-    inside: int, width: int, stride: int, blocks: int, first: bool
-) -> list[nn.Module]:
-    down: nn.Module = nn.Conv2d(inside, width, stride, stride)
-    norm = ChannelNorm(width if first else inside, eps=1e-6)
-    stage = [down, norm] if first else [norm, down]
-    stage += [ConvNeXtBlock(width) for _ in range(blocks)]
-    for module in stage:
-        module.apply(_initialise)
-    return stage
-
-
-def _plain_stage(
-    inside: int, width: int, stride: int, kernel: int, conv_type: str, norm: str, act: str
-) -> list[nn.Module]:
-    reach = kernel // 2
-    if conv_type == "pshuffel":
-        conv = nn.Conv2d(inside * stride**2, width, 2 * reach + 1, padding=reach)
-        down: nn.Module = nn.Sequential(nn.PixelUnshuffle(stride), conv)
-    else:
-        down = nn.Conv2d(inside, width, stride + 2 * reach, stride, reach)
-    return [down, NORMS[norm](width), ACTIVATIONS[act]()]
-
-
 def pad_to(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Frames (B, 3, H, W) grown at the bottom and right to ``size`` by repeating the edge."""
+    """Pad frames (B, 3, H, W) at the bottom and right to ``size`` by repeating the edge pixels."""
     height, width = size
     return F.pad(frames, (0, width - frames.shape[-1], 0, height - frames.shape[-2]), "replicate")

@@ -1,9 +1,11 @@
-"""The parts that the network is made of, each with plain arguments."""
+"""Layers of the network. Each takes plain keyword arguments and no configuration object."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Sine(nn.Module):
-    """sin(x), the activation of SIREN and of HNeRV-Boost."""
+    """sin(x), the activation of SIREN (arXiv 2006.09661) and of HNeRV-Boost."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sin()
@@ -33,28 +35,33 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "bn": nn.BatchNorm2d,
     "in": nn.InstanceNorm2d,
 }
-BOUNDS: dict[str, Callable[[Tensor], Tensor]] = {
+OUTPUT_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda x: 0.5 * x.tanh() + 0.5,
     "sigmoid": torch.sigmoid,
 }
 
 
-def lerp_in_time(values: Tensor, place: Tensor) -> Tensor:
-    """Rows of ``values`` (L, …) at fractional places (B,) in [0, L - 1], linear between rows."""
-    low = place.floor().long().clamp(0, max(len(values) - 2, 0))
+def lerp_in_time(values: Tensor, position: Tensor) -> Tensor:
+    """Linear interpolation between the rows of a tensor.
+
+    ``values`` has shape (L, …); ``position`` (B,) holds fractional row indices in [0, L - 1].
+    Returns (B, …).
+    """
+    low = position.floor().long().clamp(0, max(len(values) - 2, 0))
     high = (low + 1).clamp(max=len(values) - 1)
-    weight = (place - low).to(values.dtype).view(-1, *[1] * (values.dim() - 1))
+    weight = (position - low).to(values.dtype).view(-1, *[1] * (values.dim() - 1))
     return torch.lerp(values[low], values[high], weight)
 
 
 class TemporalGrid(nn.Module):
-    """Learned features on ``steps`` points of [0, 1] in t, linear between them.
+    """Learned features at ``steps`` equally spaced times, linearly interpolated in between.
 
-    Shapes: ``t`` (B,) to (B, channels, h, w). With fewer steps than frames a held-out frame lies
-    between trained points. The idea is FFNeRV's multi-resolution temporal grid.
+    Shapes: ``t`` (B,) in [0, 1] to (B, channels, h, w), where (h, w) is ``grid``. With fewer steps
+    than frames, a held-out frame lies between trained steps. The idea is FFNeRV's
+    multi-resolution temporal grid (arXiv 2212.12294).
     """
 
-    def __init__(self, steps: int, channels: int, grid: tuple[int, int]) -> None:
+    def __init__(self, *, steps: int, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
         self.values = nn.Parameter(0.1 * torch.randn(steps, channels, *grid))
 
@@ -63,23 +70,26 @@ class TemporalGrid(nn.Module):
 
 
 class FrameTable(nn.Module):
-    """What a checkpoint stores per *train* frame, read at any t by linear interpolation.
+    """A table with one entry per train frame, linearly interpolated in time.
 
-    Latents of an encoder run (C, h, w), or true embeddings of the ``--clip_input`` predecessor
-    (C, 1, 1). A held-out frame reads between its train neighbours (one neighbour at an end), so its
-    own content never enters. ``times`` (L,) float64 rising in [0, 1]; ``values`` (L, …).
+    It stores the latents (C, h, w) of an encoder run, or the true embeddings (C, 1, 1) that a
+    ``clip_input`` network takes as input. At the time of a held-out frame the two neighbouring
+    train frames are interpolated (before the first or after the last one: the nearest), so the
+    content of a held-out frame never enters the table.
+
+    Buffers: ``times`` (L,) float64, increasing, in [0, 1]; ``values`` (L, *shape).
     """
 
     times: Tensor
     values: Tensor
 
-    def __init__(self, steps: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, *, steps: int, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.register_buffer("times", torch.linspace(0, 1, steps, dtype=torch.float64))
         self.register_buffer("values", torch.zeros(steps, *shape))
 
     def fill(self, times: Tensor, values: Tensor) -> None:
-        """Replace the content; ``times`` (L,) may come in any order."""
+        """Replace the content; ``times`` (L,) may be in any order, ``values`` is (L, *shape)."""
         order = times.argsort()
         self.times.copy_(times[order])
         self.values.copy_(values[order])
@@ -90,31 +100,32 @@ class FrameTable(nn.Module):
         high = high.clamp(max=len(self.times) - 1)
         low = (high - 1).clamp(min=0)
         gap = (self.times[high] - self.times[low]).clamp(min=1e-12)
-        place = low + ((t - self.times[low]) / gap).clamp(0, 1)
-        return lerp_in_time(self.values, place)
+        position = low + ((t - self.times[low]) / gap).clamp(0, 1)
+        return lerp_in_time(self.values, position)
 
 
 class DenseStem(nn.Module):
-    """NeRV's stem: one dense layer from (B, C, 1, 1) to the whole grid (B, width, h, w)."""
+    """NeRV's stem: one linear layer from (B, C, 1, 1) to the whole grid (B, width, h, w)."""
 
-    def __init__(self, features: int, width: int, grid: tuple[int, int], act: str) -> None:
+    def __init__(self, *, features: int, width: int, grid: tuple[int, int], act: str) -> None:
         super().__init__()
         self.shape = (width, *grid)
         self.dense = nn.Linear(features, math.prod(self.shape))
         self.act = ACTIVATIONS[act]()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.dense(x.flatten(1))).view(-1, *self.shape)  # type: ignore[no-any-return]
+        grid: Tensor = self.act(self.dense(x.flatten(1)))
+        return grid.view(-1, *self.shape)
 
 
 class CellStem(nn.Sequential):
-    """Two dense layers shared by all cells of the grid: (B, C, h, w) to (B, width, h, w).
+    """Two pointwise layers, shared by all cells of the grid: (B, C, h, w) to (B, width, h, w).
 
-    A dense layer to the whole grid would hold 71–74 % of a 1.5 M network; since the coordinates
-    already differ from cell to cell, the cells can share their weights.
+    A linear layer to the whole grid would hold 71–74 % of the parameters of a 1.5 M network. The
+    coordinates already differ from cell to cell, so the cells can share their weights.
     """
 
-    def __init__(self, features: int, hidden: int, width: int, act: str) -> None:
+    def __init__(self, *, features: int, hidden: int, width: int, act: str) -> None:
         super().__init__(
             nn.Conv2d(features, hidden, 1),
             ACTIVATIONS[act](),
@@ -123,26 +134,38 @@ class CellStem(nn.Sequential):
         )
 
 
-def up_conv(kind: str, inside: int, outside: int, stride: int, kernel: int) -> nn.Module:
-    """A convolution that up-samples ``stride`` times, as HNeRV's ``--conv_type`` names them."""
-    if kind == "conv":
-        reach = kernel // 2  # taps beyond the stride on each side: the output is exactly stride x
-        return nn.ConvTranspose2d(inside, outside, stride + 2 * reach, stride, reach)
-    if kind == "interpolate":
-        up = nn.Upsample(scale_factor=stride, mode="bilinear")
-        return nn.Sequential(up, nn.Conv2d(inside, outside, kernel, padding=kernel // 2))
+class UpConv(Protocol):
+    """Builds a convolution (B, inside, h, w) to (B, outside, stride·h, stride·w)."""
+
+    def __call__(self, *, inside: int, outside: int, stride: int, kernel: int) -> nn.Module: ...
+
+
+def transposed_conv(*, inside: int, outside: int, stride: int, kernel: int) -> nn.Module:
+    """A transposed convolution."""
+    reach = kernel // 2  # taps beyond the stride on each side: the output is exactly stride x
+    return nn.ConvTranspose2d(inside, outside, stride + 2 * reach, stride, reach)
+
+
+def interpolated_conv(*, inside: int, outside: int, stride: int, kernel: int) -> nn.Module:
+    """Bilinear up-sampling, then a convolution."""
+    up = nn.Upsample(scale_factor=stride, mode="bilinear")
+    return nn.Sequential(up, nn.Conv2d(inside, outside, kernel, padding=kernel // 2))
+
+
+def shuffled_conv(*, inside: int, outside: int, stride: int, kernel: int) -> nn.Module:
+    """A convolution, then a PixelShuffle; a plain convolution at stride 1."""
     conv = nn.Conv2d(inside, outside * stride**2, kernel, padding=kernel // 2)
     return nn.Sequential(conv, nn.PixelShuffle(stride)) if stride > 1 else conv
 
 
 class ResidualBlock(nn.Module):
-    """``x`` plus a depthwise and two pointwise layers of it, the inner twice as wide.
+    """A residual block: a depthwise convolution and two pointwise ones, twice as wide inside.
 
-    Shapes: (B, width, h, w) to the same. ConvNeXt's block (arXiv 2201.03545) with neither its
-    scale nor, by default, its norm: a frame is to be drawn, not judged whatever its contrast.
+    Shapes: (B, width, h, w) to the same. It is ConvNeXt's block (arXiv 2201.03545) without its
+    layer scale and, by default, without its normalisation: reconstruction must keep contrast.
     """
 
-    def __init__(self, width: int, kernel: int, norm: str, act: str) -> None:
+    def __init__(self, *, width: int, kernel: int, norm: str, act: str) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width),
@@ -153,20 +176,80 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)  # type: ignore[no-any-return]
+        change: Tensor = self.layers(x)
+        return x + change
+
+
+class UpLayers(Protocol):
+    """Builds the layers of an up-block from the arguments of `UpBlock`."""
+
+    def __call__(
+        self,
+        *,
+        inside: int,
+        outside: int,
+        stride: int,
+        kernel: int,
+        count: int,
+        norm: str,
+        act: str,
+    ) -> list[nn.Module]: ...
+
+
+def residual_layers(
+    *, inside: int, outside: int, stride: int, kernel: int, count: int, norm: str, act: str
+) -> list[nn.Module]:
+    """A pointwise convolution with PixelShuffle, then ``count`` `ResidualBlock`.
+
+    An up-sampling convolution with a large kernel has many weights. Here they go into layers that
+    are applied at every pixel instead, so the same model size allows about twice the width.
+    """
+    up = shuffled_conv(inside=inside, outside=outside, stride=stride, kernel=1)
+    blocks = (ResidualBlock(width=outside, kernel=kernel, norm=norm, act=act) for _ in range(count))
+    return [up, *blocks]
+
+
+def convolution_layers(
+    conv: UpConv,
+    *,
+    inside: int,
+    outside: int,
+    stride: int,
+    kernel: int,
+    count: int,
+    norm: str,
+    act: str,
+) -> list[nn.Module]:
+    """HNeRV's block: ``count`` times ``conv``, normalisation, activation; the first up-samples."""
+    layers: list[nn.Module] = []
+    for _ in range(count):
+        up = conv(inside=inside, outside=outside, stride=stride, kernel=kernel)
+        layers += [up, NORMS[norm](outside), ACTIVATIONS[act]()]
+        inside, stride = outside, 1
+    return layers
+
+
+# The kinds of `UpBlock`; all but the first are named as in HNeRV's option `conv_type`.
+UP_BLOCKS: dict[str, UpLayers] = {
+    "residual": residual_layers,
+    "pshuffel": partial(convolution_layers, shuffled_conv),
+    "conv": partial(convolution_layers, transposed_conv),
+    "interpolate": partial(convolution_layers, interpolated_conv),
+}
 
 
 class UpBlock(nn.Module):
-    """Up-samples ``stride`` times; shapes (B, inside, h, w) to (B, outside, stride·h, stride·w).
+    """A stage of the decoder, which up-samples ``stride`` times.
 
-    ``residual``: a pointwise PixelShuffle and ``count`` `ResidualBlock`. As the many weights of an
-    up-sampling convolution then go into layers that are used at every pixel, the same model size
-    buys about twice the width. The other kinds: ``count`` convolutions with norm and activation,
-    of which the first up-samples, as HNeRV's.
+    Shapes: (B, inside, h, w) to (B, outside, stride·h, stride·w). ``kind`` is a key of
+    `UP_BLOCKS`; ``kernel`` is the side of its convolutions, ``count`` how many of them (or of
+    residual blocks) it has; ``norm`` and ``act`` are keys of `NORMS` and `ACTIVATIONS`. Raises
+    ValueError for an unknown kind.
     """
 
     def __init__(
         self,
+        *,
         kind: str,
         inside: int,
         outside: int,
@@ -177,44 +260,39 @@ class UpBlock(nn.Module):
         act: str,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        if kind == "residual":
-            layers = [up_conv("pshuffel", inside, outside, stride, 1)]
-            layers += [ResidualBlock(outside, kernel, norm, act) for _ in range(count)]
-        for i in range(count if kind != "residual" else 0):
-            conv = up_conv(kind, outside if i else inside, outside, 1 if i else stride, kernel)
-            layers += [conv, NORMS[norm](outside), ACTIVATIONS[act]()]
+        if kind not in UP_BLOCKS:
+            raise ValueError(f"unknown up-block {kind!r}: choose from {', '.join(UP_BLOCKS)}")
+        layers = UP_BLOCKS[kind](
+            inside=inside,
+            outside=outside,
+            stride=stride,
+            kernel=kernel,
+            count=count,
+            norm=norm,
+            act=act,
+        )
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)  # type: ignore[no-any-return]
+        features: Tensor = self.layers(x)
+        return features
 
 
 class RGBHead(nn.Module):
-    """Features to pixels: (B, C, h, w) to (B, 3, stride·h, stride·w), about [0, 1].
+    """Features to pixels: (B, width, h, w) to (B, 3, stride·h, stride·w), about [0, 1].
 
     With ``stride`` > 1 the last up-sampling is a PixelShuffle of the pixels themselves, so no
-    feature map of the frame's full size is ever computed.
+    feature map of the frame's full size is computed. ``out_bias`` is a key of
+    `OUTPUT_ACTIVATIONS`, or a number that is added to the output.
     """
 
-    def __init__(self, width: int, stride: int, kernel: int, out_bias: str) -> None:
+    def __init__(self, *, width: int, stride: int, kernel: int, out_bias: str) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, 3 * stride**2, kernel, padding=kernel // 2)
         self.stride, self.out_bias = stride, out_bias
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pixel_shuffle(self.conv(x), self.stride)
-        return BOUNDS[self.out_bias](x) if self.out_bias in BOUNDS else x + float(self.out_bias)
-
-
-class ClipHead(nn.Sequential):
-    """Features to an embedding: (B, width, h, w) to (B, dim), not normalised."""
-
-    def __init__(self, width: int, dim: int) -> None:
-        super().__init__(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(width, 2 * width),
-            nn.ReLU(inplace=True),
-            nn.Linear(2 * width, dim),
-        )
+        if self.out_bias in OUTPUT_ACTIVATIONS:
+            return OUTPUT_ACTIVATIONS[self.out_bias](x)
+        return x + float(self.out_bias)

@@ -1,10 +1,10 @@
-"""Motion: what lies between train frames is drawn by moving them.
+"""Motion compensation: a frame between train frames is made by warping its two neighbours.
 
-A network that fits its train frames well need not draw what lies between them: with a latent
-halfway, things that move appear twice, faded. So the network also learns where each pixel comes
-from in the train frames before and after (warping neighbours is FFNeRV's idea, arXiv 2212.12294;
-a velocity and an acceleration that are taken over the time to the neighbour, and so need no
-held-out frame in training, are ours).
+A network that fits its train frames well need not draw the frames between them: at an intermediate
+latent, moving objects appear twice, faded. So a head (`nerv_clip.models.heads.MotionHead`) also
+predicts where each pixel lies in the train frames before and after. Warping neighbouring frames is
+FFNeRV's idea (arXiv 2212.12294). Ours is to predict a velocity and an acceleration, which are
+multiplied by the time to the neighbour and therefore need no held-out frame in training.
 """
 
 from __future__ import annotations
@@ -13,31 +13,18 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-SAME = 1e-9  # times this near are one
-
-
-class MotionHead(nn.Sequential):
-    """Features (B, width, h, w) to motion (B, 5, h, w); starts with none anywhere.
-
-    Channels: velocity, in pixels to the right and downwards a frame; acceleration, the same a
-    frame squared; and the log-odds of the neighbour before.
-    """
-
-    def __init__(self, width: int, hidden: int = 16) -> None:
-        last = nn.Conv2d(hidden, 5, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-        super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
+SAME_TIME = 1e-9  # times that differ by less are equal
 
 
 class Neighbours(NamedTuple):
-    """Of B times: places (B,) in the train times before and after, and how far they are.
+    """The train frames before and after B times.
 
-    ``before`` and ``after`` (B,), int64; ``gaps`` (B, 2) in the unit of the times, negative and
-    positive. At an end the one neighbour is both. ``exact`` (B,) says which times are train times,
-    and ``own`` (B,) at which place.
+    ``before`` and ``after`` (B,), int64, are indices into the train times; at either end of the
+    video both are the one neighbour that exists. ``gaps`` (B, 2) are the neighbours' times minus
+    the time itself, in units of t. ``exact`` (B,), bool, is True where the time is a train time;
+    ``own`` (B,), int64, is its index there and meaningless elsewhere.
     """
 
     before: Tensor
@@ -48,13 +35,13 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(train: Tensor, t: Tensor) -> Neighbours:
-    """The train times (L,), rising, before and after each of ``t`` (B,), itself left out.
+    """The train times before and after each time, excluding the time itself.
 
-    L must be 2 or more.
+    ``train`` (L,) is increasing, with L >= 2; ``t`` is (B,).
     """
-    own = torch.searchsorted(train, t - SAME)
+    own = torch.searchsorted(train, t - SAME_TIME)
     before = own - 1
-    after = torch.searchsorted(train, t + SAME)
+    after = torch.searchsorted(train, t + SAME_TIME)
     exact = after - before > 1
     first, last = before < 0, after >= len(train)
     before = torch.where(first, after, before).clamp(max=len(train) - 1)
@@ -63,36 +50,39 @@ def neighbours(train: Tensor, t: Tensor) -> Neighbours:
     return Neighbours(before, after, gaps, exact, own)
 
 
-def moved(
+def warp_and_blend(
     motion: Tensor, before: Tensor, after: Tensor, gaps: Tensor, padded: tuple[int, int]
 ) -> Tensor:
-    """Frames (B, 3, H, W) made of both neighbours (B, 3, H, W), each moved to where it would be.
+    """Warp both neighbours to an intermediate time and blend them: (B, 3, H, W).
 
-    ``motion`` (B, 5, h, w) as `MotionHead` gives it, over the ``padded`` size that was cropped to
-    (H, W); ``gaps`` (B, 2) in frames. Without motion and log-odds that is the blend of the
-    neighbours by their distance.
+    ``motion`` (B, 5, h, w) is the output of `MotionHead`. It covers a frame of size ``padded``,
+    of which the neighbours ``before`` and ``after``, (B, 3, H, W) each, are the top left crop.
+    ``gaps`` (B, 2) are the times of the neighbours minus the intermediate time, in frames. With
+    zero motion the result is the blend of the neighbours weighted by their distance in time.
     """
     motion = F.interpolate(motion, size=padded, mode="bilinear")
     motion = motion[..., : before.shape[-2], : before.shape[-1]]
-    velocity, acceleration, odds = motion[:, :2], motion[:, 2:4], motion[:, 4:]
-    ahead = gaps.abs().clamp(min=SAME).log()
-    share = torch.sigmoid(odds + (ahead[:, 1] - ahead[:, 0]).to(odds)[:, None, None, None])
-    ends = []
-    for frames, gap in zip((before, after), gaps.to(odds).unbind(1), strict=True):
-        far = gap[:, None, None, None]
-        ends.append(warp(frames, velocity * far + acceleration * far**2))
-    return torch.lerp(ends[1], ends[0], share)
+    velocity, acceleration, log_odds = motion[:, :2], motion[:, 2:4], motion[:, 4:]
+    log_gaps = gaps.abs().clamp(min=SAME_TIME).log()
+    prior = (log_gaps[:, 1] - log_gaps[:, 0]).to(log_odds)[:, None, None, None]
+    weight = torch.sigmoid(log_odds + prior)
+    warped = []
+    for frames, gap in zip((before, after), gaps.to(log_odds).unbind(1), strict=True):
+        time = gap[:, None, None, None]
+        warped.append(warp(frames, velocity * time + acceleration * time**2))
+    return torch.lerp(warped[1], warped[0], weight)
 
 
 def warp(frames: Tensor, shift: Tensor) -> Tensor:
-    """Frames (B, C, H, W) read at each pixel's place plus ``shift`` (B, 2, H, W), in pixels.
+    """Sample frames (B, C, H, W) at each pixel's position plus ``shift`` (B, 2, H, W), in pixels.
 
-    Cubic between pixels, as a linear warp blurs what it moves; beyond an edge that is repeated.
+    Channel 0 of ``shift`` points to the right, channel 1 downwards. Sampling is bicubic, because
+    bilinear sampling blurs; beyond the border the edge pixels are repeated.
     """
     height, width = frames.shape[-2:]
     y = torch.arange(height, device=frames.device) + 0.5
     x = torch.arange(width, device=frames.device) + 0.5
     across = (x + shift[:, 0]) * (2 / width) - 1
     down = (y[:, None] + shift[:, 1]) * (2 / height) - 1
-    places = torch.stack([across, down], dim=-1)
-    return F.grid_sample(frames, places, "bicubic", padding_mode="border", align_corners=False)
+    positions = torch.stack([across, down], dim=-1)
+    return F.grid_sample(frames, positions, "bicubic", padding_mode="border", align_corners=False)

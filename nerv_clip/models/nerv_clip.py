@@ -12,45 +12,49 @@ from torch import Tensor, nn
 from nerv_clip.models.config import Architecture
 from nerv_clip.models.encodings import build_encoding, input_widths
 from nerv_clip.models.frame_encoder import build_encoder, pad_to
+from nerv_clip.models.heads import HEADS, head_taps
 from nerv_clip.models.layers import (
     CellStem,
-    ClipHead,
     DenseStem,
     FrameTable,
     RGBHead,
     TemporalGrid,
     UpBlock,
 )
-from nerv_clip.models.motion import MotionHead, Neighbours, moved, neighbours
+from nerv_clip.models.motion import neighbours, warp_and_blend
 
 
-class Seen(NamedTuple):
-    """What the layers know of B times before a frame is drawn.
+class Features(NamedTuple):
+    """Features of the decoder at B times.
 
-    ``features`` and ``embedding`` as in `Output`; ``last`` (B, C, h, w) is what the last of the
-    up-blocks that were asked for gave; ``motion`` (B, C, h, w) as `MotionHead` gives
-    it. ``embedding`` and ``motion`` are None without their heads, or where these come later.
+    ``inputs`` (B, C, h, w) is the input of the stem; ``hidden`` (B, C, h, w) the output of the
+    last up-block that was computed; ``heads`` the outputs of the heads that tap the layers
+    computed, by name: ``"clip"`` (B, clip_dim), ``"motion"`` (B, 5, h, w).
     """
 
-    features: Tensor
-    last: Tensor
-    embedding: Tensor | None
-    motion: Tensor | None
+    inputs: Tensor
+    hidden: Tensor
+    heads: dict[str, Tensor]
+
+    @property
+    def embedding(self) -> Tensor | None:
+        """The CLIP head's output (B, clip_dim), not normalised; None without a CLIP head."""
+        return self.heads.get("clip")
 
 
-class Drawn(NamedTuple):
-    """Frames (B, 3, H, W) of B times, and what else is known there."""
+class Decoded(NamedTuple):
+    """Frames (B, 3, H, W) in about [0, 1] at B times, and the features at these times."""
 
     frames: Tensor
-    seen: Seen
+    features: Features
 
 
 class Output(NamedTuple):
-    """What the network returns for B times.
+    """What `NeRVClip.forward` returns for B times.
 
     ``frames`` (B, 3, H, W) in about [0, 1]; ``embedding`` (B, clip_dim), not normalised, None
-    without a CLIP head; ``features`` (B, C, h, w), what the stem was given: coordinate features,
-    temporal grids, and latents after them; ``seconds`` that decoding took.
+    without a CLIP head; ``features`` (B, C, h, w), the input of the stem: coordinate features,
+    then temporal grids, then latents; ``seconds`` is the time that decoding took.
     """
 
     frames: Tensor
@@ -64,128 +68,177 @@ class NeRVClip(nn.Module):
 
     ::
 
-        (x, y, t) ─► encoding (160) ─┐         ┌─► CLIP head ─► embedding (512)
-        t ─► temporal grids ─────────┼─► stem ─┴─► up-blocks ─┬─► RGB head ─► frame (3, H, W)
-        frame ─► encoder (optional) ─┘                        └─► motion head, at times between
-                                                                  train frames: they are moved
+        (x, y, t) ─► encoding (160) ─┐
+        t ─► temporal grids ─────────┼─► stem ─┬─► up-blocks ─┬─► more ─► RGB head ─► frame
+        frame ─► encoder (optional) ─┘         │              │                   (3, H, W)
+                                               │              └─► motion head ─► motion (5, h, w)
+                                               └─► CLIP head ─► embedding (512)
 
-    The up-blocks are residual (`nerv_clip.models.layers`), or HNeRV's (arXiv 2304.02633), as its
-    encoder is; the temporal grids are FFNeRV's (2212.12294). The encoder sees a frame in training
-    only: decoding reads the train frames' latents from a table, interpolated in t. At a time that
-    is no train frame's the frame is made of its neighbouring train frames, decoded and moved
-    (`nerv_clip.models.motion`). ``--clip_input`` puts a table of true embeddings in the
-    latents' place.
+        at a time between train frames:
+        frame before, frame after, motion ─► warp and blend ─► frame (3, H, W)
+
+    The CLIP head taps the stem or an up-block, the motion head an up-block
+    (`nerv_clip.models.heads`). The up-blocks are residual (`nerv_clip.models.layers`) or those of
+    HNeRV (arXiv 2304.02633), from which the encoder is taken as well; the temporal grids are
+    FFNeRV's (arXiv 2212.12294). The encoder is used in training only: decoding reads the latents
+    of the train frames from a table, interpolated in t. With ``clip_input``, a table of true
+    embeddings takes the place of the latents.
+
+    A network with a motion head draws frames at train times itself; at any other time the two
+    neighbouring train frames are drawn, warped and blended (`nerv_clip.models.motion`).
+
+    ``with_encoder=False`` leaves the encoder out, as in a shipped checkpoint. Train times and
+    table are placeholders until `nerv_clip.training.builder.build_network`, or a checkpoint, sets
+    them.
     """
 
-    train_times: Tensor  # (L,) float64, rising; with a motion head only
+    train_times: Tensor  # (L,) float64, increasing; only with a motion head
 
-    def __init__(self, arch: Architecture, with_encoder: bool = True) -> None:
+    def __init__(self, arch: Architecture, *, with_encoder: bool = True) -> None:
         super().__init__()
         a = self.arch = arch
         self.encoding = build_encoding(a.embed, a.frames, a.grid)
-        self.grids = nn.ModuleList(TemporalGrid(n, c, a.grid) for n, c in a.grids)
-        inside = sum(input_widths(a).values())
+        self.grids = nn.ModuleList(
+            TemporalGrid(steps=steps, channels=channels, grid=a.grid) for steps, channels in a.grids
+        )
         self.encoder = self.table = None
         if a.enc_strides:
             if with_encoder:
                 self.encoder = build_encoder(
-                    a.enc_strides,
-                    a.enc_dim,
-                    a.enc_blocks,
-                    a.enc_kernel,
-                    a.enc_conv_type,
-                    a.norm,
-                    a.act,
+                    strides=a.enc_strides,
+                    dims=a.enc_dim,
+                    blocks=a.enc_blocks,
+                    kernel=a.enc_kernel,
+                    conv_type=a.enc_conv_type,
+                    norm=a.norm,
+                    act=a.act,
                 )
-            self.table = FrameTable(a.table_steps, (a.enc_dim[1], *a.grid))
+            self.table = FrameTable(steps=a.table_steps, shape=(a.enc_dim[1], *a.grid))
         elif a.clip_input:
-            self.table = FrameTable(a.table_steps, (a.clip_input, 1, 1))
+            self.table = FrameTable(steps=a.table_steps, shape=(a.clip_input, 1, 1))
+        inside = sum(input_widths(a).values())
         self.stem: DenseStem | CellStem
-        if a.embed.startswith("pe") and not a.enc_strides:  # all cells would be given the same
-            self.stem = DenseStem(inside, a.widths[0], a.grid, a.act)
+        if a.embed.startswith("pe") and not a.enc_strides:  # the input is the same in every cell
+            self.stem = DenseStem(features=inside, width=a.widths[0], grid=a.grid, act=a.act)
         else:
-            self.stem = CellStem(inside, a.stem_width, a.widths[0], a.act)
+            self.stem = CellStem(features=inside, hidden=a.stem_width, width=a.widths[0], act=a.act)
         self.blocks = nn.ModuleList(
-            UpBlock(a.conv_type, before, after, stride, kernel, a.blocks, a.norm, a.act)
+            UpBlock(
+                kind=a.conv_type,
+                inside=before,
+                outside=after,
+                stride=stride,
+                kernel=kernel,
+                count=a.blocks,
+                norm=a.norm,
+                act=a.act,
+            )
             for (before, after), stride, kernel in zip(
                 pairwise(a.widths), a.strides, a.kernels, strict=True
             )
         )
-        self.rgb_head = RGBHead(a.widths[-1], a.head_stride, a.head_kernel, a.out_bias)
-        self.clip_head = ClipHead(a.widths[a.clip_tap], a.clip_dim) if a.clip_dim else None
-        self.deepest = max(a.clip_tap, a.motion_tap)  # where a head looks
-        self.motion_head = None
-        if a.motion_tap:
-            self.motion_head = MotionHead(a.widths[a.motion_tap])
+        self.rgb_head = RGBHead(
+            width=a.widths[-1], stride=a.head_stride, kernel=a.head_kernel, out_bias=a.out_bias
+        )
+        self.taps = head_taps(a)
+        for head in HEADS:
+            tap = self.taps.get(head.name)
+            module = None if tap is None else head.build(a, a.widths[tap])
+            self.add_module(f"{head.name}_head", module)
+        if "motion" in self.taps:
             times = torch.linspace(0, 1, a.motion_steps, dtype=torch.float64)
             self.register_buffer("train_times", times)
-        self.to(memory_format=torch.channels_last)  # a quarter of a step's time on a CPU
+        self.to(memory_format=torch.channels_last)  # saves a quarter of a step's time on a CPU
+
+    def head(self, name: str) -> nn.Module | None:
+        """The head of this name in `HEADS`, or None where the architecture does not have it."""
+        return self.get_submodule(f"{name}_head") if name in self.taps else None
 
     def forward(self, t: Tensor) -> Output:
-        """Frames and embeddings at times ``t`` (B,) in [0, 1], float64."""
+        """Frames and embeddings at times ``t`` (B,) in [0, 1], float64, with the time it took."""
         start = time.perf_counter()
-        found = None if self.motion_head is None else neighbours(self.train_times, t)
-        if found is None or found.exact.all():
-            frames, seen = self.draw(t)
-        else:
-            frames, seen = self._between(t, found)
-        if frames.is_cuda:
-            torch.cuda.synchronize()  # or the clock would stop before the work is done
-        return Output(frames, seen.embedding, seen.features, time.perf_counter() - start)
+        # `decode` draws two frames per time; at train times one is enough
+        decoded = self.draw(t) if self._draws_alone(t) else self.decode(t)
+        if t.is_cuda:
+            torch.cuda.synchronize()  # the clock must stop after the work is done
+        seconds = time.perf_counter() - start
+        return Output(decoded.frames, decoded.features.embedding, decoded.features.inputs, seconds)
 
-    def draw(self, t: Tensor, side: Tensor | None = None) -> Drawn:
-        """The network's own frames at times ``t`` (B,) in [0, 1], float64: nothing is moved.
+    def decode(self, t: Tensor) -> Decoded:
+        """Frames and features at times ``t`` (B,) in [0, 1], float64.
 
-        ``side`` (B, C, h, w) are latents fresh from `encode`, in training; without it they are
-        read from the checkpoint's table.
+        With a motion head, a frame between train frames is made from its two neighbours, and the
+        features include the outputs of all heads. The function is pure and has no data-dependent
+        branch, so it can be exported: both neighbours are drawn for every time, and for a train
+        time that frame itself takes the place of both.
         """
-        seen = self.look(t, len(self.blocks), side)
-        frames = self.rgb_head(seen.last)[..., : self.arch.height, : self.arch.width]
-        return Drawn(frames, seen)
+        if "motion" not in self.taps:
+            return self.draw(t)
+        features = self.forward_features(t, until=max(self.taps.values()))
+        found = neighbours(self.train_times, t)
+        ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
+        drawn = self.draw(self.train_times[ends.flatten()]).frames
+        before, after = drawn.unflatten(0, (2, -1)).unbind(0)
+        gaps = found.gaps * (self.arch.frames - 1)
+        motion = features.heads["motion"]
+        between = warp_and_blend(motion, before, after, gaps, self.arch.padded)
+        frames = torch.where(found.exact[:, None, None, None], before, between)
+        return Decoded(frames, features)
 
-    def look(self, t: Tensor, until: int, side: Tensor | None = None) -> Seen:
-        """What is known at times ``t`` after the up-block ``until`` (0: the stem); no frame."""
-        features = self.features(t, side)
-        x = self.stem(features)
-        embedding = motion = None
-        for place in range(until + 1):
-            x = self.blocks[place - 1](x) if place else x
-            if self.clip_head is not None and place == self.arch.clip_tap:
-                embedding = self.clip_head(x)
-            if self.motion_head is not None and place == self.arch.motion_tap:
-                motion = self.motion_head(x)
-        return Seen(features, x, embedding, motion)
+    def draw(self, t: Tensor, latent: Tensor | None = None) -> Decoded:
+        """The network's own frames at times ``t`` (B,) in [0, 1], float64, without motion.
+
+        ``latent`` (B, C, h, w) is the output of `encode`, in training; by default latents are read
+        from the table.
+        """
+        features = self.forward_features(t, until=len(self.blocks), latent=latent)
+        frames = self.rgb_head(features.hidden)[..., : self.arch.height, : self.arch.width]
+        return Decoded(frames, features)
 
     def embed(self, t: Tensor) -> Tensor:
-        """The embeddings (B, clip_dim) alone: no up-block after the tapped one is computed."""
-        embedding = self.look(t, self.arch.clip_tap).embedding
-        if embedding is None:
-            raise TypeError("this network was trained without a CLIP head")
-        return embedding
+        """Embeddings (B, clip_dim), not normalised, at times ``t`` (B,); no frame is drawn.
 
-    def encode(self, frames: Tensor) -> Tensor:
-        """Latents (B, C, h, w) of true frames (B, 3, H, W) in [0, 1], of an encoder run."""
-        if self.encoder is None:
-            raise TypeError("this network has no encoder")
-        return self.encoder(pad_to(frames, self.arch.padded))  # type: ignore[no-any-return]
+        No up-block after the CLIP head's tap is computed. Raises TypeError without a CLIP head.
+        """
+        if "clip" not in self.taps:
+            raise TypeError("this network has no CLIP head")
+        return self.forward_features(t, until=self.taps["clip"]).heads["clip"]
 
-    def features(self, t: Tensor, side: Tensor | None = None) -> Tensor:
-        """What the stem is given: (B, C, h, w)."""
+    def forward_features(self, t: Tensor, *, until: int, latent: Tensor | None = None) -> Features:
+        """Features at times ``t`` (B,) up to the up-block ``until`` (0: the stem only).
+
+        ``latent`` as in `draw`.
+        """
+        inputs = self.stem_input(t, latent)
+        hidden = self.stem(inputs)
+        outputs: dict[str, Tensor] = {}
+        for depth in range(until + 1):
+            if depth:
+                hidden = self.blocks[depth - 1](hidden)
+            for name, tap in self.taps.items():
+                if tap == depth:
+                    outputs[name] = self.get_submodule(f"{name}_head")(hidden)
+        return Features(inputs, hidden, outputs)
+
+    def stem_input(self, t: Tensor, latent: Tensor | None = None) -> Tensor:
+        """Coordinate features, temporal grids and latents, concatenated: (B, C, h, w)."""
         parts = [] if self.encoding is None else [self.encoding(t)]
         parts += [grid(t) for grid in self.grids]
         if self.table is not None:
-            parts.append(self.table(t) if side is None else side)
+            parts.append(self.table(t) if latent is None else latent)
         cells = (1, 1) if isinstance(self.stem, DenseStem) else self.arch.grid
         return torch.cat([part.expand(-1, -1, *cells) for part in parts], dim=1)
 
-    def _between(self, t: Tensor, found: Neighbours) -> Drawn:
-        """Frames at times of which some are no train frame's: those are moved."""
-        seen = self.look(t, self.deepest)
-        ends = torch.stack([found.before, found.after])
-        ends = torch.where(found.exact, found.own, ends)
-        places, back = torch.unique(ends, return_inverse=True)
-        before, after = self.draw(self.train_times[places]).frames[back]
-        assert seen.motion is not None  # noqa: S101 - `deepest` is not before the motion head
-        gaps = found.gaps * (self.arch.frames - 1)
-        made = moved(seen.motion, before, after, gaps, self.arch.padded)
-        return Drawn(torch.where(found.exact[:, None, None, None], before, made), seen)
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (B, C, h, w) of true frames (B, 3, H, W) in [0, 1].
+
+        Raises TypeError without an encoder.
+        """
+        if self.encoder is None:
+            raise TypeError("this network has no encoder")
+        latent: Tensor = self.encoder(pad_to(frames, self.arch.padded))
+        return latent
+
+    def _draws_alone(self, t: Tensor) -> bool:
+        """Whether `draw` gives the same frames as `decode` at all of these times."""
+        return "motion" not in self.taps or bool(neighbours(self.train_times, t).exact.all())

@@ -14,7 +14,9 @@ from torch import nn
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.encodings import embed_width
-from nerv_clip.models.layers import ACTIVATIONS, BOUNDS, NORMS
+from nerv_clip.models.frame_encoder import ENCODER_STAGES
+from nerv_clip.models.heads import HEADS
+from nerv_clip.models.layers import ACTIVATIONS, NORMS, OUTPUT_ACTIVATIONS, UP_BLOCKS
 from nerv_clip.models.nerv_clip import NeRVClip
 
 CELLS = 48  # a stem of about this many cells did best, see bench/results
@@ -33,8 +35,8 @@ def decoder_parameters(model: NeRVClip) -> int:
 
 
 def head_parameters(model: NeRVClip) -> int:
-    """Parameters of the CLIP head, 0 without one."""
-    return _size(model.clip_head)
+    """Parameters of the heads that no frame needs: the CLIP head's, 0 without one."""
+    return sum(_size(model.head(head.name)) for head in HEADS if not head.draws)
 
 
 def _size(part: nn.Module | None) -> int:
@@ -247,13 +249,13 @@ def _check(config: ModelConfig) -> None:
     known: list[tuple[str, str, Collection[str]]] = [
         ("--act", config.act, ACTIVATIONS),
         ("--norm", config.norm, NORMS),
-        ("--conv_type", config.conv_type[0], ("convnext", "conv", "pshuffel")),
-        ("--conv_type", config.conv_type[1], ("residual", "pshuffel", "conv", "interpolate")),
+        ("--conv_type", config.conv_type[0], ENCODER_STAGES),
+        ("--conv_type", config.conv_type[1], UP_BLOCKS),
     ]
     for flag, value, names in known:
         if value not in names:
             raise InputError(f"{flag} {value} is unknown: choose from {', '.join(names)}")
-    if config.out_bias not in BOUNDS:
+    if config.out_bias not in OUTPUT_ACTIVATIONS:
         try:
             float(config.out_bias)
         except ValueError:

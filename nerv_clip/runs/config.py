@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import Architecture, ModelConfig, TrainConfig
+from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.runs.format_0 import upgrade
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import Split, split_frames
 

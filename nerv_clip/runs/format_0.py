@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.teacher.names import teacher_named
+from nerv_clip.training.config import TrainConfig
 
 Json = dict[str, Any]
 RENAMED = {"arc_weight": "slerp_loss_weight"}

@@ -22,7 +22,7 @@ from nerv_clip.models.checkpoint import (
     load_model,
     save_checkpoint,
 )
-from nerv_clip.models.config import Architecture, ModelConfig, TrainConfig
+from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.quantisation import unpack
 from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
@@ -34,6 +34,7 @@ from nerv_clip.runs.provenance import git_commit, versions
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
 from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers, resolve_device
 from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.trainer import EpochResult, Step, Trainer
@@ -278,7 +279,7 @@ class RunTraining:
         )
         metrics = evaluation.metrics
         metric, _, split = self.config.best_metric.rpartition("_")
-        warm = model.clip_head is not None and not self.trainer.trained_clip
+        warm = bool(model.arch.clip_dim) and not self.trainer.trained_clip
         rank = (not warm, float(getattr(metrics.of(split), metric)))
         is_best = self.best is None or rank > self.best
         if is_best:

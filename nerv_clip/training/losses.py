@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.metrics import WINDOW, cosine, ms_ssim, psnr, ssim
+from nerv_clip.metrics import WINDOW, ms_ssim, psnr, ssim
 
 TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "L1": F.l1_loss,
@@ -53,7 +53,12 @@ def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
 
     The same as `nerv_clip.evaluation.interpolation.slerp`, for a batch on any device.
     """
-    angle = cosine(start, end).clamp(-1, 1).acos()[:, None].clamp(min=1e-6)
+    angle = (
+        F.cosine_similarity(start.float(), end.float(), dim=-1)
+        .clamp(-1, 1)
+        .acos()[:, None]
+        .clamp(min=1e-6)
+    )
     share = share[:, None]
     between = ((1 - share) * angle).sin() * start + (share * angle).sin() * end
     return F.normalize(between, dim=1)
@@ -61,7 +66,7 @@ def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
 
 def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
     """1 - cosine similarity of embeddings (B, dim), mean over the batch: a scalar in [0, 2]."""
-    return 1 - cosine(predicted, true).mean()
+    return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=-1).mean()
 
 
 def check_loss_fits(name: str, height: int, width: int) -> None:

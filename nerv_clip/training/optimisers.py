@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from nerv_clip.errors import InputError
+from nerv_clip.models.heads import MotionHead
 from nerv_clip.models.layers import TemporalGrid
-from nerv_clip.models.motion import MotionHead
 
 OPTIMISERS = ("muon", "adam", "adamw", "sgd")
 SMALL = 2**20  # elements of the largest matrix in a stack: far more would take gigabytes

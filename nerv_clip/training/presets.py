@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig, TrainConfig
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.training.config import TrainConfig
 
 Changes = Mapping[str, Any]  # fields and their values
 

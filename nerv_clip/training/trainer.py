@@ -14,9 +14,9 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import psnr
-from nerv_clip.models.config import TrainConfig
-from nerv_clip.models.motion import moved, neighbours
-from nerv_clip.models.nerv_clip import Drawn, NeRVClip
+from nerv_clip.models.motion import neighbours, warp_and_blend
+from nerv_clip.models.nerv_clip import Decoded, NeRVClip
+from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
 from nerv_clip.training.losses import arc, clip_loss, pixel_loss
 from nerv_clip.training.optimisers import build_optimiser, learning_rate
@@ -92,10 +92,10 @@ class Trainer:
         self.order: list[int] = []
         self.sums = torch.zeros(4, dtype=torch.float64, device=self.device)
         self.seconds = 0.0  # spent in this epoch so far
-        self.draw: Callable[..., Drawn] = (
+        self.draw: Callable[..., Decoded] = (
             torch.compile(model.draw) if config.compile else model.draw
         )
-        if model.motion_head is not None:
+        if "motion" in model.taps:
             model.train_times.copy_(self.times[self.train_frames])
         if model.arch.clip_input:
             self.fill_table(model)
@@ -219,21 +219,21 @@ class Trainer:
         """Pixel, CLIP and total loss and PSNR of some frames, as one tensor (4,)."""
         target = self._frames(indices)
         with torch.autocast(self.device.type, torch.bfloat16, self.config.amp == "bf16"):
-            side = self.model.encode(target) if self.model.encoder is not None else None
-            drawn, seen = self.draw(self.times[indices], side)
+            latent = self.model.encode(target) if self.model.encoder is not None else None
+            drawn, features = self.draw(self.times[indices], latent)
         frames = drawn.float()
         pixel = pixel_loss(self.config.loss, frames, target)
         semantic = pixel.new_zeros(())
         if self.trains_clip:
             # a CLIP head comes with its targets
-            assert self.true is not None and seen.embedding is not None  # noqa: S101, PT018
-            semantic = clip_loss(seen.embedding.float(), self.true[indices])
+            assert self.true is not None  # noqa: S101
+            semantic = clip_loss(features.heads["clip"].float(), self.true[indices])
         total = pixel + self.config.clip_loss_weight * semantic
-        if self.trains_clip and self.config.arc_weight and side is None:
-            weight = self.config.clip_loss_weight * self.config.arc_weight
+        if self.trains_clip and self.config.slerp_loss_weight and latent is None:
+            weight = self.config.clip_loss_weight * self.config.slerp_loss_weight
             total = total + weight * self._arc_loss(indices)
-        if seen.motion is not None:
-            moving = self._motion_loss(indices, seen.motion.float(), target)
+        if "motion" in features.heads:
+            moving = self._motion_loss(indices, features.heads["motion"].float(), target)
             total = total + self.config.motion_weight * moving
         return torch.stack([pixel, semantic, total, psnr(frames.detach(), target).mean()])
 
@@ -264,7 +264,7 @@ class Trainer:
             for places in (found.before, found.after)
         )
         gaps = found.gaps * (len(self.video) - 1)
-        made = moved(motion, before, after, gaps, self.model.arch.padded)
+        made = warp_and_blend(motion, before, after, gaps, self.model.arch.padded)
         return pixel_loss("PSNR", made, target)
 
     def trial(self) -> float:
@@ -289,7 +289,7 @@ class Trainer:
     def trains_clip(self) -> bool:
         """Whether this epoch has a CLIP loss."""
         warm = self.epoch >= self.config.pixel_loss_warmup_epochs
-        return self.model.clip_head is not None and warm
+        return "clip" in self.model.taps and warm
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -1,0 +1,82 @@
+"""Heads: small modules that turn features of the decoder into something other than pixels.
+
+`HEADS` has one row a head: its name, where it taps the decoder, and how its module is built.
+`NeRVClip` builds and runs the heads by a loop over this table. To add a head, write its module and
+a row here, its size in `nerv_clip.models.config` (and a flag for it), and a row for its loss in
+`nerv_clip.training.objectives`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from nerv_clip.models.config import Architecture
+
+
+class ClipHead(nn.Sequential):
+    """Features to a CLIP embedding: (B, width, h, w) to (B, dim), not normalised."""
+
+    def __init__(self, *, width: int, dim: int) -> None:
+        super().__init__(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(width, 2 * width),
+            nn.ReLU(inplace=True),
+            nn.Linear(2 * width, dim),
+        )
+
+
+class MotionHead(nn.Sequential):
+    """Features (B, width, h, w) to motion (B, 5, h, w), zero at initialisation.
+
+    Channels 0 and 1 are the velocity to the right and downwards, in pixels per frame; channels 2
+    and 3 the acceleration, in pixels per frame squared; channel 4 is the log-odds of the train
+    frame before against the one after. `nerv_clip.models.motion.warp_and_blend` uses them.
+    """
+
+    def __init__(self, *, width: int, hidden: int = 16) -> None:
+        last = nn.Conv2d(hidden, 5, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """A row of `HEADS`.
+
+    ``name`` is the key of the head's output in `Features`; its module is the submodule
+    ``{name}_head`` of the network. ``tap`` gives the up-block whose output the head reads (0: the
+    stem), or None for an architecture without this head. ``build`` makes the module from the
+    architecture and the channels at the tap. ``draws`` says whether frames need the head: if so,
+    its parameters count towards ``modelsize``.
+    """
+
+    name: str
+    tap: Callable[[Architecture], int | None]
+    build: Callable[[Architecture, int], nn.Module]
+    draws: bool = False
+
+
+HEADS = (
+    Head(
+        name="clip",
+        tap=lambda arch: arch.clip_tap if arch.clip_dim else None,
+        build=lambda arch, width: ClipHead(width=width, dim=arch.clip_dim),
+    ),
+    Head(
+        name="motion",
+        tap=lambda arch: arch.motion_tap or None,
+        build=lambda arch, width: MotionHead(width=width),
+        draws=True,
+    ),
+)
+
+
+def head_taps(arch: Architecture) -> dict[str, int]:
+    """The heads of an architecture: name to the up-block that it taps (0: the stem)."""
+    taps = {head.name: head.tap(arch) for head in HEADS}
+    return {name: tap for name, tap in taps.items() if tap is not None}
