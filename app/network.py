@@ -62,7 +62,7 @@ def drawn(view: View, frame: int) -> Pixels:
 def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Video | None:
     from nerv_clip import VideoSpec, load_video
 
-    video = load_video(VideoSpec(Path(path), *spec), progress=False)  # type: ignore[arg-type]
+    video = load_video(VideoSpec(Path(path), *spec))  # type: ignore[arg-type]
     return video if video.hash == digest else None
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from report import heading, table, write
 
-from nerv_clip import Run, Terminal, load_model, main_guard
+from nerv_clip import Run, load_model
+from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.verification import gather, verify
 from nerv_clip.verification.baselines import PREDICTION, SPHERICAL
 

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
-from nerv_clip import ClipEncoder, InputError, Run, Terminal, load_clip_encoder, load_model
+from nerv_clip import ClipEncoder, InputError, Run, load_clip_encoder, load_model
+from nerv_clip.cli import Terminal
 from nerv_clip.cli.demo_build import RUNS, build, quick, ship
 from nerv_clip.demo import scores
 from nerv_clip.demo.pool import load_pool, render_shard, shard_paths

@@ -21,9 +21,9 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video, load_video
-from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.writer import write_image
 
 F64 = torch.float64
@@ -149,7 +149,7 @@ def ball(tmp_path: Path) -> Video:
         picture = wall + cover * (0.9 - wall)
         colours = np.stack([picture, 0.8 * picture, wall])
         write_image(tmp_path / f"{i:02d}.png", torch.from_numpy(colours))
-    return load_video(VideoSpec(tmp_path), progress=False)
+    return load_video(VideoSpec(tmp_path))
 
 
 def held_out(video: Video, weight: float) -> tuple[Tensor, Tensor]:

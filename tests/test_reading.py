@@ -15,7 +15,8 @@ import torch
 from sklearn.decomposition import PCA
 
 import nerv_clip
-from nerv_clip import InputError, Run, estimate, parse
+from nerv_clip import InputError, Run
+from nerv_clip.cli import estimate, parse
 from nerv_clip.evaluation.projection import Projection, project
 from nerv_clip.runs.embedding_map import load_map, map_file
 from nerv_clip.video.comparison import read_layout, read_pairs, read_samples

@@ -17,9 +17,9 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video, load_video
-from nerv_clip.video.spec import VideoSpec
 from tests.samples import write_test_video
 
 BUNNY = Path(__file__).parents[2] / "shared" / "video" / "bunny.mp4"
@@ -29,7 +29,7 @@ SHORT = TrainConfig(epochs=3, pixel_loss_warmup_epochs=1, loss="L2")
 
 @pytest.fixture(scope="module")
 def video(video_file: Path) -> Video:
-    return load_video(VideoSpec(video_file), progress=False)
+    return load_video(VideoSpec(video_file))
 
 
 def trainer(
@@ -144,7 +144,7 @@ def test_a_trial_step_changes_nothing(video: Video, batch: int) -> None:
 
 
 def test_streamed_frames_train_the_same_weights(video: Video, video_file: Path) -> None:
-    streamed = load_video(VideoSpec(video_file), cache_gb=0, progress=False)
+    streamed = load_video(VideoSpec(video_file), cache_gb=0)
     assert streamed.streamed
     a, b = trainer(video), trainer(streamed)
     list(a.fit())
@@ -243,7 +243,7 @@ def test_a_training_beats_any_still_and_any_blur(tmp_path: Path, source: str) ->
     else:
         spec = VideoSpec(tmp_path / "v.mp4")
         write_test_video(spec.path, 16, 64, 96)
-    video = load_video(spec, progress=False)
+    video = load_video(spec)
     true = video.read(range(len(video))).float() / 255
     still = psnr(true.mean(0, keepdim=True).expand_as(true), true).mean()
     small = torch.nn.functional.interpolate(true, scale_factor=0.25, mode="area")

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from nerv_clip import InputError, ModelConfig, NeRVClip, Terminal, main_guard, split_frames
+from nerv_clip import InputError, ModelConfig, NeRVClip, split_frames
+from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.files import file_hash
 from nerv_clip.models.solver import solve

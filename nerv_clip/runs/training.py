@@ -265,7 +265,7 @@ class RunTraining:
             save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
 
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
-        """Evaluate the network as its file would have it; keep the file if it is the best so far."""
+        """Evaluate the network as written to a file, and keep the file if it is the best so far."""
         about, bits = {"epoch": result.epoch}, self.config.bits
         export_model(self.trainer.averaged(), self.run.candidate, about, bits)
         model = load_model(self.run.candidate, self.device)

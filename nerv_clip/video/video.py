@@ -26,9 +26,9 @@ GIB = 2**30
 class Video:
     """All frames of a video as uint8 RGB, in memory or on disk; made by `load_video`.
 
-    Attributes: ``spec``, what was read; ``frames`` (their number), ``height`` and ``width`` in pixels; ``timestamps``, each
-    frame's seconds in the source; ``fps``, their mean rate; ``hash``, SHA-256 in hex of the pixels
-    and the shape; ``device``, where `read` puts frames.
+    Attributes: ``spec``, what was read; ``frames``, their number; ``height`` and ``width`` in
+    pixels; ``timestamps``, each frame's seconds in the source; ``fps``, their mean rate; ``hash``,
+    SHA-256 in hex of the pixels and the shape; ``device``, where `read` puts frames.
     """
 
     def __init__(
