@@ -1,4 +1,4 @@
-"""What a user gets wrong: one line, exit code 2, and nothing touched."""
+"""Bad input: one line, exit code 2, and no file changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from nerv_clip.cli import main_guard
 from tests.samples import write_tiny_clip
-from tests.test_session import flags
+from tests.test_commands import flags
 from train.train_nerv_clip import main
 
 
@@ -110,20 +110,22 @@ class Refused:
         (["--weight", "absent.pth"], "no checkpoint"),
     ],
 )
-def test_flags_out_of_range(
+def test_flag_out_of_range_is_refused(
     refused: Refused, video_file: Path, wrong: list[str], named: str
 ) -> None:
     assert named in refused(*flags(video_file, *wrong))
 
 
-def test_missing_data(refused: Refused, tmp_path: Path) -> None:
+def test_missing_data_is_refused(refused: Refused, tmp_path: Path) -> None:
     assert "does not exist" in refused("--data_path", str(tmp_path / "no.mp4"))
     assert "--data_path" in refused()
     (tmp_path / "empty").mkdir()
     assert "no image" in refused("--data_path", str(tmp_path / "empty"))
 
 
-def test_data_that_is_no_video(refused: Refused, tmp_path: Path, video_file: Path) -> None:
+def test_data_that_is_not_a_video_is_refused(
+    refused: Refused, tmp_path: Path, video_file: Path
+) -> None:
     (tmp_path / "text.mp4").write_text("hello")
     assert "no video" in refused("--data_path", str(tmp_path / "text.mp4"))
     (tmp_path / "cut.mp4").write_bytes(video_file.read_bytes()[:3000])
@@ -138,30 +140,30 @@ def test_data_that_is_no_video(refused: Refused, tmp_path: Path, video_file: Pat
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_cuda_asked_for_but_absent(refused: Refused, video_file: Path) -> None:
+def test_cuda_without_a_device_is_refused(refused: Refused, video_file: Path) -> None:
     assert "no CUDA device" in refused(*flags(video_file, "--device", "cuda"))
 
 
-def test_clip_dim_that_is_not_the_teachers(
+def test_clip_dim_of_another_teacher_is_refused(
     refused: Refused, video_file: Path, teacher: str
 ) -> None:
     wrong = ["--predict_clip", "--pixel_loss_warmup_epochs", "1", "--clip_model", teacher]
-    assert "gives 16 numbers" in refused(*flags(video_file, *wrong, "--clip_dim", "512"))
+    assert "have 16 numbers" in refused(*flags(video_file, *wrong, "--clip_dim", "512"))
 
 
-def test_no_network_for_the_teacher(refused: Refused, video_file: Path) -> None:
+def test_teacher_that_cannot_be_downloaded_is_refused(refused: Refused, video_file: Path) -> None:
     line = refused(*flags(video_file, "--predict_clip", "--pixel_loss_warmup_epochs", "1"))
     assert "--clip_model demo" in line
 
 
-def test_a_directory_that_is_no_run(refused: Refused, video_file: Path) -> None:
+def test_directory_that_is_not_a_run_is_left_alone(refused: Refused, video_file: Path) -> None:
     Path("output/run").mkdir(parents=True)
     Path("output/run/thesis.txt").write_text("mine")
     assert "holds files but no run" in refused(*flags(video_file))
     assert Path("output/run/thesis.txt").read_text() == "mine"
 
 
-def test_a_place_that_cannot_be_written(refused: Refused, video_file: Path) -> None:
+def test_folder_that_cannot_be_written_is_refused(refused: Refused, video_file: Path) -> None:
     Path("file").write_text("in the way")
     assert "cannot write" in refused(*flags(video_file, "--outf", "file/run"))
     if os.geteuid():
@@ -180,7 +182,7 @@ def disk_of(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_space_left_keeps_what_was_saved(refused: Refused, video_file: Path) -> None:
+def test_full_disk_keeps_the_saved_checkpoint(refused: Refused, video_file: Path) -> None:
     main(flags(video_file))
     saved = Path("output/run/model_latest.pth")
     before = saved.read_bytes()
@@ -194,7 +196,7 @@ def test_no_space_left_keeps_what_was_saved(refused: Refused, video_file: Path) 
     assert not list(Path("output").rglob(".*.pth"))
 
 
-def test_a_corrupt_checkpoint_is_named_and_left_alone(refused: Refused, video_file: Path) -> None:
+def test_damaged_checkpoint_is_named_and_left_alone(refused: Refused, video_file: Path) -> None:
     main(flags(video_file))
     latest = Path("output/run/model_latest.pth")
     latest.write_bytes(latest.read_bytes()[:5000])
@@ -204,7 +206,7 @@ def test_a_corrupt_checkpoint_is_named_and_left_alone(refused: Refused, video_fi
     assert latest.stat().st_size == 5000
 
 
-def test_evaluation_against_another_clip(refused: Refused, video_file: Path) -> None:
+def test_evaluation_on_another_video_is_refused(refused: Refused, video_file: Path) -> None:
     main(flags(video_file))
     line = refused(
         "--data_path",
@@ -219,7 +221,7 @@ def test_evaluation_against_another_clip(refused: Refused, video_file: Path) -> 
     assert "draws 12 frames" in line
 
 
-def test_a_cache_that_cannot_be_written(
+def test_cache_that_cannot_be_written_is_refused(
     refused: Refused, video_file: Path, teacher: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("in_the_way").write_text("")
@@ -228,7 +230,7 @@ def test_a_cache_that_cannot_be_written(
     assert "cannot keep the decoded frames" in refused(*flags(video_file, "--cache_gb", "0"))
 
 
-def test_a_run_without_its_state_is_not_wiped(refused: Refused, video_file: Path) -> None:
+def test_run_without_model_latest_is_not_overwritten(refused: Refused, video_file: Path) -> None:
     main(flags(video_file))
     Path("output/run/model_latest.pth").unlink()
     assert "--not_resume" in refused(*flags(video_file), touched=True)
@@ -236,7 +238,7 @@ def test_a_run_without_its_state_is_not_wiped(refused: Refused, video_file: Path
     assert Path("output/run/model_best.pth").exists()
 
 
-def test_another_programs_folder_is_left_alone(refused: Refused, video_file: Path) -> None:
+def test_folder_of_another_program_is_left_alone(refused: Refused, video_file: Path) -> None:
     folder = Path("output/run")
     (folder / "logs").mkdir(parents=True)
     for name in ("config.json", "logs/a", ".gitlab-ci.yml"):
@@ -245,7 +247,7 @@ def test_another_programs_folder_is_left_alone(refused: Refused, video_file: Pat
         assert "holds files but no run" in refused(*flags(video_file, *more))
 
 
-def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
+def test_metrics_of_another_network_or_teacher_do_not_replace_a_runs(
     refused: Refused, video_file: Path, teacher: str, tmp_path: Path
 ) -> None:
     semantic = ["--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "1"]
@@ -273,5 +275,5 @@ def test_figures_of_another_network_or_teacher_do_not_replace_a_runs(
     wide = write_tiny_clip(tmp_path / "cache" / "wide", dim=24)
     taught[1] = "bare/m.pth"
     line = refused(*again, *taught, "--data_split", "2_2_3", "--clip_model", wide)
-    assert "gives 24 numbers" in line
+    assert "have 24 numbers" in line
     assert "--weight" in refused(*flags(video_file, *weight, "--outf", "second"), touched=True)

@@ -13,7 +13,7 @@ import torch
 
 from nerv_clip.training.distributed import Workers
 from tests import two_processes
-from tests.test_session import flags
+from tests.test_commands import flags
 from tests.test_training import same
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ def torchrun(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_processes_are_one_with_twice_the_batch(video_file: Path, tmp_path: Path) -> None:
+def test_two_processes_match_one_with_twice_the_batch(video_file: Path, tmp_path: Path) -> None:
     done = torchrun(str(Path(two_processes.__file__)), str(video_file), str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     two_processes.main(str(video_file), str(tmp_path))
@@ -44,16 +44,16 @@ def test_two_processes_are_one_with_twice_the_batch(video_file: Path, tmp_path: 
         torch.testing.assert_close(first["weights"][name], value, atol=1e-4, rtol=1e-3)
 
 
-def test_the_script_runs_under_torchrun(video_file: Path) -> None:
+def test_script_runs_under_torchrun(video_file: Path) -> None:
     done = torchrun(str(ROOT / "train" / "train_nerv_clip.py"), *flags(video_file, "-b", "1"))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr.count("written to output/run") == 1  # one of them speaks and writes
+    assert done.stderr.count("written to output/run") == 1  # only the first writes
     config = json.loads(Path("output/run/config.json").read_text())
-    assert config["identity"]["processes"] == 2
+    assert config["processes"] == 2
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
-def test_the_weighted_mean_of_the_shares_is_the_steps(frames: int) -> None:
+def test_weighted_mean_of_the_shares_is_the_mean_of_the_step(frames: int) -> None:
     indices = list(range(frames))
     shares = [Workers(rank, 2).share(indices) for rank in (0, 1)]
     values = torch.tensor([3.0, 5, 11, 1, 8])

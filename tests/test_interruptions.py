@@ -1,4 +1,4 @@
-"""A training that is killed and interrupted ends with the bits of one that was left alone."""
+"""A training that was killed and interrupted ends with the bits of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from nerv_clip.models.checkpoint import load_checkpoint
-from tests.test_session import flags
+from tests.test_commands import flags
 from tests.test_training import same
 from train.train_nerv_clip import main
 
@@ -46,7 +46,7 @@ def wait_until(process: subprocess.Popen[str], run: Path, epoch: int) -> None:
         time.sleep(0.02)
 
 
-def test_killed_then_interrupted_then_finished(video_file: Path) -> None:
+def test_killed_and_interrupted_training_ends_with_the_same_bits(video_file: Path) -> None:
     run = Path("output/run")
     first = start(video_file)
     wait_until(first, run, 3)
@@ -61,8 +61,8 @@ def test_killed_then_interrupted_then_finished(video_file: Path) -> None:
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=120)
     assert second.returncode == 130
-    assert f"going on in epoch {killed['epoch'] + 1}" in err
-    assert "the same command goes on" in err
+    assert f"resuming at epoch {killed['epoch'] + 1}" in err
+    assert "the same command resumes" in err
     stopped = saved(run)
     assert stopped is not None
     assert killed["epoch"] + 3 <= stopped["epoch"] < 16
@@ -77,7 +77,7 @@ def test_killed_then_interrupted_then_finished(video_file: Path) -> None:
     pd.testing.assert_frame_equal(*(history.drop(columns=timed) for history in histories))
 
 
-def test_a_save_in_an_epoch_holds_step_and_order(video_file: Path) -> None:
+def test_save_within_an_epoch_stores_step_and_order(video_file: Path) -> None:
     process = start(video_file)
     wait_until(process, Path("output/run"), 1)
     process.kill()

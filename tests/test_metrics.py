@@ -1,4 +1,4 @@
-"""Metrics against scikit-image and pytorch-msssim, which know nothing of ours."""
+"""Metrics against independent implementations: scikit-image and pytorch-msssim."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from nerv_clip.metrics import cosine, ms_ssim, ms_ssim_scales, psnr, ssim
+from nerv_clip.metrics import ms_ssim, ms_ssim_scales, psnr, ssim
 from tests.samples import moving_picture
 
 
@@ -22,7 +22,7 @@ def pair(height: int, width: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return (0.8 * true + 0.2 * noise).clamp(0, 1), true
 
 
-def test_psnr_is_scikit_image_s() -> None:
+def test_psnr_matches_skimage() -> None:
     frames, true = pair(40, 56)
     for i, value in enumerate(psnr(frames, true)):
         expected = peak_signal_noise_ratio(true[i].numpy(), frames[i].numpy(), data_range=1)
@@ -31,7 +31,7 @@ def test_psnr_is_scikit_image_s() -> None:
 
 
 @pytest.mark.parametrize("size", [(11, 11), (40, 57), (75, 97)])
-def test_ssim_is_scikit_image_s(size: tuple[int, int]) -> None:
+def test_ssim_matches_skimage(size: tuple[int, int]) -> None:
     frames, true = pair(*size)
     for i, value in enumerate(ssim(frames, true)):
         maps = [
@@ -50,14 +50,14 @@ def test_ssim_is_scikit_image_s(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(161, 170), (180, 239)])
-def test_ms_ssim_at_five_scales_is_pytorch_msssim_s(size: tuple[int, int]) -> None:
+def test_ms_ssim_with_five_scales_matches_pytorch_msssim(size: tuple[int, int]) -> None:
     frames, true = pair(*size)
     expected = pytorch_msssim.ms_ssim(frames, true, data_range=1, size_average=False)
     assert ms_ssim_scales(*size) == 5
     torch.testing.assert_close(ms_ssim(frames, true), expected, atol=2e-5, rtol=0)
 
 
-def test_ms_ssim_at_one_scale_is_ssim() -> None:
+def test_ms_ssim_with_one_scale_equals_ssim() -> None:
     frames, true = pair(20, 30)
     assert ms_ssim_scales(20, 30) == 1
     torch.testing.assert_close(ms_ssim(frames, true), ssim(frames, true), atol=1e-3, rtol=0)
@@ -66,11 +66,11 @@ def test_ms_ssim_at_one_scale_is_ssim() -> None:
 @pytest.mark.parametrize(
     ("side", "scales"), [(10, 0), (11, 1), (20, 1), (21, 2), (41, 3), (81, 4), (160, 4), (161, 5)]
 )
-def test_scales_follow_the_smaller_side(side: int, scales: int) -> None:
+def test_number_of_scales_depends_on_the_smaller_side(side: int, scales: int) -> None:
     assert ms_ssim_scales(side, 500) == ms_ssim_scales(500, side) == scales
 
 
-def test_a_frame_smaller_than_the_window_has_no_ssim() -> None:
+def test_ssim_of_a_frame_smaller_than_the_window_is_nan() -> None:
     frames, true = pair(10, 30)
     assert ssim(frames, true).isnan().all()
     assert ms_ssim(frames, true).isnan().all()
@@ -78,7 +78,7 @@ def test_a_frame_smaller_than_the_window_has_no_ssim() -> None:
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(12, 90), st.integers(12, 90), st.integers(0, 9))
-def test_gradients_are_pytorch_msssim_s(height: int, width: int, seed: int) -> None:
+def test_ssim_gradient_matches_pytorch_msssim(height: int, width: int, seed: int) -> None:
     frames, true = pair(height, width, seed)
     ours, theirs = frames.clone().requires_grad_(), frames.clone().requires_grad_()
     ssim(ours, true).mean().backward()
@@ -86,14 +86,9 @@ def test_gradients_are_pytorch_msssim_s(height: int, width: int, seed: int) -> N
     torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-3)
 
 
-def test_ms_ssim_of_opposite_frames_trains() -> None:
+def test_ms_ssim_gradient_of_inverted_frames_is_finite() -> None:
     """Structure below zero would make the power's slope infinite."""
     frames = (1 - pair(100, 100)[1]).requires_grad_()
     ms_ssim(frames, pair(100, 100)[1]).sum().backward()
     assert frames.grad is not None
     assert frames.grad.isfinite().all()
-
-
-def test_cosine_is_the_angle_s() -> None:
-    a, b = torch.tensor([[3.0, 0], [1, 1]]), torch.tensor([[2.0, 0], [-1, 1]])
-    torch.testing.assert_close(cosine(a, b), torch.tensor([1.0, 0.0]))

@@ -1,4 +1,4 @@
-"""What a page shows of a run: pictures out of its stream, maps, how far a training is."""
+"""What the app reads of a run: its comparison video, its map, its status, its estimate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from nerv_clip import InputError, Run
 from nerv_clip.cli import estimate, parse
 from nerv_clip.evaluation.projection import Projection, project
 from nerv_clip.runs.embedding_map import load_map, map_file
+from nerv_clip.runs.run import TrainingStatus
 from nerv_clip.video.comparison import read_layout, read_pairs, read_samples
 from nerv_clip.video.writer import write_comparison
 from tests.samples import moving_picture
-from tests.test_session import flags, train
+from tests.test_commands import flags, train
 
 
-def test_public_names_are_there_and_come_when_asked_for() -> None:
+def test_public_names_are_imported_lazily() -> None:
     for name in nerv_clip.__all__:
         assert not isinstance(getattr(nerv_clip, name), ModuleType), name
     with pytest.raises(AttributeError, match="nothing_such"):
@@ -36,7 +37,7 @@ def test_public_names_are_there_and_come_when_asked_for() -> None:
 
 
 @pytest.mark.parametrize("size", [(48, 80), (33, 47)])
-def test_the_stream_s_pictures_are_those_asked_for(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_comparison_pairs_are_read_by_frame_index(tmp_path: Path, size: tuple[int, int]) -> None:
     true = torch.from_numpy(moving_picture(40, *size)).permute(0, 3, 1, 2)
     path = tmp_path / "c.mp4"
     write_comparison(path, lambda chosen: ((true[i], 255 - true[i]) for i in chosen), 40, 25)
@@ -57,7 +58,7 @@ def test_the_stream_s_pictures_are_those_asked_for(tmp_path: Path, size: tuple[i
 @pytest.mark.parametrize(
     ("size", "shown"), [((2160, 2161), (1080, 1080)), ((90, 8191), (45, 4095))]
 )
-def test_a_stream_of_large_frames_shows_all_of_them(
+def test_comparison_of_large_frames_is_shrunk_whole(
     tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     true = torch.zeros(3, *size)
@@ -70,7 +71,7 @@ def test_a_stream_of_large_frames_shows_all_of_them(
     assert pair.true.mean() == pytest.approx(127.5, abs=2)  # half black, half white
 
 
-def test_coded_frames_decode_group_by_group_to_the_stream_s_pictures(tmp_path: Path) -> None:
+def test_coded_samples_decode_from_any_key_frame(tmp_path: Path) -> None:
     true = torch.from_numpy(moving_picture(30, 48, 80)).permute(0, 3, 1, 2)
     path = tmp_path / "c.mp4"
     write_comparison(path, lambda chosen: ((true[i], true[i]) for i in chosen), 30, 25, "mine")
@@ -95,13 +96,13 @@ def test_coded_frames_decode_group_by_group_to_the_stream_s_pictures(tmp_path: P
         assert np.abs(shown[: 48 * scale : scale, ::scale].astype(float) - pair.true).mean() < 2
 
 
-def test_a_damaged_stream_is_named(tmp_path: Path) -> None:
+def test_damaged_comparison_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.mp4").write_bytes(b"no video")
     with pytest.raises(InputError, match=r"c\.mp4 cannot be read"):
         read_layout(tmp_path / "c.mp4", 48, 80)
 
 
-def test_a_map_holds_both_groups_in_one() -> None:
+def test_projection_places_predicted_by_true_embeddings() -> None:
     rng = np.random.default_rng(0)
     centres = np.repeat(np.eye(3, 16), 20, 0)
     true = centres + 0.05 * rng.standard_normal(centres.shape)
@@ -120,16 +121,16 @@ def test_a_map_holds_both_groups_in_one() -> None:
     assert (nearest == groups).all()  # a predicted embedding lies by the true ones of its kind
 
 
-def test_a_map_is_kept_until_the_embeddings_change(tmp_path: Path) -> None:
+def test_map_is_cached_until_the_embeddings_change(tmp_path: Path) -> None:
     run, pca = Run(tmp_path), Projection("PCA")
     rng = np.random.default_rng(0)
     for place in (run.true, run.predicted):
         np.save(place, rng.standard_normal((12, 8)))
     points = load_map(run, pca)
     path = map_file(run, pca)
-    atomic_write = path.stat().st_mtime_ns
+    modified = path.stat().st_mtime_ns
     np.testing.assert_array_equal(load_map(run, pca), points)
-    assert path.stat().st_mtime_ns == atomic_write
+    assert path.stat().st_mtime_ns == modified
     path.rename(run.map)  # as a run that ships
     assert map_file(run, pca) == run.map
     assert not path.exists()
@@ -143,14 +144,14 @@ def test_a_map_is_kept_until_the_embeddings_change(tmp_path: Path) -> None:
         load_map(run, pca)
 
 
-def test_what_cannot_be_mapped_is_refused() -> None:
-    with pytest.raises(InputError, match="4 are the least"):
+def test_projection_out_of_range_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 4 points"):
         project([np.eye(3)], "PCA")
     with pytest.raises(InputError, match="neighbours"):
         project([np.eye(8)], neighbours=8)
 
 
-def test_an_estimate_is_what_the_training_has(video_file: Path) -> None:
+def test_estimate_matches_the_training(video_file: Path) -> None:
     argv = flags(
         video_file, "--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2"
     )
@@ -169,7 +170,7 @@ def test_an_estimate_is_what_the_training_has(video_file: Path) -> None:
     kept = [estimated.memory_bytes - fixed for estimated in (found, twice)]
     weights = 4 * found.decoder_parameters  # kept for the way back, whatever the batch
     assert kept[1] - weights == pytest.approx(2 * (kept[0] - weights), rel=0.2)
-    with pytest.raises(InputError, match="has 12 frames"):
+    with pytest.raises(InputError, match="has only 12 frames"):
         estimate(parse([*argv, "--clip_model", "demo", "--vid_end", "13"]))
     bytes_ = estimate(parse([*argv, "--clip_model", "demo", "--bits", "8"])).checkpoint_bytes
     assert bytes_ == found.checkpoint_bytes // 4
@@ -177,15 +178,18 @@ def test_an_estimate_is_what_the_training_has(video_file: Path) -> None:
         estimate(parse([*argv, "--modelsize", "0.0001"]))
 
 
-def test_a_training_says_how_far_it_is(video_file: Path) -> None:
+def test_status_of_a_training_is_read_while_it_holds_the_lock(video_file: Path) -> None:
     run = Run(train(video_file))
-    assert run.training() is None
-    assert Run(Path("nowhere")).training() is None
+    assert not run.in_training
+    assert run.read_status() is None
+    assert not Run(Path("nowhere")).in_training
+    status = TrainingStatus(pid=1, epoch=2, epochs=4, step=3, steps=9, psnr=21.5, seconds=0.5)
     with run.locked():
-        assert run.training() == {}
-        run.write_json(run.progress, {"pid": 1, "step": 3})
-        assert run.training() == {"pid": 1, "step": 3}
+        assert run.in_training
+        assert run.read_status() is None
+        run.write_status(status)
+        assert run.read_status() == status
         with pytest.raises(InputError, match="another training"), Run(run.path).locked():
             pass
-    assert run.training() is None
-    assert not run.progress.exists()
+    assert not run.in_training
+    assert not run.status.exists()

@@ -34,7 +34,7 @@ from nerv_clip.search.phrases import CANONICAL, UNRELATED, phrases_of
 from nerv_clip.search.query import TEMPLATES, Term, parse_query, text_vector
 from nerv_clip.search.question import TEMPERATURE, Background, Question, ask_vector
 from tests.samples import write_tiny_clip
-from tests.test_session import CLIP_FLAGS, train
+from tests.test_commands import CLIP_FLAGS, train
 from train.search import main
 
 

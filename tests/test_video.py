@@ -39,7 +39,7 @@ def write_images(folder: Path, names: list[str], size: tuple[int, int] = (20, 30
         Image.fromarray(np.full((*size, 3), 10 * i, np.uint8)).save(folder / name)
 
 
-def test_a_video_s_frames_times_and_rate(tmp_path: Path) -> None:
+def test_video_has_the_frames_times_and_rate_of_the_file(tmp_path: Path) -> None:
     true = write_test_video(tmp_path / "v.mp4", 9, 46, 62)
     video = load(tmp_path / "v.mp4")
     assert (len(video), video.height, video.width) == (9, 46, 62)
@@ -48,7 +48,7 @@ def test_a_video_s_frames_times_and_rate(tmp_path: Path) -> None:
     assert video.timestamps == pytest.approx([i / 25 for i in range(9)])
 
 
-def test_variable_frame_rate_keeps_the_frames_own_times(tmp_path: Path) -> None:
+def test_variable_frame_rate_keeps_timestamps(tmp_path: Path) -> None:
     at = [0, 1, 5, 6, 20]
     write_test_video(tmp_path / "v.mp4", 5, times=at)
     assert load(tmp_path / "v.mp4").timestamps == pytest.approx([i / 25 for i in at])
@@ -63,14 +63,14 @@ def test_variable_frame_rate_keeps_the_frames_own_times(tmp_path: Path) -> None:
         (None, True, lambda p: p[:, :, ::-1]),
     ],
 )
-def test_display_matrix_is_applied(
+def test_rotation_and_mirroring_metadata_are_applied(
     tmp_path: Path, rotation: int | None, hflip: bool, shown: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     true = write_test_video(tmp_path / "v.mp4", 3, rotation=rotation, hflip=hflip)
     assert near(pixels(load(tmp_path / "v.mp4")), shown(true))
 
 
-def test_range_crop_and_resize(tmp_path: Path, video_file: Path) -> None:
+def test_range_crop_and_resize_select_the_right_pixels(tmp_path: Path, video_file: Path) -> None:
     whole = pixels(load(video_file))
     part = load(video_file, start=2, end=9, step=3)
     assert np.array_equal(pixels(part), whole[2:9:3])
@@ -83,7 +83,7 @@ def test_range_crop_and_resize(tmp_path: Path, video_file: Path) -> None:
         assert (np.abs(frame.astype(int) - np.asarray(expected)) > 1).mean() < 0.05
 
 
-def test_images_in_natural_order_and_one_image(tmp_path: Path) -> None:
+def test_image_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     write_images(tmp_path / "f", ["10.png", "9.png", "100.png"])
     (tmp_path / "f" / "labels.json").write_text("{}")
     assert pixels(load(tmp_path / "f"))[:, 0, 0, 0].tolist() == [10, 0, 20]
@@ -92,7 +92,7 @@ def test_images_in_natural_order_and_one_image(tmp_path: Path) -> None:
     assert single.timestamps == (0,)
 
 
-def test_images_of_other_modes_are_rgb(tmp_path: Path) -> None:
+def test_images_of_other_modes_become_rgb(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     grey = np.linspace(0, 65535, 200, dtype=np.uint16).reshape(10, 20)
@@ -109,7 +109,7 @@ def test_images_of_other_modes_are_rgb(tmp_path: Path) -> None:
     assert (frames[2] == [1, 2, 3]).all()
 
 
-def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video_file: Path) -> None:
+def test_frames_streamed_from_disk_equal_frames_in_memory(tmp_path: Path, video_file: Path) -> None:
     memory = load(video_file)
     disk = load_video(VideoSpec(video_file), cache_gb=0.00005, cache_dir=tmp_path / "c")
     assert disk.streamed
@@ -120,7 +120,7 @@ def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video_file: Pa
     assert list((tmp_path / "c").iterdir()) == []  # nothing stays behind, even after a kill
 
 
-def test_the_hash_is_the_pixels(video_file: Path) -> None:
+def test_hash_identifies_the_pixels(video_file: Path) -> None:
     hashes = {
         load(video_file).hash,
         load(video_file, end=5).hash,
@@ -139,40 +139,40 @@ def refused(path: Path, match: str, **spec: object) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_missing_path(tmp_path: Path) -> None:
+def test_missing_path_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere.mp4", "does not exist")
 
 
-def test_empty_folder(tmp_path: Path) -> None:
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     refused(tmp_path / "f", "no image")
 
 
-def test_images_of_mixed_size(tmp_path: Path) -> None:
+def test_images_of_mixed_size_are_refused(tmp_path: Path) -> None:
     write_images(tmp_path / "f", ["0.png", "1.png"])
     Image.new("RGB", (40, 40)).save(tmp_path / "f" / "2.png")
     refused(tmp_path / "f", "one size")
 
 
-def test_broken_image(tmp_path: Path) -> None:
+def test_broken_image_is_refused(tmp_path: Path) -> None:
     write_images(tmp_path / "f", ["0.png"])
     whole = (tmp_path / "f" / "0.png").read_bytes()
     (tmp_path / "f" / "1.png").write_bytes(whole[: len(whole) // 2])
     refused(tmp_path / "f", "cannot be read")
 
 
-def test_text_named_mp4(tmp_path: Path) -> None:
+def test_text_file_named_mp4_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_text("not a video\n" * 100)
     refused(tmp_path / "v.mp4", "no video")
 
 
-def test_empty_file(tmp_path: Path) -> None:
+def test_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(b"")
     refused(tmp_path / "v.mp4", "no video")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
-def test_truncated_video(tmp_path: Path, suffix: str) -> None:
+def test_truncated_video_is_refused(tmp_path: Path, suffix: str) -> None:
     source = tmp_path / f"v{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), dtype=np.uint8)
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
@@ -189,7 +189,7 @@ def test_truncated_video(tmp_path: Path, suffix: str) -> None:
     refused(source, "damaged")
 
 
-def test_garbage_in_the_middle(tmp_path: Path) -> None:
+def test_video_with_garbage_in_the_middle_is_refused(tmp_path: Path) -> None:
     write_test_video(tmp_path / "v.mp4", 30, 96, 96)
     content = bytearray((tmp_path / "v.mp4").read_bytes())
     middle = len(content) // 2
@@ -198,12 +198,12 @@ def test_garbage_in_the_middle(tmp_path: Path) -> None:
     refused(tmp_path / "v.mp4", "damaged")
 
 
-def test_zero_frames(tmp_path: Path) -> None:
+def test_video_without_frames_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420\n")
     refused(tmp_path / "v.y4m", "no frame|no video")
 
 
-def test_no_video_stream(tmp_path: Path) -> None:
+def test_audio_file_is_refused(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         frame = av.AudioFrame.from_ndarray(
@@ -217,22 +217,22 @@ def test_no_video_stream(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "match"),
     [
-        ({"crop": (60, 60)}, "--crop_list"),
-        ({"start": 12}, "--vid_start"),
-        ({"end": 13}, "--vid_end"),
-        ({"start": 4, "end": 4}, "--vid_end"),
-        ({"start": -1}, "--vid_start"),
-        ({"step": 0}, "--vid_step"),
-        ({"resize": (0, 4)}, "--resize_list"),
+        ({"crop": (60, 60)}, "`crop`"),
+        ({"start": 12}, "`start`"),
+        ({"end": 13}, "`end`"),
+        ({"start": 4, "end": 4}, "`end`"),
+        ({"start": -1}, "`start`"),
+        ({"step": 0}, "`step`"),
+        ({"resize": (0, 4)}, "`resize`"),
     ],
 )
-def test_ranges_and_sizes_out_of_the_clip(
+def test_range_or_size_beyond_the_video_is_refused(
     video_file: Path, spec: dict[str, object], match: str
 ) -> None:
     refused(video_file, match, **spec)
 
 
-def test_sizes_as_text() -> None:
+def test_size_is_parsed_height_first() -> None:
     assert parse_size("--crop_list", "640_1280") == (640, 1280)
     assert parse_size("--crop_list", "-1") is None
     for wrong in ("640", "640x1280", "0_10", "a_b"):
@@ -240,7 +240,7 @@ def test_sizes_as_text() -> None:
             parse_size("--crop_list", wrong)
 
 
-def test_no_space_for_the_streamed_frames(
+def test_full_disk_while_streaming_is_refused(
     tmp_path: Path, video_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
@@ -253,7 +253,9 @@ def test_no_space_for_the_streamed_frames(
 
 
 @pytest.mark.parametrize("size", [(48, 80), (33, 47)])
-def test_comparison_is_true_above_drawn_and_seeks(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_comparison_shows_true_above_decoded_and_can_seek(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
     true = torch.from_numpy(moving_picture(30, *size)).permute(0, 3, 1, 2)
     drawn = torch.nn.functional.avg_pool2d(true.float() / 255, 3, 1, 1)
     path = tmp_path / "c.mp4"
@@ -279,7 +281,7 @@ def test_comparison_is_true_above_drawn_and_seeks(tmp_path: Path, size: tuple[in
         assert 10 * np.log10(255**2 / np.square(part).mean()) > 43
 
 
-def test_a_comparison_is_brought_below_a_size(tmp_path: Path) -> None:
+def test_comparison_is_shrunk_below_a_size(tmp_path: Path) -> None:
     true = torch.from_numpy(moving_picture(30, 48, 80)).permute(0, 3, 1, 2)
     path = tmp_path / "c.mp4"
 
@@ -297,7 +299,7 @@ def test_a_comparison_is_brought_below_a_size(tmp_path: Path) -> None:
     assert len(load(path)) == 18
 
 
-def test_images_and_videos_written(tmp_path: Path) -> None:
+def test_written_images_and_videos_decode_to_the_frames(tmp_path: Path) -> None:
     frames = torch.from_numpy(moving_picture(5, 33, 47)).permute(0, 3, 1, 2)
     write_image(tmp_path / "i.png", frames[2])
     assert np.array_equal(np.asarray(Image.open(tmp_path / "i.png")), moving_picture(5, 33, 47)[2])

@@ -14,6 +14,7 @@ from PIL import Image
 from nerv_clip.errors import InputError
 from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.teacher.loading import check_dim, load_clip_encoder
+from nerv_clip.teacher.preprocessing import preprocess
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.video import load_video
 from tests.samples import moving_picture, write_tiny_clip
@@ -21,7 +22,7 @@ from tests.samples import moving_picture, write_tiny_clip
 
 @pytest.mark.parametrize("size", [(48, 80), (90, 41), (224, 224)])
 @pytest.mark.parametrize("mode", ["squash", "shortest", "longest"])
-def test_preprocessing_is_open_clip_s_without_pil(
+def test_preprocessing_matches_open_clip_with_pil(
     tmp_path: Path, mode: str, size: tuple[int, int]
 ) -> None:
     """Within one of 255 levels but for 5 % of pixels at hard edges; a fifth of one on average."""
@@ -30,14 +31,14 @@ def test_preprocessing_is_open_clip_s_without_pil(
     encoder = load_clip_encoder(name)
     pictures = moving_picture(3, *size)
     theirs = torch.stack([transform(Image.fromarray(p)) for p in pictures])
-    ours = encoder.preprocess(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    ours = preprocess(torch.from_numpy(pictures).permute(0, 3, 1, 2), encoder.steps)
     assert ours.shape == theirs.shape == (3, 3, 32, 32)
     levels = (ours - theirs).abs() * 255 * torch.tensor(transform.transforms[-1].std)[:, None, None]
     assert (levels > 1.01).float().mean() < 0.05
     assert levels.mean() < 0.2
 
 
-def test_embeddings_are_open_clip_s(teacher: str) -> None:
+def test_embeddings_match_open_clip(teacher: str) -> None:
     model, _, transform = open_clip.create_model_and_transforms(teacher)
     encoder = load_clip_encoder(teacher)
     pictures = moving_picture(2, 32, 32)  # at the model's size no pixel is resized
@@ -53,7 +54,7 @@ def test_embeddings_are_open_clip_s(teacher: str) -> None:
     assert encoder.dim == 16
 
 
-def test_the_cache_knows_clip_crop_and_model(
+def test_cache_distinguishes_video_crop_and_model(
     video_file: Path, tmp_path: Path, teacher: str
 ) -> None:
     first, second = (
@@ -68,10 +69,10 @@ def test_the_cache_knows_clip_crop_and_model(
     for values in made:
         torch.testing.assert_close(values.norm(dim=1), torch.ones(12))
     assert len({v.sum().item() for v in made}) == 4
-    first.images = None  # type: ignore[assignment,method-assign]  # it would raise if asked
+    first.images = None  # type: ignore[assignment,method-assign]  # a second computation would raise
     torch.testing.assert_close(embed_video(first, video, cache_dir=folder), made[0])
     for file in folder.iterdir():
-        file.write_bytes(file.read_bytes()[:100])  # cut short: computed anew, not believed
+        file.write_bytes(file.read_bytes()[:100])  # truncated: has to be computed again
     torch.testing.assert_close(embed_video(second, video, cache_dir=folder), made[2])
 
 
@@ -85,14 +86,14 @@ def known_model(tmp_path: Path) -> str:
     return "tiny-clip"
 
 
-def test_random_weights_say_so_and_repeat(known_model: str) -> None:
+def test_random_weights_are_named_and_repeatable(known_model: str) -> None:
     a, b, c = (load_clip_encoder(known_model, f"random:{seed}") for seed in (3, 3, 4))
     assert a.id == b.id != c.id
     assert "no semantics" in a.name
     assert a.dim == 16
 
 
-def test_local_weights_file(tmp_path: Path, known_model: str) -> None:
+def test_local_weights_file_is_loaded(tmp_path: Path, known_model: str) -> None:
     model = open_clip.create_model(known_model, pretrained=None)
     torch.save(model.state_dict(), tmp_path / "w.pt")
     encoder = load_clip_encoder(known_model, str(tmp_path / "w.pt"))
@@ -103,20 +104,20 @@ def test_local_weights_file(tmp_path: Path, known_model: str) -> None:
     refused("cannot be loaded", known_model, str(tmp_path / "absent.pt"))
 
 
-def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+def test_missing_model_or_weights_is_one_line(tmp_path: Path) -> None:
     refused("unknown to open_clip", "ViT-Z-1", "openai")
-    refused("needs --clip_pretrained", "ViT-B-32")
+    refused("needs `clip_pretrained`", "ViT-B-32")
     refused("random:SEED", "ViT-B-32", "random:x")
     refused("cannot be loaded", f"local-dir:{tmp_path / 'nowhere'}")
     message = refused("cannot be downloaded", "ViT-B-32", "laion2b_s34b_b79k")
-    assert "--clip_pretrained FILE" in message
-    assert "--clip_model demo" in message
+    assert "local weights file as `clip_pretrained`" in message
+    assert "`clip_model` demo" in message
 
 
-def test_clip_dim_must_be_the_teacher_s(teacher: str) -> None:
+def test_clip_dim_must_match_the_teacher(teacher: str) -> None:
     encoder = load_clip_encoder(teacher)
     check_dim(encoder, 16)
-    with pytest.raises(InputError, match="gives 16 numbers, not the 512"):
+    with pytest.raises(InputError, match="have 16 numbers, not the 512"):
         check_dim(encoder, 512)
 
 

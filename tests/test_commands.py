@@ -6,7 +6,6 @@ import fcntl
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +36,7 @@ def train(video_file: Path, *more: str) -> Path:
     return Path("output/run")
 
 
-def test_a_run_directory_holds_everything(video_file: Path, teacher: str) -> None:
+def test_run_directory_is_complete(video_file: Path, teacher: str) -> None:
     run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher)
     assert {p.name for p in run.iterdir()} == {
         ".lock",
@@ -54,12 +53,13 @@ def test_a_run_directory_holds_everything(video_file: Path, teacher: str) -> Non
         "logs",
     }
     config = json.loads((run / "config.json").read_text())
-    assert config["flags"]["epochs"] == 4
-    assert config["seed"] == 1
+    assert config["format"] == 1
+    assert config["train"]["epochs"] == 4
+    assert config["train"]["seed"] == 1
     assert torch.__version__.startswith(config["versions"]["torch"])
     assert config["teacher"]["dim"] == 16
-    assert config["clip"]["hash"] == load_video(parse(flags(video_file)).data).hash
-    assert len(config["clip"]["timestamps"]) == 12
+    assert config["video"]["hash"] == load_video(parse(flags(video_file)).data).hash
+    assert len(config["video"]["timestamps"]) == 12
 
     frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
     assert list(frames)[:6] == ["frame", "t", "split", "psnr", "ms_ssim", "clip_similarity"]
@@ -84,14 +84,14 @@ def test_a_run_directory_holds_everything(video_file: Path, teacher: str) -> Non
     )
     assert cosine == pytest.approx(frames["clip_similarity"].to_numpy(), abs=5e-3)
     baselines = np.load(run / "baselines.npz")
-    assert set(baselines) == {"reconstruction", "blend", "disturbed"}
+    assert set(baselines) == {"reconstruction", "blend", "perturbed"}
     for values in baselines.values():
         assert values.shape == (12, 16)
         assert np.abs(values.astype(float) - true).max() > 1e-3
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
 
 
-def test_tensorboard_has_the_designs_tags(video_file: Path, teacher: str) -> None:
+def test_tensorboard_has_the_documented_tags(video_file: Path, teacher: str) -> None:
     run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher)
     (folder,) = run.glob("*/tensorboard")
     events = EventAccumulator(str(folder)).Reload()
@@ -110,7 +110,7 @@ def test_tensorboard_has_the_designs_tags(video_file: Path, teacher: str) -> Non
     assert [e.step for e in events.Scalars("train/clip_loss")] == [3, 4]  # after the warm-up
 
 
-def test_model_best_is_the_best_after_the_warm_up(video_file: Path, teacher: str) -> None:
+def test_model_best_is_chosen_after_the_warm_up(video_file: Path, teacher: str) -> None:
     run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher, "--eval_freq", "1")
     history = pd.read_csv(run / "history.csv")
     warm = history[history["epoch"] > 2]
@@ -152,7 +152,7 @@ def test_every_mode_trains_and_evaluates(video_file: Path, teacher: str, mode: l
         assert (run / "reconstruction.mp4").exists()
 
 
-def test_compiled_training_writes_a_plain_checkpoint(video_file: Path) -> None:
+def test_compiled_training_writes_plain_parameter_names(video_file: Path) -> None:
     one_block = ["--fc_hw", "3_5", "--dec_strds", "4", "--head_strd", "4"]  # less to compile
     run = train(video_file, "--compile", "-e", "1", *one_block)
     names = load_checkpoint(run / "model_best.pth")["weights"]
@@ -160,7 +160,7 @@ def test_compiled_training_writes_a_plain_checkpoint(video_file: Path) -> None:
     load_model(run / "model_best.pth")
 
 
-def test_without_val_frames_their_figures_stay_empty(
+def test_held_out_metrics_are_empty_without_held_out_frames(
     video_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(video_file, "--data_split", "1_1_1")
@@ -171,26 +171,26 @@ def test_without_val_frames_their_figures_stay_empty(
     assert pd.read_csv(run / "history.csv")["psnr_val"].isna().all()
 
 
-def test_a_single_frame_is_a_clip(tmp_path: Path) -> None:
+def test_video_of_a_single_frame_is_trained(tmp_path: Path) -> None:
     write_test_video(tmp_path / "one.mp4", 1)
     run = train(tmp_path / "one.mp4", "--data_split", "1_1_1")
     frames = pd.read_csv(run / "clip_similarity_per_frame.csv")
     assert frames["t"].tolist() == [0]
 
 
-def test_two_rows_of_pixels_can_be_disturbed() -> None:
+def test_perturb_keeps_at_least_one_pixel() -> None:
     for size, left in {(2, 80): (2, 78), (100, 2): (96, 2), (1, 1): (1, 1)}.items():
         assert perturb(torch.rand(1, 3, *size)).shape == (1, 3, *left)
 
 
-def test_odd_and_small_frames(tmp_path: Path) -> None:
+def test_frames_of_odd_size_are_decoded(tmp_path: Path) -> None:
     write_test_video(tmp_path / "odd.mp4", 4, 46, 34)
     run = train(tmp_path / "odd.mp4", "--crop_list", "33_23", "--dump_images")
     (first, *_) = sorted((run / "frames").glob("*.png"))
     assert Image.open(first).size == (23, 33)
 
 
-def test_blend_is_the_neighbours_mixture(video_file: Path) -> None:
+def test_blend_psnr_matches_the_mean_of_the_neighbours(video_file: Path) -> None:
     run = train(video_file)
     rows = pd.read_csv(run / "clip_similarity_per_frame.csv").set_index("frame")
     video = load_video(parse(flags(video_file)).data)
@@ -205,7 +205,7 @@ def test_blend_is_the_neighbours_mixture(video_file: Path) -> None:
     assert blend_weights(0, [0]) == []
 
 
-def test_evaluation_decodes_the_file_and_nothing_else(video_file: Path) -> None:
+def test_evaluation_depends_on_the_checkpoint_only(video_file: Path) -> None:
     """A damaged weight in the file shows in the figures; the training's other files do not."""
     run = train(video_file)
     before = json.loads((run / "metrics.json").read_text())
@@ -220,7 +220,7 @@ def test_evaluation_decodes_the_file_and_nothing_else(video_file: Path) -> None:
     assert json.loads((run / "metrics.json").read_text())["all"]["psnr"] < before["all"]["psnr"] - 3
 
 
-def test_a_head_less_run_gets_the_teachers_view_at_evaluation(
+def test_run_without_a_head_has_teacher_similarity_if_a_teacher_is_given(
     video_file: Path, teacher: str
 ) -> None:
     run = train(video_file)
@@ -229,7 +229,7 @@ def test_a_head_less_run_gets_the_teachers_view_at_evaluation(
     assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] > 0
 
 
-def test_a_finished_run_is_not_trained_again(video_file: Path) -> None:
+def test_finished_run_is_not_trained_again(video_file: Path) -> None:
     run = train(video_file)
     weights = (run / "model_best.pth").read_bytes()
     train(video_file)
@@ -237,16 +237,16 @@ def test_a_finished_run_is_not_trained_again(video_file: Path) -> None:
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
 
 
-def test_a_resume_with_other_flags_is_refused(video_file: Path) -> None:
+def test_resume_with_other_settings_is_refused(video_file: Path) -> None:
     run = train(video_file)
     before = (run / "model_latest.pth").read_bytes()
     for change, named in {
-        "--lr 0.1": "--lr",
-        "-b 3": "--batchSize",
-        "--data_split 1_1_2": "--data_split",
-        "--modelsize 0.06": "--modelsize",
-        "--vid_end 9": "--data_path",
-        "--manualSeed 5 --loss L1": "--loss, --manualSeed",
+        "--lr 0.1": "`lr`",
+        "-b 3": "`batch`",
+        "--data_split 1_1_2": "`data_split`",
+        "--modelsize 0.06": "`modelsize`",
+        "--vid_end 9": "`video`",
+        "--manualSeed 5 --loss L1": "`loss`, `seed`",
     }.items():
         with pytest.raises(InputError, match="trained with other values") as caught:
             train(video_file, *change.split())
@@ -257,7 +257,7 @@ def test_a_resume_with_other_flags_is_refused(video_file: Path) -> None:
     train(video_file, *all_of_them.split(), "--loss", "L1", "--not_resume")
 
 
-def test_overwrite_empties_the_run(video_file: Path) -> None:
+def test_overwrite_empties_the_run_directory(video_file: Path) -> None:
     run = train(video_file)
     (run / "note.txt").write_text("mine")
     train(video_file, "--not_resume")
@@ -266,7 +266,7 @@ def test_overwrite_empties_the_run(video_file: Path) -> None:
     assert not (run / "note.txt").exists()
 
 
-def test_a_second_training_in_one_directory_is_refused(video_file: Path) -> None:
+def test_second_training_in_one_directory_is_refused(video_file: Path) -> None:
     run = train(video_file)
     before = {p: p.stat().st_mtime_ns for p in run.iterdir()}
     with (run / ".lock").open() as held:
@@ -279,14 +279,14 @@ def test_a_second_training_in_one_directory_is_refused(video_file: Path) -> None
     train(video_file)  # the lock went with its holder
 
 
-def test_leftovers_of_a_killed_process_are_swept(video_file: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_removed(video_file: Path) -> None:
     run = train(video_file)
     (run / ".123.model_latest.pth").write_bytes(b"half")
     train(video_file)
     assert not (run / ".123.model_latest.pth").exists()
 
 
-def test_weights_of_another_run_as_a_start(video_file: Path) -> None:
+def test_training_starts_from_the_weights_of_another_run(video_file: Path) -> None:
     run = train(video_file, "--bits", "8")
     first = json.loads((run / "metrics.json").read_text())["train"]["psnr"]
     start = ["--weight", str(run / "model_best.pth")]
@@ -298,7 +298,7 @@ def test_weights_of_another_run_as_a_start(video_file: Path) -> None:
         main(flags(video_file, "--outf", "x", *start, "--act", "sin", "--modelsize", "0.08"))
 
 
-def test_a_new_start_leaves_no_pictures_of_the_network_before(video_file: Path) -> None:
+def test_restart_removes_images_and_videos_of_the_earlier_network(video_file: Path) -> None:
     run = train(video_file, "-e", "1", "--dump_images", "--dump_videos")
     assert len(list((run / "frames").iterdir())) == 12
     train(video_file, "-e", "1", "--not_resume", "--vid_end", "9")
@@ -306,14 +306,14 @@ def test_a_new_start_leaves_no_pictures_of_the_network_before(video_file: Path) 
     assert not (run / "reconstruction.mp4").exists()
 
 
-def test_an_evaluation_keeps_to_the_directory_whose_flags_it_read(video_file: Path) -> None:
+def test_evaluation_writes_into_the_run_whose_settings_it_read(video_file: Path) -> None:
     train(video_file, "--debug", "-e", "1", "--outf", "moving")
     options = parse(["--data_path", str(video_file), "--eval_only"])
     assert options.run == Path("output/moving")
     assert options.split == "2_2_3"
 
 
-def test_the_teacher_s_width_need_not_be_told(video_file: Path, teacher: str) -> None:
+def test_embedding_width_defaults_to_the_teachers(video_file: Path, teacher: str) -> None:
     short = ["--predict_clip", "--pixel_loss_warmup_epochs", "1", "--clip_model", teacher]
     run = train(video_file, *short, "-e", "2")
     assert load_model(run / "model_best.pth").arch.clip_dim == 16
@@ -321,7 +321,7 @@ def test_the_teacher_s_width_need_not_be_told(video_file: Path, teacher: str) ->
     train(video_file, *short, "-e", "2", "--clip_dim", "16")  # says the same: nothing to do
 
 
-def test_outf_and_suffix_name_the_directory(video_file: Path) -> None:
+def test_outf_and_suffix_name_the_run_directory(video_file: Path) -> None:
     def run_of(*more: str) -> Path:
         return parse(["--data_path", str(video_file), *more]).run
 
@@ -331,19 +331,30 @@ def test_outf_and_suffix_name_the_directory(video_file: Path) -> None:
     assert run_of("--debug") == Path("output/debug")
 
 
-def test_the_config_repeats_every_flag(video_file: Path) -> None:
-    run = train(video_file)
-    stored: dict[str, Any] = json.loads((run / "config.json").read_text())["flags"]
-    assert set(stored) == {a.dest for a in build_parser()._actions} - {"help"}
+def test_evaluation_takes_the_settings_of_its_run(video_file: Path, teacher: str) -> None:
+    more = [*CLIP_FLAGS, "--clip_model", teacher, "--preset", "fast", "--crop_list", "40_60"]
+    more += ["--resize_list", "33_47", "--vid_start", "1", "--vid_end", "11", "--shuffle_data"]
+    more += ["--t_grids", "0.5_2", "--lr_type", "const", "--ks", "0_3_5", "--out_bias", "0.5"]
+    train(video_file, *more)
+    trained = parse(flags(video_file, *more))
+    evaluated = parse(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
+    for name in ("data", "split", "shuffle", "preset", "model", "train", "teacher"):
+        expected = getattr(trained, name)
+        assert getattr(evaluated, name) == expected, name
 
 
-def test_a_suffix_is_not_added_twice(video_file: Path) -> None:
+def test_every_flag_has_help() -> None:
+    for action in build_parser()._actions:
+        assert action.help, action.dest
+
+
+def test_suffix_is_not_added_twice(video_file: Path) -> None:
     train(video_file, "--suffix", "_b")
     main(["--data_path", str(video_file), "--outf", "run_b", "--eval_only"])
     assert not Path("output/run_b_b").exists()
 
 
-def test_an_evaluation_that_was_cut_off_is_made_up_for(video_file: Path) -> None:
+def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path) -> None:
     """Killed after the save that precedes an evaluation: its row is there after the resume."""
     run = train(video_file)
     state = load_checkpoint(run / "model_latest.pth")
@@ -357,7 +368,7 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(video_file: Path) -> None
     pd.testing.assert_frame_equal(pd.read_csv(run / "history.csv"), rows)
 
 
-def test_the_seconds_of_an_epoch_are_those_of_all_its_steps(video_file: Path) -> None:
+def test_epoch_seconds_include_all_steps_despite_saves(video_file: Path) -> None:
     run = train(video_file, "--save_freq", "0", "--outf", "saving").with_name("saving")
     saving, plain = (pd.read_csv(r / "history.csv")["seconds"] for r in (run, train(video_file)))
     assert (saving > 0.3 * plain.min()).all()
