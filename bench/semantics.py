@@ -35,7 +35,7 @@ def row(run: Run) -> dict[str, str]:
         "λ": str(flags["clip_loss_weight"]),
         "warm-up": str(flags["pixel_loss_warmup_epochs"]),
         "tap": str(load_model(run.best).arch.clip_tap),
-        "arcs": str(flags.get("arc_weight", "–")),
+        "arcs": str(flags.get("slerp_loss_weight", flags.get("arc_weight", "–"))),
         "seed": str(flags["seed"]),
         "PSNR seen / held out": f"{seen['psnr']:.2f} / {held['psnr']:.2f}",
         "CLIP similarity": f"{seen['clip_similarity']:.4f} / {held['clip_similarity']:.4f}",

@@ -64,7 +64,7 @@ def test_every_epoch_is_yielded_and_the_loss_falls(video: Video) -> None:
 def test_no_clip_gradient_before_the_warm_up_and_some_after(video: Video) -> None:
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
-    config = dataclasses.replace(SHORT, arc_weight=0)
+    config = dataclasses.replace(SHORT, slerp_loss_weight=0)
     training = trainer(video, config, model, true=true)
     head = training.model.head("clip")
     assert head is not None
@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_stops_and_saves_nothing(video: Video) -> None:
     saves = []
     with torch.no_grad():
         training.model.rgb_head.conv.bias.fill_(float("inf"))
-    with pytest.raises(InputError, match=r"epoch 1.*--lr"):
+    with pytest.raises(InputError, match=r"epoch 1.*`lr`"):
         list(training.fit(save=lambda: saves.append(1), save_seconds=0))
     assert not saves
 

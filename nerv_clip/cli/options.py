@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -17,9 +18,12 @@ from nerv_clip.models.config import ModelConfig
 from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.encoder import LOCAL
 from nerv_clip.training.config import TrainConfig
-from nerv_clip.training.optimisers import learning_rate
+from nerv_clip.training.schedules import learning_rate
 from nerv_clip.video.split import parse_split
 from nerv_clip.video.video import VideoSpec, parse_size
+
+# Names of fields in the config.json of older runs, and what they are called today.
+RENAMED = {"arc_weight": "slerp_loss_weight"}
 
 # The flags whose name is not that of the config's field.
 FLAG_OF = {
@@ -151,8 +155,27 @@ def _flags_of_run(path: Path, weight: str | None) -> dict[str, Any]:
         "outf",
         "suffix",
     )
-    flags: dict[str, Any] = run.read_config()["flags"]
+    flags = renamed(run.read_config()["flags"])
     return {name: value for name, value in flags.items() if name not in passing}
+
+
+def renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """Flags or identity of a run's config.json, under today's names."""
+    return {RENAMED.get(name, name): value for name, value in values.items()}
+
+
+def with_flags(message: str) -> str:
+    """A message that names arguments in backticks, with the flags that set them instead.
+
+    >>> with_flags("`batch` 0 is out of range; see `somewhere`")
+    '--batchSize 0 is out of range; see `somewhere`'
+    """
+    flags = {
+        action.dest: next(name for name in action.option_strings if name.startswith("--"))
+        for action in build_parser()._actions
+    }
+    known = flags | FLAG_OF
+    return re.sub(r"`(\w+)`", lambda match: known.get(match[1], match[0]), message)
 
 
 def _at_least(flag: str, value: float, low: float) -> float:
@@ -222,7 +245,7 @@ def main_guard(main: Callable[[list[str]], None]) -> NoReturn:
     try:
         main(sys.argv[1:])
     except InputError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {with_flags(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from what was saved", file=sys.stderr)

@@ -146,10 +146,12 @@ def _add_clip(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--clip_input", action="store_true", help="predecessor: CLIP as an input")
     group.add_argument("--clip_loss_weight", type=float, default=t.clip_loss_weight, help="λ")
     group.add_argument(
+        "--slerp_loss_weight",
         "--arc_weight",
+        dest="slerp_loss_weight",
         type=float,
-        default=t.arc_weight,
-        help="of the CLIP loss between train frames, to that at them; 0: none there",
+        default=t.slerp_loss_weight,
+        help="weight of the CLIP loss between train frames, relative to the loss at train frames",
     )
     group.add_argument(
         "--pixel_loss_warmup_epochs",

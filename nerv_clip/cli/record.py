@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nerv_clip.cli.options import FLAG_OF, Options
+from nerv_clip.cli.options import FLAG_OF, Options, renamed
 from nerv_clip.errors import InputError
 from nerv_clip.files import file_hash
 from nerv_clip.models.config import Architecture
@@ -70,7 +70,7 @@ def check_same(run: Run, identity: dict[str, Any], keys: Iterable[str] | None = 
 
     Only ``keys`` are compared, if given.
     """
-    stored = run.read_config()["identity"]
+    stored = renamed(run.read_config()["identity"])
     differing = [key for key in keys or identity if stored.get(key) != identity[key]]
     if differing:
         flags = ", ".join(dict.fromkeys(FLAG_OF.get(key, f"--{key}") for key in differing))
