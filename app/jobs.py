@@ -56,7 +56,7 @@ def start_verification(key: str, checkpoint: Path) -> Job:
 
 
 def _verify(work: Job, checkpoint: Path) -> None:
-    from nerv_clip import Terminal
+    from nerv_clip.cli import Terminal
     from nerv_clip.verification import gather, remember, verify
 
     try:

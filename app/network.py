@@ -62,13 +62,13 @@ def drawn(view: View, frame: int) -> Pixels:
 def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Video | None:
     from nerv_clip import VideoSpec, load_video
 
-    video = load_video(VideoSpec(Path(path), *spec), progress=False)  # type: ignore[arg-type]
+    video = load_video(VideoSpec(Path(path), *spec))  # type: ignore[arg-type]
     return video if video.hash == digest else None
 
 
 def video_of(view: View) -> Video | None:
     """The source video, or None where it is not here any more, is another one, or too large."""
-    from nerv_clip.video.video import parse_size
+    from nerv_clip.cli.options import parse_size
 
     about, flags = view.config["clip"], view.config["flags"]
     large = 3 * about["frames"] * about["height"] * about["width"] > MOST_BYTES

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nerv_clip import InputError, Run
 from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.files import file_hash, user_cache
-from nerv_clip.runs.run import read_array
+from nerv_clip.runs.arrays import read_array
 from nerv_clip.video.comparison import Layout, read_layout, read_pairs, read_samples
 
 Embeddings = NDArray[np.float32]

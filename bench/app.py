@@ -18,7 +18,7 @@ from report import heading, table, write
 from serving import CHROMIUM, ROOT, serving
 from torch import Tensor
 
-from nerv_clip import main_guard
+from nerv_clip.cli import main_guard
 from nerv_clip.files import file_hash
 from nerv_clip.video.comparison import read_pairs
 from nerv_clip.video.writer import write_comparison

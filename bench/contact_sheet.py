@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from nerv_clip import main_guard
+from nerv_clip.cli import main_guard
 
 COLUMNS, MARGIN, TEXT = 4, 8, 34
 

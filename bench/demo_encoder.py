@@ -16,7 +16,8 @@ from report import heading, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import ClipEncoder, load_clip_encoder, main_guard
+from nerv_clip import ClipEncoder, load_clip_encoder
+from nerv_clip.cli import main_guard
 from nerv_clip.demo import card, scores
 from nerv_clip.demo.captions import query
 from nerv_clip.demo.facts import PAIRS, PLACE, doubtful, facts, label, truth

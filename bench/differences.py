@@ -10,7 +10,8 @@ from typing import Any
 
 from report import heading, table, write
 
-from nerv_clip import ModelConfig, Run, main_guard
+from nerv_clip import ModelConfig, Run
+from nerv_clip.cli import main_guard
 from nerv_clip.models.encodings import input_widths
 from nerv_clip.models.solver import count
 

@@ -29,7 +29,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from nerv_clip import Trainer, main_guard
+from nerv_clip import Trainer
+from nerv_clip.cli import main_guard
 
 SIZES, MILLIONS, LENGTHS = (80, 160, 320, 640), (0.1, 0.35, 0.75, 1.5, 3.0), (16, 33, 66, 132)
 AXES: dict[str, dict[float, str]] = {

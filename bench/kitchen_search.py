@@ -11,7 +11,8 @@ import torch
 from report import heading, table, write
 from torch import Tensor
 
-from nerv_clip import InputError, Run, load_clip_encoder, main_guard
+from nerv_clip import InputError, Run, load_clip_encoder
+from nerv_clip.cli import main_guard
 from nerv_clip.demo import read_labels, scores
 from nerv_clip.demo.facts import facts, truth
 

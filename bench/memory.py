@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from nerv_clip.cli.products import pairs, score
 from numpy.typing import NDArray
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Trainer, load_video, main_guard, parse, solve, split_frames
+from nerv_clip import NeRVClip, Trainer, load_video, solve, split_frames
+from nerv_clip.cli import main_guard, parse
 from nerv_clip.cli.inputs import Inputs
-from nerv_clip.cli.products import pairs, score
 from nerv_clip.cli.terminal import Terminal
 from nerv_clip.models.checkpoint import export_model, load_model
 from nerv_clip.models.solver import decoder_parameters

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import NeRVClip, Trainer, load_model, load_video, parse, solve, split_frames
-from nerv_clip.evaluation.evaluate import decode
+from nerv_clip import NeRVClip, Trainer, load_model, load_video, solve, split_frames
+from nerv_clip.cli import parse
+from nerv_clip.evaluation.decoding import decode
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.solver import decoder_parameters
 from nerv_clip.training.distributed import resolve_device

@@ -10,7 +10,8 @@ import numpy as np
 from report import heading, table, write
 from scipy import stats
 
-from nerv_clip import InputError, Run, main_guard
+from nerv_clip import InputError, Run
+from nerv_clip.cli import main_guard
 
 
 def psnr(paths: list[Path]) -> dict[int, dict[str, float]]:

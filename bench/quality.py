@@ -23,8 +23,9 @@ from report import COMMIT, heading, machine, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import InputError, load_video, main_guard, parse, split_frames
-from nerv_clip.evaluation.evaluate import blend
+from nerv_clip import InputError, load_video, split_frames
+from nerv_clip.cli import main_guard, parse
+from nerv_clip.evaluation.baseline_frames import blend
 from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.metrics import ms_ssim, psnr
 from nerv_clip.training.distributed import resolve_device

@@ -26,8 +26,10 @@ from report import heading, table, write
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import InputError, load_model, load_video, main_guard, parse
-from nerv_clip.evaluation.evaluate import decode, evaluate
+from nerv_clip import InputError, load_model, load_video
+from nerv_clip.cli import main_guard, parse
+from nerv_clip.evaluation.decoding import decode
+from nerv_clip.evaluation.evaluate import evaluate
 from nerv_clip.metrics import psnr
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.quantisation import BITS

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from nerv_clip.runs.run import git_commit
+from nerv_clip.runs.provenance import git_commit
 
 COMMIT = git_commit()  # of the code that runs, whatever the tree becomes meanwhile
 

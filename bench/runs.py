@@ -14,8 +14,10 @@ from typing import Any
 import pandas as pd
 from report import heading, table, write
 
-from nerv_clip import Run, main_guard
-from nerv_clip.cli.parser import PRESETS, build_parser
+from nerv_clip import Run
+from nerv_clip.cli import main_guard
+from nerv_clip.cli.parser import build_parser
+from nerv_clip.training.presets import PRESETS
 
 PLACES = {"outf", "overwrite", "device", "data_path", "save_freq", "eval_freq", "suffix"}
 

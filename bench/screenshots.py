@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from serving import CHROMIUM, ROOT, serving
 
-from nerv_clip import main_guard
+from nerv_clip.cli import main_guard
 
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 QUERIES = "a purple kettle\nthe tap is running\na mug -kettle"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from report import heading, table, write
 
-from nerv_clip import main_guard
+from nerv_clip.cli import main_guard
 from nerv_clip.demo import labelled_queries, read_labels
 from nerv_clip.demo.captions import query
 from nerv_clip.demo.facts import PAIRS, facts

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Run, Terminal, main_guard, parse, solve
+from nerv_clip import NeRVClip, Run, solve
+from nerv_clip.cli import Terminal, main_guard, parse
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from report import heading, table, write
 
-from nerv_clip import Run, Terminal, load_model, main_guard
+from nerv_clip import Run, load_model
+from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.verification import gather, verify
 from nerv_clip.verification.baselines import PREDICTION, SPHERICAL
 
@@ -35,7 +36,7 @@ def row(run: Run) -> dict[str, str]:
         "λ": str(flags["clip_loss_weight"]),
         "warm-up": str(flags["pixel_loss_warmup_epochs"]),
         "tap": str(load_model(run.best).arch.clip_tap),
-        "arcs": str(flags.get("slerp_loss_weight", flags.get("arc_weight", "–"))),
+        "arcs": str(flags.get("arc_weight", "–")),
         "seed": str(flags["seed"]),
         "PSNR seen / held out": f"{seen['psnr']:.2f} / {held['psnr']:.2f}",
         "CLIP similarity": f"{seen['clip_similarity']:.4f} / {held['clip_similarity']:.4f}",

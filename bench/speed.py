@@ -15,7 +15,8 @@ from ours import OurTraining, alternate, spread
 from public import RATES, PublicTraining, load_public
 from report import heading, table, write
 
-from nerv_clip import load_video, main_guard, parse
+from nerv_clip import load_video
+from nerv_clip.cli import main_guard, parse
 from nerv_clip.training.distributed import resolve_device
 
 

@@ -14,7 +14,7 @@ from ours import spread
 from report import heading, table, write
 from torch import Tensor
 
-from nerv_clip import main_guard
+from nerv_clip.cli import main_guard
 from nerv_clip.metrics import ssim
 
 SIZES = [(2, 160, 320), (2, 640, 1280), (1, 1080, 1920)]

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Run, Terminal, load_model, main_guard
+from nerv_clip import NeRVClip, Run, load_model
+from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.verification import Verification, gather, verify
 from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL

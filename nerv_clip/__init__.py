@@ -1,74 +1,84 @@
-"""NeRV-CLIP: a video as one small network that plays it and knows what is in it.
+"""NeRV-CLIP: a video as one small neural network that plays it and can be searched by text.
 
-These are the names that a training, an evaluation and their readers need; what draws, stores or
-compares has its own module, and `nerv_clip.verification`, `nerv_clip.search` and `nerv_clip.demo`
-are packages of their own. A name's module is imported when it is first asked for, so that what
-only reads run directories does not wait for torch.
+The public names. Their modules are imported when a name is first used, so that code which only
+reads run directories does not wait for torch. docs/python.md has an example of each.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+if sys.platform == "win32":
+    raise ImportError("NeRV-CLIP runs on Linux and macOS: on Windows, use it inside WSL")
+
 if TYPE_CHECKING:
-    from nerv_clip.cli.commands import run_session
-    from nerv_clip.cli.forecast import Estimate, estimate
-    from nerv_clip.cli.options import Options, main_guard, parse
-    from nerv_clip.cli.parser import Parser
-    from nerv_clip.cli.terminal import Terminal
     from nerv_clip.errors import InputError
-    from nerv_clip.evaluation.evaluate import Evaluation, evaluate
+    from nerv_clip.evaluation.results import Evaluation, Metrics
     from nerv_clip.models.checkpoint import load_model
     from nerv_clip.models.config import Architecture, ModelConfig
     from nerv_clip.models.nerv_clip import NeRVClip, Output
     from nerv_clip.models.solver import solve
+    from nerv_clip.progress import Progress
+    from nerv_clip.runs.config import RunConfig
+    from nerv_clip.runs.evaluation import evaluate
     from nerv_clip.runs.run import Run, find_runs, run_path
+    from nerv_clip.runs.training import train
     from nerv_clip.search import load_run
-    from nerv_clip.teacher.encoder import ClipEncoder, embed_video, load_clip_encoder
+    from nerv_clip.teacher.embeddings import embed_video
+    from nerv_clip.teacher.encoder import ClipEncoder
+    from nerv_clip.teacher.loading import load_clip_encoder
     from nerv_clip.training.config import TrainConfig
+    from nerv_clip.training.presets import preset
     from nerv_clip.training.trainer import EpochResult, Trainer
-    from nerv_clip.video.split import frame_time, split_frames
-    from nerv_clip.video.video import Video, VideoSpec, load_video
+    from nerv_clip.verification import verify
+    from nerv_clip.video.spec import VideoSpec
+    from nerv_clip.video.split import split_frames
+    from nerv_clip.video.times import frame_time
+    from nerv_clip.video.video import Video, load_video
 
-_PLACES = {
-    "cli.parser": ["Parser"],
-    "models.checkpoint": ["load_model"],
-    "teacher.encoder": ["ClipEncoder", "embed_video", "load_clip_encoder"],
-    "models.config": ["Architecture", "ModelConfig"],
-    "video.split": ["frame_time", "split_frames"],
+_MODULES = {
     "errors": ["InputError"],
-    "cli.forecast": ["Estimate", "estimate"],
-    "evaluation.evaluate": ["Evaluation", "evaluate"],
-    "cli.options": ["Options", "main_guard", "parse"],
+    "evaluation.results": ["Evaluation", "Metrics"],
+    "models.checkpoint": ["load_model"],
+    "models.config": ["Architecture", "ModelConfig"],
     "models.nerv_clip": ["NeRVClip", "Output"],
-    "runs.run": ["Run", "find_runs", "run_path"],
-    "search": ["load_run"],
-    "cli.commands": ["run_session"],
     "models.solver": ["solve"],
-    "cli.terminal": ["Terminal"],
+    "progress": ["Progress"],
+    "runs.config": ["RunConfig"],
+    "runs.evaluation": ["evaluate"],
+    "runs.run": ["Run", "find_runs", "run_path"],
+    "runs.training": ["train"],
+    "search": ["load_run"],
+    "teacher.embeddings": ["embed_video"],
+    "teacher.encoder": ["ClipEncoder"],
+    "teacher.loading": ["load_clip_encoder"],
     "training.config": ["TrainConfig"],
+    "training.presets": ["preset"],
     "training.trainer": ["EpochResult", "Trainer"],
-    "video.video": ["Video", "VideoSpec", "load_video"],
+    "verification": ["verify"],
+    "video.spec": ["VideoSpec"],
+    "video.split": ["split_frames"],
+    "video.times": ["frame_time"],
+    "video.video": ["Video", "load_video"],
 }
 __all__ = [
     "Architecture",
     "ClipEncoder",
     "EpochResult",
-    "Estimate",
     "Evaluation",
     "InputError",
+    "Metrics",
     "ModelConfig",
     "NeRVClip",
-    "Options",
     "Output",
-    "Parser",
+    "Progress",
     "Run",
-    "Terminal",
+    "RunConfig",
     "TrainConfig",
     "Trainer",
     "Video",
     "VideoSpec",
     "embed_video",
-    "estimate",
     "evaluate",
     "find_runs",
     "frame_time",
@@ -76,18 +86,18 @@ __all__ = [
     "load_model",
     "load_run",
     "load_video",
-    "main_guard",
-    "parse",
+    "preset",
     "run_path",
-    "run_session",
     "solve",
     "split_frames",
+    "train",
+    "verify",
 ]
 
-_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PLACE_OF:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACE_OF[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

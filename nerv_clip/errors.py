@@ -1,11 +1,13 @@
-"""The one exception that a user is meant to read."""
+"""The one exception whose message is written for the user."""
 
 from __future__ import annotations
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used.
+    """The input cannot be used: a file, a value, or a combination of them.
 
-    The message is one line that says what was wrong and what to do. Scripts print it and leave
-    with exit code 2; the app shows it with ``st.error``. Anything else that is raised is a bug.
+    The message is one line that says what is wrong and what to do. It names arguments in
+    backticks, such as `` `data_split` ``; the command line replaces them by its flags
+    (`nerv_clip.cli.options.with_flags`). Scripts print the line and exit with code 2; the app
+    shows it with ``st.error``. Any other exception is a bug.
     """

@@ -1,9 +1,10 @@
-"""Where files go, and how they are written: whole, or not at all."""
+"""Write files atomically, hash them, and find the user's cache folder."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ def file_hash(path: Path) -> str:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it; a failure becomes one `InputError`."""
+    """Make a folder and its parents; raises `InputError` where that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,12 +37,13 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name once the block is through.
+    """Yield a temporary path beside ``path``, which replaces ``path`` when the block succeeds.
 
-    A full disk or a missing permission becomes one `InputError`; the old file stays. The
-    temporary name keeps the suffix, since writers choose the format by it.
+    A full disk or a missing permission becomes one `InputError`, and the old file stays. The
+    temporary name is unique to this thread, and keeps the suffix, by which writers choose the
+    format.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name}")
     try:
         yield temporary
         temporary.replace(path)
@@ -52,6 +54,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:
-    """One line for a file or folder that could not be written."""
-    reason = error.strerror or str(error) or "the disk took no more"
-    return InputError(f"cannot write {path}: {reason}; free some room or choose another place")
+    """The `InputError` for a file or folder that could not be written."""
+    reason = error.strerror or str(error) or "the disk is full"
+    return InputError(f"cannot write {path}: {reason}; free some space, or choose another folder")

@@ -1,4 +1,4 @@
-"""How near a frame or an embedding is to the true one: the only door for figures of merit."""
+"""Image quality metrics, PSNR, SSIM and MS-SSIM, and average precision of a ranking."""
 
 from __future__ import annotations
 
@@ -70,11 +70,6 @@ def ms_ssim(frames: Tensor, target: Tensor) -> Tensor:
     # a power's slope at 0 is infinite, so negative similarities stop just above it
     powers = torch.stack(parts).clamp(min=1e-6) ** (weights / weights.sum())[:, None, None]
     return powers.prod(0).mean(1)
-
-
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    """Cosine similarity in [-1, 1] of embeddings: (B, dim) twice, to (B,)."""
-    return F.cosine_similarity(a.float(), b.float(), dim=-1)
 
 
 def _similarities(frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""How alike two sets of embeddings are: frame by frame, by rank, and as a whole."""
+"""Similarity of embeddings: frame by frame, by rank, and between whole sets. NumPy only."""
 
 from __future__ import annotations
 
@@ -12,35 +12,53 @@ Array = NDArray[np.float64]
 
 
 class Ranks(NamedTuple):
-    """How each of N frames finds itself among all frames, (N,) each; ties by their expectation."""
+    """Retrieval of N frames among T, (N,) each; ties count by their expectation."""
 
-    first: Array  # R@1
-    five: Array  # R@5
-    near: Array  # R@±2: the best match is at most two frames away
+    first: Array  # R@1: 1 where the best match is the frame itself
+    five: Array  # R@5: 1 where the frame is among the five best matches
+    near: Array  # R@±2: 1 where the best match is at most two frames away
     rank: Array  # 1 is best
-    reciprocal: Array  # whose mean is MRR
+    reciprocal: Array  # 1 / rank; its mean is the MRR
 
 
 def unit(values: Array) -> Array:
-    """Rows (N, D) at length one; rows of zeros stay."""
+    """Rows (N, D) scaled to length one; rows of zeros stay zero."""
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return values / np.where(length > 0, length, 1.0)
 
 
 def cosine(a: Array, b: Array) -> Array:
-    """Cosine of each pair of rows, (N,)."""
+    """Cosine similarity of each pair of rows: (N, D) twice to (N,), in [-1, 1]."""
     products: Array = np.einsum("ij,ij->i", unit(a), unit(b))
     return products
 
 
 def centred_cosine(a: Array, b: Array, mean: Array) -> Array:
-    """Cosine once ``mean`` (D,) is taken from both: what all frames share earns nothing."""
+    """Cosine similarity after ``mean`` (D,) is subtracted from the unit rows of both: (N,).
+
+    What all frames have in common then no longer raises the score.
+    """
     return cosine(unit(a) - mean, unit(b) - mean)
 
 
-def ranks(candidate: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
-    """Where the true frame ``own[i]`` stands for guess ``i`` among all true (T, D), by cosine."""
-    similarity = unit(candidate) @ unit(true).T
+def slerp(a: Array, b: Array, share: float) -> Array:
+    """The point at ``share`` in [0, 1] of the great circle from unit vector ``a`` to ``b``.
+
+    Spherical linear interpolation (Shoemake, 1985).
+    """
+    angle = np.arccos(np.clip(a @ b, -1, 1))
+    if angle < 1e-6:
+        return (1 - share) * a + share * b
+    between: Array = np.sin((1 - share) * angle) * a + np.sin(share * angle) * b
+    return between / np.sin(angle)
+
+
+def ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
+    """Rank of the true frame ``own[i]`` for row ``i`` of ``predicted``, among all of ``true``.
+
+    Shapes: ``predicted`` (N, D), ``true`` (T, D), ``own`` (N,); ranked by cosine similarity.
+    """
+    similarity = unit(predicted) @ unit(true).T
     mine = similarity[np.arange(len(own)), own][:, None]
     better = (similarity > mine).sum(1)
     ties = (similarity == mine).sum(1)  # itself included

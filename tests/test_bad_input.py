@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nerv_clip import main_guard
+from nerv_clip.cli import main_guard
 from tests.samples import write_tiny_clip
 from tests.test_session import flags
 from train.train_nerv_clip import main

@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from nerv_clip.errors import InputError
-from nerv_clip.teacher.encoder import check_dim, embed_video, load_clip_encoder
-from nerv_clip.video.video import VideoSpec, load_video
+from nerv_clip.teacher.embeddings import embed_video
+from nerv_clip.teacher.loading import check_dim, load_clip_encoder
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.video.video import load_video
 from tests.samples import moving_picture, write_tiny_clip
 
 
@@ -58,8 +60,8 @@ def test_the_cache_knows_clip_crop_and_model(
         load_clip_encoder(name) for name in (teacher, write_tiny_clip(tmp_path, seed=1))
     )
     assert first.id != second.id
-    video = load_video(VideoSpec(video_file), progress=False)
-    cropped = load_video(VideoSpec(video_file, crop=(40, 40)), progress=False)
+    video = load_video(VideoSpec(video_file))
+    cropped = load_video(VideoSpec(video_file, crop=(40, 40)))
     folder = tmp_path / "cache"
     made = [embed_video(e, c, cache_dir=folder) for e in (first, second) for c in (video, cropped)]
     assert len(list(folder.iterdir())) == 4

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerv_clip.errors import InputError
-from nerv_clip.video.split import frame_time, split_frames
+from nerv_clip.video.split import split_frames
+from nerv_clip.video.times import frame_time
 
 
 def test_time_covers_the_closed_unit_interval() -> None:

@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from nerv_clip import ClipEncoder, InputError, Run, Terminal, load_clip_encoder, load_model
+from nerv_clip import ClipEncoder, InputError, Run, load_clip_encoder, load_model
+from nerv_clip.cli import Terminal
 from nerv_clip.cli.demo_build import RUNS, build, quick, ship
 from nerv_clip.demo import scores
 from nerv_clip.demo.pool import load_pool, render_shard, shard_paths
 from nerv_clip.demo.vocabulary import BPE
-from nerv_clip.evaluation.projection import Projection, map_file
+from nerv_clip.evaluation.projection import Projection
+from nerv_clip.runs.embedding_map import map_file
 
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 

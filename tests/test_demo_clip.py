@@ -15,7 +15,8 @@ from open_clip.loss import ClipLoss
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from nerv_clip import ClipEncoder, InputError, Terminal, load_clip_encoder
+from nerv_clip import ClipEncoder, InputError, load_clip_encoder
+from nerv_clip.cli import Terminal
 from nerv_clip.demo import Lesson, Plan, teach
 from nerv_clip.demo.batches import draw, twist
 from nerv_clip.demo.captions import MEANINGS, caption, query, words

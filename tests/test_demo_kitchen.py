@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nerv_clip import InputError, Terminal, VideoSpec, load_video
+from nerv_clip import InputError, VideoSpec, load_video
+from nerv_clip.cli import Terminal
 from nerv_clip.demo import read_labels, write_kitchen
 from nerv_clip.demo.facts import FACTS, doubtful, facts, label
 from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
@@ -47,7 +48,7 @@ def test_the_same_seed_draws_the_same_clip(kitchen: Path, tmp_path: Path) -> Non
 
 
 def test_a_clip_is_read_like_any_other(kitchen: Path) -> None:
-    video = load_video(VideoSpec(kitchen), progress=False)
+    video = load_video(VideoSpec(kitchen))
     assert (len(video), video.height, video.width) == (60, 36, 64)
     assert len(read_labels(kitchen / "labels.json")) == 60
 

@@ -63,7 +63,7 @@ def test_format_0_resumes_in_mid_epoch_and_ends_the_same(
     flags += ["--lower_width", "4", "--stem_width", "16", "-e", "40", "-b", "2"]
     flags += ["--eval_freq", "20", "--bits", "16", "--arc_weight", "1.0"]
     train([*VIDEO, *flags])
-    assert "going on in epoch 22, step 5" in capsys.readouterr().err
+    assert "resuming at epoch 22, step 5" in capsys.readouterr().err
     after = read_json("metrics.json")
     for split in ("train", "val"):
         assert after[split]["psnr"] == pytest.approx(before[split]["psnr"], abs=0.05)

@@ -9,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.interpolation import slerp
+from nerv_clip.similarity import slerp
 from nerv_clip.training.losses import PIXEL_LOSSES, check_loss_fits, clip_loss, pixel_loss
 from nerv_clip.training.losses import slerp as slerp_batch
 from tests.test_metrics import pair

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nerv_clip.evaluation.evaluate import blend, decode
+from nerv_clip.evaluation.baseline_frames import blend
+from nerv_clip.evaluation.decoding import decode
 from nerv_clip.metrics import psnr
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.motion import neighbours, warp, warp_and_blend
@@ -20,8 +21,9 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Video, VideoSpec, load_video
+from nerv_clip.video.video import Video, load_video
 from nerv_clip.video.writer import write_image
 
 F64 = torch.float64
@@ -147,7 +149,7 @@ def ball(tmp_path: Path) -> Video:
         picture = wall + cover * (0.9 - wall)
         colours = np.stack([picture, 0.8 * picture, wall])
         write_image(tmp_path / f"{i:02d}.png", torch.from_numpy(colours))
-    return load_video(VideoSpec(tmp_path), progress=False)
+    return load_video(VideoSpec(tmp_path))
 
 
 def held_out(video: Video, weight: float) -> tuple[Tensor, Tensor]:

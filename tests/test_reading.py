@@ -15,8 +15,10 @@ import torch
 from sklearn.decomposition import PCA
 
 import nerv_clip
-from nerv_clip import InputError, Run, estimate, parse
-from nerv_clip.evaluation.projection import Projection, load_map, map_file, project
+from nerv_clip import InputError, Run
+from nerv_clip.cli import estimate, parse
+from nerv_clip.evaluation.projection import Projection, project
+from nerv_clip.runs.embedding_map import load_map, map_file
 from nerv_clip.video.comparison import read_layout, read_pairs, read_samples
 from nerv_clip.video.writer import write_comparison
 from tests.samples import moving_picture

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from nerv_clip import InputError, load_clip_encoder, main_guard
+from nerv_clip import InputError, load_clip_encoder
+from nerv_clip.cli import main_guard
 from nerv_clip.search import (
     Answer,
     Hit,

@@ -15,9 +15,10 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nerv_clip import InputError, estimate, load_model, load_video, parse
+from nerv_clip import InputError, load_model, load_video
+from nerv_clip.cli import estimate, parse
 from nerv_clip.cli.parser import build_parser
-from nerv_clip.evaluation.evaluate import perturb
+from nerv_clip.evaluation.baseline_frames import perturb
 from nerv_clip.evaluation.interpolation import blend_weights
 from nerv_clip.models.checkpoint import load_checkpoint
 from tests.samples import write_test_video

@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
-from nerv_clip.evaluation.interpolation import interpolated, nearest, slerp
+from nerv_clip.evaluation.interpolation import interpolated, nearest
+from nerv_clip.similarity import slerp
 from nerv_clip.verification import likeness, statistics
 from nerv_clip.verification.baselines import STRENGTHS, ridge
 

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.metrics import cosine, psnr
+from nerv_clip.metrics import psnr
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Video, VideoSpec, load_video
+from nerv_clip.video.video import Video, load_video
 from tests.samples import write_test_video
 
 BUNNY = Path(__file__).parents[2] / "shared" / "video" / "bunny.mp4"
@@ -28,7 +29,7 @@ SHORT = TrainConfig(epochs=3, pixel_loss_warmup_epochs=1, loss="L2")
 
 @pytest.fixture(scope="module")
 def video(video_file: Path) -> Video:
-    return load_video(VideoSpec(video_file), progress=False)
+    return load_video(VideoSpec(video_file))
 
 
 def trainer(
@@ -96,7 +97,7 @@ def test_between_train_frames_the_head_follows_the_arc(video: Video) -> None:
     list(training.fit())
     middles = (training.times[:-1] + training.times[1:]) / 2
     with torch.no_grad():
-        found = cosine(training.model.embed(middles), true[:-1] + true[1:])
+        found = torch.cosine_similarity(training.model.embed(middles), true[:-1] + true[1:])
     assert found.mean() > 0.985  # .964 without
 
 
@@ -143,7 +144,7 @@ def test_a_trial_step_changes_nothing(video: Video, batch: int) -> None:
 
 
 def test_streamed_frames_train_the_same_weights(video: Video, video_file: Path) -> None:
-    streamed = load_video(VideoSpec(video_file), cache_gb=0, progress=False)
+    streamed = load_video(VideoSpec(video_file), cache_gb=0)
     assert streamed.streamed
     a, b = trainer(video), trainer(streamed)
     list(a.fit())
@@ -242,7 +243,7 @@ def test_a_training_beats_any_still_and_any_blur(tmp_path: Path, source: str) ->
     else:
         spec = VideoSpec(tmp_path / "v.mp4")
         write_test_video(spec.path, 16, 64, 96)
-    video = load_video(spec, progress=False)
+    video = load_video(spec)
     true = video.read(range(len(video))).float() / 255
     still = psnr(true.mean(0, keepdim=True).expand_as(true), true).mean()
     small = torch.nn.functional.interpolate(true, scale_factor=0.25, mode="area")

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from nerv_clip import InputError, ModelConfig, NeRVClip, Terminal, main_guard, split_frames
+from nerv_clip import InputError, ModelConfig, NeRVClip, split_frames
+from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.files import file_hash
 from nerv_clip.models.solver import solve
@@ -21,7 +22,7 @@ from nerv_clip.verification import STEPS, Evidence, Verification, gather, plain,
 from nerv_clip.verification.baselines import SPHERICAL
 from nerv_clip.verification.statistics import Interval, Outcome
 from nerv_clip.verification.verdict import Facts, judge
-from nerv_clip.video.split import frame_time
+from nerv_clip.video.times import frame_time
 from tests.samples import write_test_video, write_tiny_clip
 from tests.test_session import CLIP_FLAGS, train
 from tests.test_statistics import noise

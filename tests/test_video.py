@@ -12,14 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nerv_clip.cli.options import parse_size
 from nerv_clip.errors import InputError
-from nerv_clip.video.video import Video, VideoSpec, load_video, parse_size
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.video.video import Video, load_video
 from nerv_clip.video.writer import shrink_comparison, write_comparison, write_image, write_video
 from tests.samples import moving_picture, write_test_video
 
 
 def load(path: Path, **spec: object) -> Video:
-    return load_video(VideoSpec(path, **spec), progress=False)  # type: ignore[arg-type]
+    return load_video(VideoSpec(path, **spec))  # type: ignore[arg-type]
 
 
 def pixels(video: Video) -> np.ndarray:
@@ -109,9 +111,7 @@ def test_images_of_other_modes_are_rgb(tmp_path: Path) -> None:
 
 def test_streamed_frames_are_the_same_bit_for_bit(tmp_path: Path, video_file: Path) -> None:
     memory = load(video_file)
-    disk = load_video(
-        VideoSpec(video_file), cache_gb=0.00005, cache_dir=tmp_path / "c", progress=False
-    )
+    disk = load_video(VideoSpec(video_file), cache_gb=0.00005, cache_dir=tmp_path / "c")
     assert disk.streamed
     assert not memory.streamed
     order = [3, 11, 0, 3]
@@ -244,9 +244,9 @@ def test_no_space_for_the_streamed_frames(
     tmp_path: Path, video_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
-        monkeypatch.setattr("nerv_clip.video.video.tempfile.TemporaryFile", lambda **_: full)
+        monkeypatch.setattr("nerv_clip.video.frame_store.tempfile.TemporaryFile", lambda **_: full)
         with pytest.raises(InputError, match="free some space"):
-            load_video(VideoSpec(video_file), cache_gb=0, cache_dir=tmp_path, progress=False)
+            load_video(VideoSpec(video_file), cache_gb=0, cache_dir=tmp_path)
 
 
 # --- writing -----------------------------------------------------------------------------------

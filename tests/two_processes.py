@@ -15,7 +15,7 @@ from nerv_clip.video.split import split_frames
 def main(video_file: str, out: str) -> None:
     """Two epochs with one frame a step in each process."""
     torch.set_num_threads(1)
-    video = load_video(VideoSpec(Path(video_file)), progress=False)
+    video = load_video(VideoSpec(Path(video_file)))
     with workers("cpu") as group:
         torch.manual_seed(1)
         true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)

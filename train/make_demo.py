@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nerv_clip import Parser, Terminal, main_guard
+from nerv_clip.cli import Parser, Terminal, main_guard
 from nerv_clip.cli.demo_build import build, full, quick
 
 

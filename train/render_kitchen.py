@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerv_clip import Parser, Terminal, main_guard
+from nerv_clip.cli import Parser, Terminal, main_guard
 from nerv_clip.demo import write_kitchen
 
 
@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--samples", type=int, default=9, help="rays a pixel, a square number")
     args = parser.parse_args(argv)
     size = (args.height, round(args.height * 16 / 9))
-    write_kitchen(args.out, args.seed, args.frames, Terminal(), size, args.samples)
+    write_kitchen(args.out, args.seed, args.frames, size, args.samples, Terminal())
 
 
 if __name__ == "__main__":

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerv_clip import Parser, Terminal, main_guard, run_path
-from nerv_clip.verification import STEPS, gather, remember, summary, verify, write_verification
+from nerv_clip import run_path, verify
+from nerv_clip.cli import Parser, Terminal, main_guard
+from nerv_clip.verification import store_in_run, summary, write_verification
 
 
 def main(argv: list[str]) -> None:
     """Print the verdict and the tables, and write them with a report to --outf."""
     parser = Parser(prog="test_clip_learning.py", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="a run's model_best.pth")
-    parser.add_argument("--data_path", type=Path, help="the source video, if the run lacks figures")
+    parser.add_argument(
+        "--data_path", type=Path, help="the source video; needed if the run stores no embeddings"
+    )
     parser.add_argument("--outf", default="clip_verification", help="NAME is output/NAME")
     args = parser.parse_args(argv)
     terminal = Terminal()
-    evidence = gather(args.checkpoint, terminal, args.data_path)
-    with terminal.bar(STEPS, "verifying", "step") as bar:
-        verification = verify(evidence, bar.update)
+    verification = verify(args.checkpoint, args.data_path, terminal)
     folder = run_path(args.outf)
     write_verification(verification, folder)
     print(summary(verification))
-    terminal.say(f"written to {folder}: open report.html in a browser")
-    remember(verification)
+    terminal.message(f"written to {folder}: open report.html in a browser")
+    store_in_run(verification)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nerv_clip import Parser, Terminal, main_guard
+from nerv_clip.cli import Parser, Terminal, main_guard
 from nerv_clip.demo import Lesson, Plan, teach
 
 

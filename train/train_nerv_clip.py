@@ -1,15 +1,15 @@
-"""Train one network that draws a video and knows what is in it: flags, and one call."""
+"""Train one network on a video, or evaluate it: flags, and one call."""
 
 from __future__ import annotations
 
 import sys
 
-from nerv_clip import main_guard, parse, run_session
+from nerv_clip.cli import main_guard, parse, run_command
 
 
 def main(argv: list[str]) -> None:
-    """Train or evaluate as the flags say; leaves with 130 after an interruption."""
-    if not run_session(parse(argv)):
+    """Train or evaluate as the flags say; exits with 130 after an interruption."""
+    if not run_command(parse(argv)):
         sys.exit(130)
 
 

@@ -17,7 +17,8 @@ from reading import View, embeddings, read_view, similarities, stamp, true_pictu
 from state import current, go_to, kept
 
 from nerv_clip import Run
-from nerv_clip.evaluation.projection import Method, Projection, load_map
+from nerv_clip.evaluation.projection import Method, Projection
+from nerv_clip.runs.embedding_map import load_map
 
 DEFAULT = Projection()
 

@@ -16,7 +16,8 @@ from reading import read_view, stamp, true_picture
 from state import folders, kept, run_names
 from trainings import dismiss, ended, last_line, running, sources, start, stop
 
-from nerv_clip import Estimate, InputError, Run, frame_time
+from nerv_clip import InputError, Run, frame_time
+from nerv_clip.cli import Estimate
 from nerv_clip.files import atomic_write, file_hash, make_folder
 
 UPLOADS = Path("data/uploads")
@@ -188,7 +189,7 @@ def further_flags() -> list[str]:
 @st.cache_data(max_entries=64, show_spinner="measuring a step…")
 def forecast(argv: tuple[str, ...], at: tuple[str, int, int]) -> Estimate:
     """Size, memory and time of a training, by one step of it."""
-    from nerv_clip import estimate, parse
+    from nerv_clip.cli import estimate, parse
 
     return estimate(parse(list(argv)))
 
@@ -333,7 +334,7 @@ def main() -> None:
     else:
         st.caption(f"Source: `{path}`")
         with refusals():
-            from nerv_clip import parse
+            from nerv_clip.cli import parse
 
             argv = command(path)
             st.code(written_out(argv), language="bash", wrap_lines=True)

@@ -126,7 +126,7 @@ def report(key: str, checkpoint: str) -> str:
     """The self-contained page of a verification, computed again."""
     from pathlib import Path
 
-    from nerv_clip import Terminal
+    from nerv_clip.cli import Terminal
     from nerv_clip.verification import gather, page, verify
 
     return page(verify(gather(Path(checkpoint), Terminal(quiet=True))))

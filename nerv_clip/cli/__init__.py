@@ -1,1 +1,20 @@
 """The command line: parser, options, commands, terminal. Nothing else in the core imports it."""
+
+from nerv_clip.cli.commands import run_command
+from nerv_clip.cli.forecast import Estimate, estimate
+from nerv_clip.cli.messages import main_guard, with_flags
+from nerv_clip.cli.options import Options, parse
+from nerv_clip.cli.parser import Parser
+from nerv_clip.cli.terminal import Terminal
+
+__all__ = [
+    "Estimate",
+    "Options",
+    "Parser",
+    "Terminal",
+    "estimate",
+    "main_guard",
+    "parse",
+    "run_command",
+    "with_flags",
+]

@@ -10,22 +10,24 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nerv_clip.cli.commands import run_session
+from nerv_clip.cli.commands import run_command
 from nerv_clip.cli.options import parse
-from nerv_clip.cli.terminal import Terminal
 from nerv_clip.demo.kitchen import LABELS, SAMPLES, SIZE, write_kitchen
 from nerv_clip.demo.pretraining import Plan
 from nerv_clip.demo.story import FRAMES
 from nerv_clip.demo.teach import Lesson, teach
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.evaluate import decode
-from nerv_clip.evaluation.projection import Projection, map_file
+from nerv_clip.evaluation.projection import Projection
 from nerv_clip.files import file_hash, make_folder
 from nerv_clip.models.checkpoint import load_model
+from nerv_clip.progress import Progress
+from nerv_clip.runs.embedding_map import map_file
+from nerv_clip.runs.evaluation import frame_pairs
 from nerv_clip.runs.run import Run
-from nerv_clip.teacher.encoder import DEMO, LOCAL
-from nerv_clip.verification import STEPS, gather, remember, verify
-from nerv_clip.video.video import VideoSpec, load_video
+from nerv_clip.teacher.names import DEMO, LOCAL
+from nerv_clip.verification import store_in_run, verify
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.video.video import load_video
 from nerv_clip.video.writer import shrink_comparison
 
 CHECKPOINTS = DEMO.parent
@@ -82,34 +84,33 @@ def quick(root: Path = Path("build/demo-quick")) -> Build:
     )
 
 
-def build(what: Build, terminal: Terminal) -> bool:
+def build(what: Build, progress: Progress) -> bool:
     """Make it all, going on from what is there; False if it was interrupted.
 
     What is finished is known by a mark under ``what.work``: without one, a part is made anew.
     """
     make_folder(what.work)
     if not _done(what, "Kitchen") or not (what.data / LABELS).exists():
-        terminal.say("the kitchen: rendering")
-        write_kitchen(what.data, 0, what.frames, terminal, what.size, what.samples)
+        progress.message("the kitchen: rendering")
+        write_kitchen(what.data, 0, what.frames, what.size, what.samples, progress)
         _mark(what, "Kitchen")
     if not _done(what, "demo_clip"):
-        terminal.say("the demo encoder: pictures, then training")
-        if not teach(what.lesson, terminal):
+        progress.message("the demo encoder: pictures, then training")
+        if not teach(what.lesson, progress):
             return False
         _mark(what, "demo_clip")
     for name in RUNS:
         if not _done(what, name):
-            terminal.say(f"the run {name}")
-            if not run_session(parse(command(what, name))):
+            progress.message(f"the run {name}")
+            if not run_command(parse(command(what, name))):
                 return False
             run = Run(_place(what, name))  # what ships does not name where it was built
-            ship(run, what.data, terminal)
-            if "clip" in load_model(run.best).taps:
-                with terminal.bar(STEPS, "verifying", "step") as bar:
-                    remember(verify(gather(run.best, terminal), bar.update))
+            ship(run, what.data, progress)
+            if run.read_config().architecture.clip_dim:
+                store_in_run(verify(run.best, progress=progress))
                 shutil.copyfile(map_file(run, what.projection), run.map)
             _mark(what, name)
-    terminal.say(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
+    progress.message(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
     return True
 
 
@@ -127,7 +128,7 @@ def _place(what: Build, name: str) -> Path:
     return Path(os.path.relpath(what.checkpoints / name))
 
 
-def ship(run: Run, data: Path, terminal: Terminal) -> None:
+def ship(run: Run, data: Path, progress: Progress) -> None:
     """Drop what only training needs from a finished run, and bring it below `MOST_BYTES`.
 
     What gives way is the quality of ``comparison.mp4``.
@@ -138,20 +139,15 @@ def ship(run: Run, data: Path, terminal: Terminal) -> None:
     kept = [item for item in run.path.iterdir() if item not in dropped and item != run.comparison]
     left = MOST_BYTES - sum(item.stat().st_size for item in kept)
     if run.comparison.stat().st_size > left:
-        video, model = (
-            load_video(VideoSpec(data), progress=not terminal.quiet),
-            load_model(run.best),
-        )
+        video = load_video(VideoSpec(data), progress=progress)
+        model = load_model(run.best)
 
         def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
-            with terminal.bar(len(indices), run.comparison.name, "frame") as bar:
-                for (index,), drawn, _, _ in decode(model, list(indices)):
-                    bar.update()
-                    yield video.read([index])[0].float() / 255, drawn[0]
+            return frame_pairs(video, model, indices, run.comparison.name, progress)
 
         about = (len(video), video.fps, left, file_hash(run.best))
         quality = shrink_comparison(run.comparison, pairs, *about)
-        terminal.say(f"{run.comparison}: shows its pictures at {quality:.1f} dB, to stay small")
+        progress.message(f"{run.comparison}: shows its pictures at {quality:.1f} dB, to stay small")
     for item in dropped:  # last: without these a training does not go on
         shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 

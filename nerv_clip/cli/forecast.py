@@ -1,4 +1,4 @@
-"""What a training will be like, before it is started: size, memory, time."""
+"""Estimate a training before it starts: size, memory, time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from nerv_clip.cli.options import Options
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
-from nerv_clip.teacher.encoder import known_dim
+from nerv_clip.teacher.loading import known_dim
 from nerv_clip.training.distributed import resolve_device
 from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.trainer import Trainer
@@ -23,11 +23,12 @@ from nerv_clip.video.video import GIB, Video, fit
 
 
 class Estimate(NamedTuple):
-    """Of a training command: the video, the network, the steps, and seconds on this machine.
+    """A training command's video, network, steps and cost.
 
-    ``memory_bytes`` is about what training needs, beside torch itself: the frames, the weights
-    with gradient and two moments, and what a step keeps for its way back. ``checkpoint_bytes`` is
-    about what ``model_best.pth`` will have.
+    ``memory_bytes`` is about what training needs beside the libraries: the frames, the weights
+    with their gradients and two moments, and the activations saved for the backward pass.
+    ``checkpoint_bytes`` is about the size of ``model_best.pth``. ``seconds`` is the training time
+    on this machine, without evaluations.
     """
 
     frames: int
@@ -43,35 +44,35 @@ class Estimate(NamedTuple):
     seconds: float
 
 
-class _Kept:
-    """Counts the bytes that autograd keeps for the way back; ``peak`` is the most at a time."""
+class _SavedActivations:
+    """Counts the bytes that autograd saves for the backward pass; ``peak`` is their maximum."""
 
     def __init__(self) -> None:
         self.now = self.peak = 0
         self.uses: Counter[int] = Counter()
 
-    def pack(self, tensor: Tensor) -> _Held:
+    def pack(self, tensor: Tensor) -> _Saved:
         storage = tensor.untyped_storage()
         address, size = storage.data_ptr(), storage.nbytes()
         self.now += 0 if self.uses[address] else size
         self.uses[address] += 1
         self.peak = max(self.peak, self.now)
-        held = _Held(tensor)
-        weakref.finalize(held, self._drop, address, size)
-        return held
+        saved = _Saved(tensor)
+        weakref.finalize(saved, self._drop, address, size)
+        return saved
 
     def _drop(self, address: int, size: int) -> None:
         self.uses[address] -= 1
         self.now -= 0 if self.uses[address] else size
 
 
-class _Held:
+class _Saved:
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
 
-class _Alike:
-    """Any frame of a video, standing in for all: a step takes as long with it."""
+class _OneFrame:
+    """A frame store that returns the same frame for every index: a step takes as long with it."""
 
     def __init__(self, frame: Tensor) -> None:
         self.frame = frame
@@ -81,10 +82,11 @@ class _Alike:
 
 
 def estimate(options: Options) -> Estimate:
-    """Measure one step on the first frame; the video is looked at, not read.
+    """Measure one training step on the first frame; the rest of the video is not read.
 
-    Its length is what the container says, which may differ by a few frames, and a hub's teacher is
-    taken to give 512 numbers. Raises `InputError` for flags that a training would refuse.
+    The number of frames is what the container says, which may differ by a few. A teacher from a
+    hub is assumed to have embeddings of 512 numbers. Raises `InputError` for flags that training
+    would refuse.
     """
     device = torch.device(resolve_device(options.device))
     spec = options.data
@@ -93,7 +95,7 @@ def estimate(options: Options) -> Estimate:
     frames = sum(spec.keeps(i) for i in range(first.expected or 0))
     if first.expected:
         spec.check_reach(first.expected)
-    frames = max(frames, 1)  # of a container that does not say
+    frames = max(frames, 1)  # the container may not say
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
     split = split_frames(frames, options.split, options.shuffle)
@@ -106,14 +108,14 @@ def estimate(options: Options) -> Estimate:
     arch = solve(config, frames, split.count("train"), height, width)
     model = NeRVClip(arch).to(device)
     times = tuple(i / 25 for i in range(frames))
-    video = Video(_Alike(frame), (frames, height, width), times, "", device)
+    video = Video(spec, _OneFrame(frame), (frames, height, width), times, "", device)
     trainer = Trainer(model, video, split, options.train, true)
     sizes = decoder_parameters(model), head_parameters(model)
-    steps, kept = trainer.steps * options.train.epochs, _Kept()
-    with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda held: held.tensor):
+    steps, saved = trainer.steps * options.train.epochs, _SavedActivations()
+    with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda packed: packed.tensor):
         seconds = trainer.trial()
     pixels = 3 * frames * height * width
-    pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger video is streamed
+    pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger video is read from disk
     return Estimate(
         frames=frames,
         height=height,
@@ -123,7 +125,7 @@ def estimate(options: Options) -> Estimate:
         decoder_parameters=sizes[0],
         head_parameters=sizes[1],
         checkpoint_bytes=options.train.bits * sum(sizes) // 8,
-        memory_bytes=pixels + 16 * sum(sizes) + kept.peak,
+        memory_bytes=pixels + 16 * sum(sizes) + saved.peak,
         steps=steps,
         seconds=seconds * steps,
     )

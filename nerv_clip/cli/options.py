@@ -5,39 +5,21 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from nerv_clip.cli.parser import PRESETS, build_parser
+from nerv_clip.cli.parser import Defaults, build_parser, defaults_of
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import ModelConfig
+from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run, run_path
-from nerv_clip.teacher.encoder import LOCAL
+from nerv_clip.teacher.names import teacher_named
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.schedules import learning_rate
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import parse_split
-from nerv_clip.video.video import VideoSpec, parse_size
-
-# Names of fields in the config.json of older runs, and what they are called today.
-RENAMED = {"arc_weight": "slerp_loss_weight"}
-
-# The flags whose name is not that of the config's field.
-FLAG_OF = {
-    "clip": "--data_path, its crop, size or range",
-    "teacher": "--clip_model or --clip_pretrained",
-    "network": "the network (solved by another version)",
-    "processes": "--nproc_per_node",
-    "weight": "--weight",
-    "batch": "--batchSize",
-    "seed": "--manualSeed",
-    "grid": "--fc_hw",
-    "grids": "--t_grids",
-    "motion": "--motion_weight",
-}
 
 
 @dataclass(frozen=True)
@@ -48,6 +30,7 @@ class Options:
     cache_gb: float
     split: str
     shuffle: bool
+    preset: str
     model: ModelConfig
     train: TrainConfig
     clip_model: str | None
@@ -62,33 +45,28 @@ class Options:
     debug: bool
     dump_images: bool
     dump_videos: bool
-    asked: dict[str, Any]  # every flag as it stands after preset and defaults, for config.json
 
     @property
     def teacher(self) -> tuple[str, str | None] | None:
-        """Name and weights of the teacher; None where neither the head nor a flag asks for one."""
-        asked = self.clip_model or self.clip_pretrained
-        if not (asked or self.model.predict_clip or self.model.clip_input):
+        """Model and weights of the teacher; None where no flag needs one."""
+        named = self.clip_model or self.clip_pretrained
+        if not (named or self.model.predict_clip or self.model.clip_input):
             return None
         return teacher_named(self.clip_model, self.clip_pretrained)
 
 
-def teacher_named(clip_model: str | None, clip_pretrained: str | None) -> tuple[str, str | None]:
-    """Name and weights of a teacher whose flags may have been left out."""
-    name = clip_model or "ViT-B-32"
-    local = name == "demo" or name.startswith(LOCAL)
-    return name, clip_pretrained or (None if local else "laion2b_s34b_b79k")
-
-
 def parse(argv: list[str]) -> Options:
-    """Flags to `Options`; raises `InputError` for an unknown flag or a value out of range."""
-    parser = build_parser()
-    first = parser.parse_args(argv)
-    parser.set_defaults(**PRESETS[first.preset])
-    run = _run_of(first)
+    """Flags to `Options`; raises `InputError` for an unknown flag or a value out of range.
+
+    Flags that are not given have the preset's value; with ``--eval_only``, the value of the run
+    that is evaluated.
+    """
+    first = build_parser().parse_args(argv)
+    run = _run_directory(first)
+    defaults = defaults_of(first.preset)
     if first.eval_only:
-        parser.set_defaults(**_flags_of_run(run, first.weight))
-    args = parser.parse_args(argv)
+        defaults = _defaults_of_run(run, first.weight) or defaults
+    args = build_parser(defaults).parse_args(argv)
     model, train = _model_config(args), _train_config(args)
     train.check(model.predict_clip)
     parse_split(args.data_split)
@@ -107,6 +85,7 @@ def parse(argv: list[str]) -> Options:
         cache_gb=_at_least("--cache_gb", args.cache_gb, 0),
         split=args.data_split,
         shuffle=args.shuffle_data,
+        preset=args.preset,
         model=model,
         train=train,
         clip_model=args.clip_model,
@@ -121,61 +100,62 @@ def parse(argv: list[str]) -> Options:
         debug=args.debug,
         dump_images=args.dump_images,
         dump_videos=args.dump_videos,
-        asked=vars(args),
     )
 
 
-def _run_of(args: argparse.Namespace) -> Path:
+def parse_size(flag: str, text: str) -> tuple[int, int] | None:
+    """``"640_1280"`` as ``(640, 1280)``, height first; ``"-1"`` as None.
+
+    Raises `InputError`, naming ``flag``, for another text.
+
+    >>> parse_size("--crop_list", "640_1280")
+    (640, 1280)
+    """
+    if text.strip() == "-1":
+        return None
+    try:
+        height, width = (int(part) for part in text.split("_"))
+    except ValueError:
+        height = width = 0
+    if min(height, width) < 1:
+        raise InputError(f"{flag} {text!r} is not a size: give HEIGHT_WIDTH, such as 640_1280")
+    return height, width
+
+
+def _run_directory(args: argparse.Namespace) -> Path:
     name = "debug" if args.debug and args.outf is None else args.outf
     if os.sep in args.suffix:
-        raise InputError(f"--suffix {args.suffix}: it is part of a name, and holds no {os.sep}")
+        raise InputError(f"--suffix {args.suffix} is part of a name: it cannot contain {os.sep}")
     run = run_path(name or Path(args.data_path).resolve().stem or "run")
     return run.with_name(run.name + args.suffix) if args.suffix else run
 
 
-def _flags_of_run(path: Path, weight: str | None) -> dict[str, Any]:
-    """What an evaluation need not repeat: the flags of the training that wrote the run.
+def _defaults_of_run(path: Path, weight: str | None) -> Defaults | None:
+    """The settings of the run that is evaluated; None where there is no run.
 
-    A directory without one takes them from the run of the checkpoint that is evaluated into it.
+    A directory without a run takes them from the run of the checkpoint ``weight``.
     """
     run = Run(path)
     if not run.config.exists() and weight:
         run = Run(Path(weight).parent)
     if not run.config.exists():
-        return {}
-    passing = (
-        "weight",
-        "overwrite",
-        "not_resume",
-        "debug",
-        "eval_only",
-        "device",
-        "dump_images",
-        "dump_videos",
-        "outf",
-        "suffix",
+        return None
+    config: RunConfig = run.read_config()
+    video, teacher = config.video, config.teacher
+    return Defaults(
+        model=config.model,
+        train=config.train,
+        preset=config.preset,
+        crop=video.crop,
+        resize=video.resize,
+        start=video.start,
+        end=video.end,
+        step=video.step,
+        data_split=config.split.rule,
+        shuffle_data=config.split.shuffled,
+        clip_model=None if teacher is None else teacher.model,
+        clip_pretrained=None if teacher is None else teacher.pretrained,
     )
-    flags = renamed(run.read_config()["flags"])
-    return {name: value for name, value in flags.items() if name not in passing}
-
-
-def renamed(values: dict[str, Any]) -> dict[str, Any]:
-    """Flags or identity of a run's config.json, under today's names."""
-    return {RENAMED.get(name, name): value for name, value in values.items()}
-
-
-def with_flags(message: str) -> str:
-    """A message that names arguments in backticks, with the flags that set them instead.
-
-    >>> with_flags("`batch` 0 is out of range; see `somewhere`")
-    '--batchSize 0 is out of range; see `somewhere`'
-    """
-    flags = {
-        action.dest: next(name for name in action.option_strings if name.startswith("--"))
-        for action in build_parser()._actions
-    }
-    known = flags | FLAG_OF
-    return re.sub(r"`(\w+)`", lambda match: known.get(match[1], match[0]), message)
 
 
 def _at_least(flag: str, value: float, low: float) -> float:
@@ -238,16 +218,3 @@ def _grids(text: str) -> tuple[tuple[float, int], ...]:
 def _train_config(args: argparse.Namespace) -> TrainConfig:
     values = {field.name: getattr(args, field.name) for field in fields(TrainConfig)}
     return TrainConfig(**values)
-
-
-def main_guard(main: Callable[[list[str]], None]) -> NoReturn:
-    """Run a script's ``main`` on the command line; an `InputError` is one line and exit code 2."""
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        print(f"{Path(sys.argv[0]).name}: {with_flags(str(error))}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from what was saved", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)

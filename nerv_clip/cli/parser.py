@@ -1,12 +1,14 @@
-"""The training flags by name, with their help. Defaults are those of the config classes.
+"""The flags of ``train/train_nerv_clip.py``. Names are HNeRV's where HNeRV has the flag.
 
-HNeRV's names where it has one.
+Defaults are not written here: they come from a preset, or from the run that is evaluated.
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import ModelConfig
@@ -14,187 +16,308 @@ from nerv_clip.models.quantisation import BITS
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.losses import PIXEL_LOSSES
 from nerv_clip.training.optimisers import OPTIMISERS
-
-# What a preset changes; a flag that is given wins over it. `default` is a good picture for its
-# time, `fast` and `best` move the last layers to fewer or more cells; `hnerv` and `nerv` are the
-# classic networks, trained by Adam and L2, as baselines.
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    "fast": {"head_cells": 4_000},
-    "best": {"head_cells": 250_000},
-    "hnerv": {
-        "embed": "",
-        "enc_strds": [5, 2, 2, 2],
-        "enc_dim": "64_16",
-        "conv_type": ["convnext", "pshuffel"],
-        "ks": "0_1_5",
-        "loss": "L2",
-        "lr": 1e-3,
-        "lr_type": "cosine_0.1_1_0.1",
-        "motion_weight": 0.0,
-        "optim": "adam",
-    },
-    "nerv": {
-        "embed": "pe_1.25_80",
-        "head_strd": 1,
-        "conv_type": ["convnext", "pshuffel"],
-        "ks": "0_3_3",
-        "reduce": 2.0,
-        "loss": "L2",
-        "lr": 1e-3,
-        "lr_type": "cosine_0.1_1_0.1",
-        "motion_weight": 0.0,
-        "optim": "adam",
-    },
-}
+from nerv_clip.training.presets import PRESETS, preset
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is an `InputError`: one line, as for all bad input."""
+    """An argument parser that raises `InputError` for wrong arguments: one line, no usage text."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise the message as an `InputError`."""
         raise InputError(f"{message}; --help lists the flags")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All flags of ``train/train_nerv_clip.py``."""
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """The values of flags that are not given, as `nerv_clip` has them."""
+
+    model: ModelConfig
+    train: TrainConfig
+    preset: str = "default"
+    crop: tuple[int, int] | None = None
+    resize: tuple[int, int] | None = None
+    start: int = 0
+    end: int | None = None
+    step: int = 1
+    data_split: str = "1_1_1"
+    shuffle_data: bool = False
+    clip_model: str | None = None
+    clip_pretrained: str | None = None
+
+
+def defaults_of(name: str) -> Defaults:
+    """The defaults of a preset."""
+    model, train = preset(name)
+    return Defaults(model=model, train=train, preset=name)
+
+
+def build_parser(defaults: Defaults | None = None) -> argparse.ArgumentParser:
+    """All flags, with the defaults of the preset ``default`` if none are given."""
+    defaults = defaults or defaults_of("default")
     parser = Parser(
         prog="train_nerv_clip.py",
-        description="Train one network that draws a video and knows what is in it.",
+        description="Train one network on a video: it reproduces the frames and, with "
+        "--predict_clip, predicts their CLIP embeddings.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--preset", choices=list(PRESETS), default="default")
-    _add_data(parser.add_argument_group("data"))
-    _add_model(parser.add_argument_group("network"))
-    _add_clip(parser.add_argument_group("CLIP"))
-    _add_training(parser.add_argument_group("training"))
+    parser.add_argument(
+        "--preset",
+        choices=list(PRESETS),
+        default=defaults.preset,
+        help="settings that belong together: fast is faster and slightly blurrier, best is slower "
+        "and sharper, hnerv and nerv are the classic networks; other flags override a preset",
+    )
+    _add_data(parser.add_argument_group("data"), defaults)
+    _add_model(parser.add_argument_group("network"), defaults.model)
+    _add_clip(parser.add_argument_group("CLIP"), defaults)
+    _add_training(parser.add_argument_group("training"), defaults.train)
     _add_run(parser.add_argument_group("run"))
     return parser
 
 
-def _add_data(group: argparse._ArgumentGroup) -> None:
+def _joined(numbers: Sequence[float] | None) -> str | None:
+    return None if numbers is None else "_".join(f"{number:g}" for number in numbers)
+
+
+def _add_data(group: argparse._ArgumentGroup, d: Defaults) -> None:
     group.add_argument("--data_path", required=True, help="a video file, or a folder of images")
     group.add_argument(
-        "--crop_list", default="-1", help="centre crop, HEIGHT_WIDTH, before resizing"
+        "--crop_list",
+        default=_joined(d.crop) or "-1",
+        help="centre crop in pixels, HEIGHT_WIDTH, before resizing; -1: none",
     )
-    group.add_argument("--resize_list", default="-1", help="size to train at, HEIGHT_WIDTH")
-    group.add_argument("--vid_start", type=int, default=0, help="first frame of the source")
-    group.add_argument("--vid_end", type=int, help="end of the source, exclusive")
-    group.add_argument("--vid_step", type=int, default=1, help="keep every n-th frame")
+    group.add_argument(
+        "--resize_list",
+        default=_joined(d.resize) or "-1",
+        help="frame size in pixels, HEIGHT_WIDTH; -1: the size of the source",
+    )
+    group.add_argument("--vid_start", type=int, default=d.start, help="first frame of the source")
+    group.add_argument(
+        "--vid_end",
+        type=int,
+        default=d.end,
+        help="frame after the last; the source's end if absent",
+    )
+    group.add_argument("--vid_step", type=int, default=d.step, help="keep every n-th frame")
     group.add_argument(
         "--data_split",
-        default="1_1_1",
-        help="a_b_c: of every c frames the first a train, those from b on are held out",
-    )
-    group.add_argument("--shuffle_data", action="store_true", help="deal the split at random")
-    group.add_argument("--cache_gb", type=float, default=4.0, help="larger videos are streamed")
-
-
-def _add_model(group: argparse._ArgumentGroup) -> None:
-    d = ModelConfig()
-    group.add_argument(
-        "--modelsize", type=float, default=d.modelsize, help="millions of parameters"
+        default=d.data_split,
+        help="a_b_c: of every c frames the first a are trained, those from b on are held out; "
+        "3_3_4 trains on 3 of every 4 frames and tests on the 4th",
     )
     group.add_argument(
-        "--embed", default=d.embed, help="xyt_T_X_Y_BELOW, pe_1.25_80 or '' (with encoder)"
+        "--shuffle_data",
+        action="store_true",
+        default=d.shuffle_data,
+        help="shuffle the frames before they are split",
+    )
+    group.add_argument(
+        "--cache_gb",
+        type=float,
+        default=4.0,
+        help="GiB of decoded frames kept in memory; a larger video is read from disk",
+    )
+
+
+def _add_model(group: argparse._ArgumentGroup, d: ModelConfig) -> None:
+    group.add_argument(
+        "--modelsize",
+        type=float,
+        default=d.modelsize,
+        help="millions of parameters of the decoder, without the CLIP head",
+    )
+    group.add_argument(
+        "--embed",
+        default=d.embed,
+        help="input encoding: xyt_T_X_Y_BELOW (frequencies in t, x and y; those in t reach the "
+        "Nyquist frequency / BELOW), pe_BASE_LEVELS (NeRV's, time only), or '' with --enc_strds",
     )
     group.add_argument(
         "--t_grids",
         default=",".join(f"{share:g}_{channels}" for share, channels in d.grids),
-        help="learned temporal grids: steps as a share of the frames, _channels, or none",
-    )
-    group.add_argument("--fc_hw", help="the stem's grid, ROWS_COLUMNS; solved by default")
-    group.add_argument(
-        "--stem_width", type=int, default=d.stem_width, help="the stem's hidden width"
+        help="learned temporal grids, SHARE_CHANNELS,…: SHARE is the number of steps as a share "
+        "of the frames; none: no grids",
     )
     group.add_argument(
-        "--dec_strds", type=int, nargs="+", help="up-block strides; solved by default"
+        "--fc_hw", default=_joined(d.grid), help="grid of the stem, ROWS_COLUMNS; solved if absent"
+    )
+    group.add_argument(
+        "--stem_width", type=int, default=d.stem_width, help="hidden channels of the stem"
+    )
+    group.add_argument(
+        "--dec_strds",
+        type=int,
+        nargs="+",
+        default=d.dec_strds and list(d.dec_strds),
+        help="up-sampling factor of each up-block; solved if absent",
     )
     group.add_argument(
         "--head_strd",
         type=int,
         choices=[1, 2, 4],
-        help="up-sampling in the RGB head; solved, 1 beside --dec_strds or --enc_strds",
+        default=d.head_strd,
+        help="up-sampling factor of the RGB head; solved if absent, 1 beside --dec_strds or "
+        "--enc_strds",
     )
     group.add_argument(
-        "--head_cells", type=int, default=d.head_cells, help="cells before the RGB head, at most"
-    )
-    group.add_argument("--enc_strds", type=int, nargs="*", default=[], help="use HNeRV's encoder")
-    group.add_argument(
-        "--enc_dim", default="64_16", help="encoder width _ latent channels or share"
-    )
-    group.add_argument(
-        "--ks", default="_".join(map(str, d.ks)), help="kernels: encoder_first_largest"
+        "--head_cells",
+        type=int,
+        default=d.head_cells,
+        help="maximum cells of the RGB head's input, from which its up-sampling is solved",
     )
     group.add_argument(
-        "--reduce", type=float, default=d.reduce, help="width divisor of an up-block"
+        "--enc_strds",
+        type=int,
+        nargs="*",
+        default=list(d.enc_strds),
+        help="use HNeRV's encoder with these strides",
     )
-    group.add_argument("--lower_width", type=int, default=d.lower_width, help="least width")
-    group.add_argument("--num_blks", default="1_1", help="blocks a stage: encoder_decoder")
-    group.add_argument("--conv_type", nargs="+", default=list(d.conv_type), help="encoder, decoder")
-    group.add_argument("--norm", default=d.norm, help="none, bn or in")
-    group.add_argument("--act", default=d.act, help="gelu, sin, relu, leaky, swish, …")
-    group.add_argument("--out_bias", default=d.out_bias, help="tanh, sigmoid or a number")
+    group.add_argument(
+        "--enc_dim",
+        default=_joined(d.enc_dim),
+        help="encoder width _ latent channels; below 1, the latents' share of --modelsize",
+    )
+    group.add_argument(
+        "--ks",
+        default=_joined(d.ks),
+        help="kernel sizes: encoder _ first up-block _ largest",
+    )
+    group.add_argument(
+        "--reduce",
+        type=float,
+        default=d.reduce,
+        help="each up-block has 1/REDUCE of the channels of the one before",
+    )
+    group.add_argument(
+        "--lower_width", type=int, default=d.lower_width, help="minimum channels of an up-block"
+    )
+    group.add_argument(
+        "--num_blks",
+        default=_joined(d.num_blks),
+        help="blocks in a stage: encoder _ decoder",
+    )
+    group.add_argument(
+        "--conv_type",
+        nargs="+",
+        default=list(d.conv_type),
+        help="kind of block in the encoder (convnext, conv, pshuffel) and the decoder (residual, "
+        "pshuffel, conv, interpolate)",
+    )
+    group.add_argument("--norm", default=d.norm, help="normalisation: none, bn or in")
+    group.add_argument("--act", default=d.act, help="activation: gelu, sin, relu, leaky, swish, …")
+    group.add_argument(
+        "--out_bias",
+        default=d.out_bias,
+        help="last activation: tanh, sigmoid, or a number that is added",
+    )
 
 
-def _add_clip(group: argparse._ArgumentGroup) -> None:
-    t = TrainConfig()
-    group.add_argument("--predict_clip", action="store_true", help="add the CLIP head")
-    group.add_argument("--clip_dim", type=int, help="the teacher's width, which it is by itself")
-    group.add_argument("--clip_tap", type=int, help="head after this up-block, not on the stem")
-    group.add_argument("--clip_input", action="store_true", help="predecessor: CLIP as an input")
-    group.add_argument("--clip_loss_weight", type=float, default=t.clip_loss_weight, help="λ")
+def _add_clip(group: argparse._ArgumentGroup, d: Defaults) -> None:
+    model, train = d.model, d.train
+    group.add_argument(
+        "--predict_clip", action="store_true", default=model.predict_clip, help="add the CLIP head"
+    )
+    group.add_argument(
+        "--clip_dim",
+        type=int,
+        default=model.clip_dim or None,
+        help="embedding width; the teacher's if absent",
+    )
+    group.add_argument(
+        "--clip_tap",
+        type=int,
+        default=model.clip_tap or None,
+        help="put the CLIP head after this up-block; after the stem if absent",
+    )
+    group.add_argument(
+        "--clip_input",
+        action="store_true",
+        default=model.clip_input,
+        help="the predecessor: the true embedding is an input, and only RGB an output",
+    )
+    group.add_argument(
+        "--clip_loss_weight",
+        type=float,
+        default=train.clip_loss_weight,
+        help="λ, the weight of the CLIP loss",
+    )
     group.add_argument(
         "--slerp_loss_weight",
         "--arc_weight",
-        dest="slerp_loss_weight",
         type=float,
-        default=t.slerp_loss_weight,
-        help="weight of the CLIP loss between train frames, relative to the loss at train frames",
+        default=train.slerp_loss_weight,
+        help="weight of the CLIP loss between train frames relative to the CLIP loss at train "
+        "frames; 0: none (--arc_weight is its old name)",
     )
     group.add_argument(
         "--pixel_loss_warmup_epochs",
         type=int,
-        default=t.pixel_loss_warmup_epochs,
-        help="epochs before the CLIP loss",
+        default=train.pixel_loss_warmup_epochs,
+        help="epochs before CLIP training starts",
     )
     group.add_argument(
-        "--clip_model", help="open_clip model, local-dir:FOLDER or demo (ViT-B-32 if needed)"
+        "--clip_model",
+        default=d.clip_model,
+        help="the teacher: a model of open_clip, hf-hub:ORG/NAME, local-dir:FOLDER or demo "
+        "(ViT-B-32 if one is needed)",
     )
     group.add_argument(
-        "--clip_pretrained", help="open_clip tag or a weights file (laion2b_s34b_b79k if needed)"
+        "--clip_pretrained",
+        default=d.clip_pretrained,
+        help="its weights: a tag of open_clip, a local file, or random:SEED (laion2b_s34b_b79k if "
+        "needed)",
     )
 
 
-def _add_training(group: argparse._ArgumentGroup) -> None:
-    d = TrainConfig()
-    group.add_argument("-e", "--epochs", type=int, default=d.epochs)
-    group.add_argument("-b", "--batchSize", dest="batch", type=int, default=d.batch)
-    group.add_argument("--loss", choices=[*PIXEL_LOSSES], default=d.loss, metavar="LOSS")
+def _add_training(group: argparse._ArgumentGroup, d: TrainConfig) -> None:
+    group.add_argument("-e", "--epochs", type=int, default=d.epochs, help="passes over the video")
+    group.add_argument(
+        "-b", "--batchSize", dest="batch", type=int, default=d.batch, help="frames in a step"
+    )
+    group.add_argument(
+        "--loss",
+        choices=[*PIXEL_LOSSES],
+        default=d.loss,
+        metavar="LOSS",
+        help=f"pixel loss: {', '.join(PIXEL_LOSSES)}",
+    )
     group.add_argument(
         "--motion_weight",
         type=float,
         default=d.motion_weight,
-        help="of the loss that teaches motion; 0: frames between train frames are not moved ones",
+        help="weight of the motion loss; 0 disables motion compensation",
     )
-    group.add_argument("--lr", type=float, default=d.lr)
+    group.add_argument("--lr", type=float, default=d.lr, help="learning rate")
     group.add_argument(
-        "--matrix_lr", type=float, default=d.matrix_lr, help="Muon's rate for kernels"
+        "--matrix_lr", type=float, default=d.matrix_lr, help="learning rate of Muon, for kernels"
     )
-    group.add_argument("--grid_lr", type=float, default=d.grid_lr, help="for temporal grids")
-    group.add_argument("--lr_type", default=d.lr_type)
-    group.add_argument("--optim", choices=OPTIMISERS, default=d.optim)
-    group.add_argument("--ema", type=float, default=d.ema, help="decay of averaged weights, 0: off")
-    group.add_argument("--amp", choices=["none", "bf16"], default=d.amp)
-    group.add_argument("--compile", action="store_true", help="torch.compile the network")
-    group.add_argument("--manualSeed", dest="seed", type=int, default=d.seed)
+    group.add_argument(
+        "--grid_lr", type=float, default=d.grid_lr, help="learning rate of the temporal grids"
+    )
+    group.add_argument(
+        "--lr_type",
+        default=d.lr_type,
+        help="learning-rate schedule: cosine_WARMUP_POWER_START, "
+        "hybrid_WARMUP_UP_DOWN_START_END, step_AT_FACTOR or const",
+    )
+    group.add_argument("--optim", choices=OPTIMISERS, default=d.optim, help="optimiser")
+    group.add_argument(
+        "--ema", type=float, default=d.ema, help="decay of averaged weights; 0: no averaging"
+    )
+    group.add_argument("--amp", choices=["none", "bf16"], default=d.amp, help="mixed precision")
+    group.add_argument(
+        "--compile", action="store_true", default=d.compile, help="compile the network"
+    )
+    group.add_argument(
+        "--manualSeed", dest="seed", type=int, default=d.seed, help="seed of all random numbers"
+    )
     group.add_argument(
         "--bits",
         type=int,
         default=d.bits,
         choices=BITS,
-        help="of a weight in model_best.pth; every figure is measured on that file",
+        help="bits of a weight in model_best.pth; all metrics are measured on that file",
     )
     group.add_argument(
         "--eval_freq", type=int, default=d.eval_freq, help="epochs between evaluations"
@@ -209,20 +332,23 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
             "clip_similarity_train",
             "clip_similarity_val",
         ],
+        help="metric that chooses model_best.pth, after the warm-up",
     )
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--outf", help="run directory: NAME is output/NAME (the video's name if absent)"
+        "--outf", help="run directory: NAME is output/NAME; the video's name if absent"
     )
-    group.add_argument("--suffix", default="", help="added to the run's name")
+    group.add_argument("--suffix", default="", help="added to the name of the run directory")
     group.add_argument("--overwrite", action="store_true", help="empty the run directory first")
     group.add_argument("--not_resume", action="store_true", help="start again from epoch 0")
-    group.add_argument("--eval_only", action="store_true", help="evaluate model_best.pth and stop")
+    group.add_argument("--eval_only", action="store_true", help="evaluate model_best.pth, no more")
     group.add_argument("--weight", help="start from the weights of this checkpoint")
     group.add_argument("--save_freq", type=float, default=2.0, help="minutes between saves")
-    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    group.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if present"
+    )
     group.add_argument("--debug", action="store_true", help="ten steps an epoch, into output/debug")
     group.add_argument("--dump_images", action="store_true", help="write decoded frames as PNG")
     group.add_argument("--dump_videos", action="store_true", help="write decoded frames as MP4")

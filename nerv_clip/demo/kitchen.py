@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.cli.terminal import Terminal
 from nerv_clip.demo.facts import Labels, label
 from nerv_clip.demo.pool import SEEDS
 from nerv_clip.demo.shading import picture
@@ -22,6 +21,7 @@ from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, make_folder
+from nerv_clip.progress import SILENT, Progress
 
 SIZE = (180, 320)
 SAMPLES = 9  # rays a pixel
@@ -51,9 +51,9 @@ def write_kitchen(
     out: Path,
     seed: int,
     frames: int,
-    terminal: Terminal,
     size: tuple[int, int] = SIZE,
     samples: int = SAMPLES,
+    progress: Progress = SILENT,
 ) -> None:
     """Render a seed's kitchen into a folder: ``0000.png`` and on, and ``labels.json``.
 
@@ -75,11 +75,11 @@ def write_kitchen(
     make_folder(part)
     every: list[Labels] = []
     try:
-        with terminal.bar(frames, "kitchen", "frame") as bar:
+        with progress.task("kitchen", frames, "frame") as task:
             for pixels, labels in render_kitchen(seed, frames, size, samples):
                 Image.fromarray(pixels).save(part / f"{len(every):04}.png")
                 every.append(labels)
-                bar.update()
+                task.advance()
         content = describe(write_story(seed, frames), seed, every, size)
         (part / LABELS).write_text(json.dumps(content, indent=1) + "\n")
         shutil.rmtree(out, ignore_errors=True)

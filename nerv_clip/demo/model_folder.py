@@ -13,7 +13,8 @@ from nerv_clip.demo.facts import PAIRS
 from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
 from nerv_clip.files import atomic_write, make_folder
-from nerv_clip.teacher.encoder import CONFIG, LOCAL, PHRASES, quiet
+from nerv_clip.teacher.loading import quiet
+from nerv_clip.teacher.names import CONFIG, LOCAL, PHRASES
 
 WEIGHTS = "open_clip_model.safetensors"
 MEAN, STD = 0.5, 0.25  # of its pictures, in each channel

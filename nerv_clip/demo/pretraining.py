@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from nerv_clip.demo.batches import augmented, draw
 from nerv_clip.demo.model_folder import MEAN, STD, new_model
 from nerv_clip.demo.pool import Pool
-from nerv_clip.teacher.encoder import LOCAL, load_tokenizer
+from nerv_clip.teacher.loading import load_tokenizer
+from nerv_clip.teacher.names import LOCAL
 from nerv_clip.training.optimisers import Muon
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nerv_clip.demo.captions import MEANINGS, query
 from nerv_clip.demo.facts import PAIRS, PLACE, STATES, facts, truth
 from nerv_clip.demo.kitchen import read_labels
 from nerv_clip.metrics import average_precision
+from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.encoder import ClipEncoder
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -79,7 +80,7 @@ def recall_at_1(
     doubt: NDArray[np.bool_] | None = None,
     templates: Sequence[str] = ("{}",),
     seed: int = 0,
-    notice: Callable[[int], object] = lambda done: None,
+    progress: Progress = SILENT,
 ) -> float:
     """Share of pictures whose own caption beats 63 that are wrong of it; chance is 1/64.
 
@@ -97,14 +98,15 @@ def recall_at_1(
     own = ask([_sentence(names) for names in said])
     needed = truth(said)
     right = 0
-    for index, picture in enumerate(pictures):
-        if twisted:
-            wrong = ask(_twists(said[index], true[index], rng))
-        else:
-            false = np.flatnonzero((needed & ~true[index]).any(1))
-            wrong = own[rng.choice(false, CHOICES - 1, replace=False)]
-        right += int(picture @ own[index] > (wrong @ picture).max())
-        notice(1)
+    with progress.task("scoring", len(pictures), "picture") as task:
+        for index, picture in enumerate(pictures):
+            if twisted:
+                wrong = ask(_twists(said[index], true[index], rng))
+            else:
+                false = np.flatnonzero((needed & ~true[index]).any(1))
+                wrong = own[rng.choice(false, CHOICES - 1, replace=False)]
+            right += int(picture @ own[index] > (wrong @ picture).max())
+            task.advance()
     return right / len(pictures)
 
 
@@ -151,11 +153,11 @@ def measure(
     encoder: ClipEncoder,
     pictures: Tensor,
     true: NDArray[np.bool_],
-    notice: Callable[[int], object] = lambda done: None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Every score of an encoder on pictures (N, D) of which ``true`` (N, F) is known.
 
-    It takes minutes for thousands; ``notice`` is told of every picture, twice.
+    It takes minutes for thousands of pictures.
 
     ``groups`` and ``queries`` hold average precisions, ``recall`` and ``recall_twisted`` R@1 among
     `CHOICES` captions, ``meanings`` the rows of `meanings_kept`.
@@ -164,7 +166,7 @@ def measure(
     return {
         "groups": mean_by_group(by_query),
         "queries": by_query,
-        "recall": recall_at_1(encoder, pictures, true, twisted=False, notice=notice),
-        "recall_twisted": recall_at_1(encoder, pictures, true, twisted=True, notice=notice),
+        "recall": recall_at_1(encoder, pictures, true, twisted=False, progress=progress),
+        "recall_twisted": recall_at_1(encoder, pictures, true, twisted=True, progress=progress),
         "meanings": meanings_kept(encoder),
     }

@@ -9,15 +9,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerv_clip.cli.terminal import Terminal, interruptible
 from nerv_clip.demo import card, scores
 from nerv_clip.demo.model_folder import save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_pool, shard_paths
 from nerv_clip.demo.pretraining import Plan, Pretraining
 from nerv_clip.errors import InputError
 from nerv_clip.files import make_folder
+from nerv_clip.interruption import interruptible
 from nerv_clip.models.checkpoint import save_checkpoint
-from nerv_clip.teacher.encoder import LOCAL, ClipEncoder, load_clip_encoder
+from nerv_clip.progress import Progress
+from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.teacher.loading import load_clip_encoder
+from nerv_clip.teacher.names import LOCAL
 
 
 @dataclass(frozen=True)
@@ -46,35 +49,36 @@ class Lesson:
                 raise InputError(f"{flag} {value} is out of range: give {low} or more")
 
 
-def teach(lesson: Lesson, terminal: Terminal) -> bool:
+def teach(lesson: Lesson, progress: Progress) -> bool:
     """Make the encoder's folder, going on from what is there; False if it was interrupted.
 
     Raises `InputError` for a lesson that cannot be given, before anything is rendered.
     """
     lesson.check()
-    ones, many, tests = _pools(lesson, terminal)
+    ones, many, tests = _pools(lesson, progress)
     write_folder(lesson.out)
     training = Pretraining(lesson.out, ones, many, lesson.plan)
-    if not _train(training, lesson, terminal):
+    if not _train(training, lesson, progress):
         return False
     save_weights(training.model, lesson.out)
     encoder = load_clip_encoder(f"{LOCAL}{lesson.out}")
-    terminal.say("scores on unseen scenes:")
+    progress.message("scores on unseen scenes:")
     pictures = _embedded(encoder, tests)
-    with terminal.bar(2 * len(tests), "scoring", "picture") as bar:
-        result = scores.measure(encoder, pictures, tests.true, bar.update)
+    result = scores.measure(encoder, pictures, tests.true, progress)
     for line in card.score_lines(result):
-        terminal.say(line)
+        progress.message(line)
     card.write(lesson.out, asdict(lesson.plan), len(ones), len(many), len(tests), result)
     return True
 
 
-def _pools(lesson: Lesson, terminal: Terminal) -> tuple[Pool, Pool, Pool]:
+def _pools(lesson: Lesson, progress: Progress) -> tuple[Pool, Pool, Pool]:
     folder = lesson.work / "pool"
     plan = shard_paths(folder, lesson.singles, lesson.scenes, lesson.tests)
-    with terminal.bar(len(plan), "pictures", "thousand") as bar:
-        for done in render_pool(plan):
-            bar.update(done - bar.n)
+    with progress.task("pictures", len(plan), "thousand") as task:
+        done = 0
+        for count in render_pool(plan):
+            task.advance(count - done)
+            done = count
     one, many, test = (
         load_pool([shard.path for shard in plan if shard.part == part])
         for part in ("one", "many", "test")
@@ -82,7 +86,7 @@ def _pools(lesson: Lesson, terminal: Terminal) -> tuple[Pool, Pool, Pool]:
     return one, many, test
 
 
-def _train(training: Pretraining, lesson: Lesson, terminal: Terminal) -> bool:
+def _train(training: Pretraining, lesson: Lesson, progress: Progress) -> bool:
     make_folder(lesson.work)
     path = lesson.work / "pretraining.pth"
     about = {"plan": asdict(lesson.plan), "pictures": [len(training.ones), len(training.many)]}
@@ -93,17 +97,16 @@ def _train(training: Pretraining, lesson: Lesson, terminal: Terminal) -> bool:
         training.restore(saved["state"])
     last = time.monotonic()
     with (
-        terminal.bar(lesson.plan.steps, "training", "step", training.step) as bar,
+        progress.task("training", lesson.plan.steps, "step", training.step) as task,
         interruptible() as stop,
     ):
         for result in training.fit():
-            bar.set_postfix(loss=f"{result.loss:.3f}", right=f"{result.right:.0%}", refresh=False)
-            bar.update()
+            task.advance(1, f"loss {result.loss:.3f}, {result.right:.0%} right")
             if stop or time.monotonic() - last > 120 or training.step == lesson.plan.steps:
                 save_checkpoint({"about": about, "state": training.state()}, path)
                 last = time.monotonic()
             if stop:
-                terminal.say("interrupted: the same command goes on from here")
+                progress.message("interrupted: the same command goes on from here")
                 return False
     return True
 

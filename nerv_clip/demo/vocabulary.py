@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from nerv_clip.files import atomic_write
-from nerv_clip.teacher.encoder import WORDS
+from nerv_clip.teacher.names import WORDS
 
 BPE = "bpe.txt.gz"
 

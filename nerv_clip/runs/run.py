@@ -1,4 +1,4 @@
-"""The run directory: what training writes and everything else reads."""
+"""The run directory: training writes it, everything else reads it. See docs/run_directory.md."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
-from zipfile import BadZipFile
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
+from nerv_clip.evaluation.results import Metrics
 from nerv_clip.files import atomic_write, cannot_write, make_folder
-from nerv_clip.models.config import Architecture
-
-PACKAGES = ("torch", "open_clip_torch", "numpy", "av", "nerv_clip")
+from nerv_clip.runs.config import RunConfig, TeacherRecord
 
 
 def run_path(outf: str) -> Path:
@@ -32,8 +26,25 @@ def run_path(outf: str) -> Path:
     return Path(outf) if os.sep in outf else Path("output") / outf
 
 
+@dataclass(frozen=True)
+class TrainingStatus:
+    """How far a running training is; ``pid`` is its process, which SIGINT stops after saving.
+
+    ``epoch`` counts from 1; ``step`` and ``steps`` count over all epochs; ``psnr`` in dB of the
+    last step; ``seconds`` since the process began to train.
+    """
+
+    pid: int
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    psnr: float
+    seconds: float
+
+
 class Run:
-    """Paths of one run, and the files that are small enough to read whole."""
+    """Paths of one run, and its small files: one reader and one writer for each."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,31 +62,31 @@ class Run:
         self.reconstruction = path / "reconstruction.mp4"
         self.verification = path / "verification.json"
         self.map = path / "map.npz"
-        self.progress = path / ".progress.json"
+        self.status = path / ".progress.json"
         self.candidate = path / ".candidate.pth"
         self.tensorboard = path / "logs" / "tensorboard"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether training wrote this directory; true for a run of a newer format, too."""
+        try:
+            content = json.loads(self.config.read_text())
+        except (OSError, ValueError):
+            return False
+        return isinstance(content, dict) and ("format" in content or "identity" in content)
 
     def create(self) -> None:
         """Make the directory; raises `InputError` where it holds files but no run."""
         make_folder(self.path)
-        strangers = any(not item.name.startswith(".") for item in self.path.iterdir())
-        if strangers and not self.is_run:
-            raise InputError(f"{self.path} holds files but no run: choose another --outf")
-
-    @property
-    def is_run(self) -> bool:
-        """Whether training wrote this directory."""
-        try:
-            self.read_config()
-        except InputError:
-            return False
-        return True
+        foreign = any(not item.name.startswith(".") for item in self.path.iterdir())
+        if foreign and not self.is_run:
+            raise InputError(f"{self.path} holds files but no run: choose another folder (`outf`)")
 
     def clear(self, everything: bool) -> None:
-        """Remove an earlier run's files, or, of `everything`, all but the lock.
+        """Remove an earlier run's files; with ``everything``, all files but the lock.
 
-        What a resume reads goes first and ``config.json`` last, so that a directory whose
-        clearing was cut off is still known as a run, and not taken for a whole one.
+        ``model_latest.pth`` goes first and ``config.json`` last, so that a directory whose
+        clearing was interrupted is still recognised as a run, and not resumed.
         """
         own = {p for p in vars(self).values() if isinstance(p, Path)} - {self.path}
         own = {self.path / p.relative_to(self.path).parts[0] for p in own}
@@ -88,7 +99,11 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the directory; a second training is refused. The lock dies with its process."""
+        """Lock the directory against a second training; the lock ends with its process.
+
+        Raises `InputError` where another process holds the lock. Files that a killed process left
+        half-written are removed.
+        """
         try:
             file: IO[str] = (self.path / ".lock").open("w")
         except OSError as error:
@@ -98,70 +113,105 @@ class Run:
                 _lock(file)
             except OSError:
                 raise InputError(
-                    f"another training is writing {self.path}: wait for it or choose another --outf"
+                    f"another training is writing {self.path}: wait for it, or choose another "
+                    "folder (`outf`)"
                 ) from None
-            for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate, self.progress):
-                leftover.unlink(missing_ok=True)  # half-written by a killed process
+            for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate, self.status):
+                leftover.unlink(missing_ok=True)
             try:
                 yield
             finally:
-                self.progress.unlink(missing_ok=True)
+                self.status.unlink(missing_ok=True)
 
-    def training(self) -> dict[str, Any] | None:
-        """How far the training is that writes this directory now, or None where none does.
-
-        ``pid``, and once it has taken steps ``epoch``, ``epochs``, ``step`` and ``steps`` of all
-        epochs, ``psnr`` in dB and ``seconds`` since the start of this process.
-        """
+    @property
+    def in_training(self) -> bool:
+        """Whether a training holds the lock of this directory now."""
         try:
             with (self.path / ".lock").open("r") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            try:
-                found: dict[str, Any] = json.loads(self.progress.read_text())
-            except (OSError, ValueError):
-                return {}
-            return found
+            return True
         except OSError:
+            return False
+        return False
+
+    def write_status(self, status: TrainingStatus) -> None:
+        """Say how far the training is, for `read_status` in another process."""
+        self.write_json(self.status, asdict(status))
+
+    def read_status(self) -> TrainingStatus | None:
+        """How far the training is; None before its first steps, and where none is running."""
+        if not self.in_training:
             return None
-        return None
+        try:
+            return TrainingStatus(**json.loads(self.status.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
-        """One readable JSON file, atomically."""
+        """Write a readable JSON file, atomically."""
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
 
-    def read_config(self) -> dict[str, Any]:
-        """The content of ``config.json``; raises `InputError` where there is none to read."""
+    def write_config(self, config: RunConfig) -> None:
+        """Write ``config.json``."""
+        self.write_json(self.config, config.to_json())
+
+    def read_config(self) -> RunConfig:
+        """The content of ``config.json``, of this format or an older one.
+
+        Raises `InputError` where there is none, or where it cannot be read.
+        """
         try:
             content = json.loads(self.config.read_text())
         except FileNotFoundError:
-            raise InputError(f"{self.path} is no run: it has no config.json") from None
+            raise InputError(f"{self.path} is not a run: it has no config.json") from None
         except (OSError, ValueError):
             raise InputError(f"{self.config} cannot be read, or is damaged") from None
-        if not isinstance(content, dict) or not {"flags", "identity"} <= content.keys():
+        if not isinstance(content, dict):
             raise InputError(f"{self.config} was not written by this program")
-        return content
-
-    def read_architecture(self) -> Architecture:
-        """The network's, as ``config.json`` has it; raises `InputError` for another version's."""
         try:
-            return Architecture.from_plain(self.read_config()["architecture"])
+            return RunConfig.from_json(content)
         except InputError as error:
             raise InputError(f"{self.path}: {error}") from None
 
-    def read_teacher(self) -> dict[str, Any]:
-        """Name, id and width of its teacher; raises `InputError` where it names none."""
-        about: dict[str, Any] | None = self.read_config().get("teacher")
-        if not about:
+    def read_teacher(self) -> TeacherRecord:
+        """The teacher; raises `InputError` where the run has none."""
+        teacher = self.read_config().teacher
+        if teacher is None:
             raise InputError(
-                f"{self.path} names no teacher: evaluate it with --eval_only and the --clip_model "
-                "of its training"
+                f"{self.path} has no teacher: evaluate it again (`eval_only`), with the "
+                "`clip_model` that it was trained with"
             )
-        return about
+        return teacher
+
+    def read_metrics(self) -> Metrics:
+        """The content of ``metrics.json``; raises `InputError` if it is missing or damaged."""
+        try:
+            return Metrics.from_json(json.loads(self.metrics.read_text()))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{self.path} has no {self.metrics.name} that can be read ({error}): evaluate it "
+                "again (`eval_only`)"
+            ) from None
+
+    def read_per_frame(self) -> pd.DataFrame:
+        """A row for each frame, as `Evaluation.per_frame`; raises `InputError` if damaged."""
+        return self._read_csv(self.per_frame)
+
+    def read_history(self) -> pd.DataFrame:
+        """A row for each evaluation during training; empty where the run has none.
+
+        Raises `InputError` if the file is damaged.
+        """
+        return self._read_csv(self.history) if self.history.exists() else pd.DataFrame()
 
     def append_history(self, row: Mapping[str, Any]) -> None:
-        """Add an evaluation; rows of the same or a later epoch (of a lost future) are dropped."""
+        """Add an evaluation.
+
+        Rows of the same or a later epoch are dropped: an interrupted training wrote them after the
+        state that this one resumed from.
+        """
         rows = pd.DataFrame([row])
         if self.history.exists():
             old = pd.read_csv(self.history)
@@ -169,9 +219,17 @@ class Run:
         with atomic_write(self.history) as temporary:
             rows.to_csv(temporary, index=False)
 
+    def _read_csv(self, path: Path) -> pd.DataFrame:
+        try:
+            return pd.read_csv(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+            ) from None
+
 
 def _lock(file: IO[str]) -> None:
-    """Hold a lock file alone; a reader that only looks lets go of it at once."""
+    """Take the exclusive lock; tries again, because `Run.in_training` takes it for an instant."""
     for attempt in range(4):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,57 +241,7 @@ def _lock(file: IO[str]) -> None:
             return
 
 
-def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """An array that an evaluation left, memory-mapped if asked; `InputError` if it is damaged."""
-    try:
-        values: NDArray[Any] = np.load(path, "r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        raise _damaged(path) from None
-    return values
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an ``.npz`` file, by name; raises `InputError` where it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            return dict(content)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
-        raise _damaged(path) from None
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(f"{path} is damaged: evaluate the run with --eval_only")
-
-
 def find_runs(folders: Iterable[Path]) -> list[Run]:
     """The runs below some folders, in the order of their paths."""
     found = {config.parent for folder in folders for config in folder.rglob("config.json")}
     return [run for run in map(Run, sorted(found)) if run.is_run]
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that figures depend on."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def git_commit() -> str:
-    """The commit of this program's checkout, with ``+`` where files differ; empty outside one."""
-    folder = Path(__file__).parent
-    try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],  # noqa: S607
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return commit.stdout.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.metrics import average_precision
-from nerv_clip.runs.run import read_arrays
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.arrays import read_arrays
 from nerv_clip.search.moments import spans
 from nerv_clip.search.question import Curve, Index
 from nerv_clip.search.trained_run import TrainedRun
@@ -31,9 +32,9 @@ class LabelledQuery(NamedTuple):
 def fidelity(
     run: TrainedRun,
     queries: Sequence[LabelledQuery],
-    notice: Callable[[int], object] = lambda done: None,
+    progress: Progress = SILENT,
 ) -> pd.DataFrame:
-    """A row for every query, index and part of the frames; ``notice`` is told of every query.
+    """A row for every query, index and part of the frames.
 
     Indexes: ``true`` embeddings, ``predicted``, ``interpolated`` (spherical, between the
     neighbouring train frames' true embeddings, a train frame's own left out), and ``teacher on
@@ -47,25 +48,27 @@ def fidelity(
     - ``iou``: of the frames in the query's moments with the labelled ones, over all frames
     """
     indexes = indexes_of(run)
-    levels = {name: run.teacher.background.level(index) for name, index in indexes.items()}
+    levels = {name: run.query_encoder.background.level(index) for name, index in indexes.items()}
     rows = []
-    for query in queries:
-        if query.truth is not None and len(query.truth) != run.frames:
-            raise InputError(
-                f"the labels are of {len(query.truth)} frames, {run.run.path} has {run.frames}"
-            )
-        question = run.teacher.ask_text(query.text)
-        scores = {
-            name: question.scores(index, levels[name]).relevancy for name, index in indexes.items()
-        }
-        for part in PARTS:
-            chosen = np.array([part in ("all", name) for name in run.split])
-            if chosen.sum() < 2:
-                continue
-            for name in indexes:
-                row = _row(scores[name], scores["true"], query.truth, chosen, part)
-                rows.append({"query": query.text, "index": name, "frames": part, **row})
-        notice(1)
+    with progress.task("querying", len(queries), "query") as task:
+        for query in queries:
+            if query.truth is not None and len(query.truth) != run.frames:
+                raise InputError(
+                    f"the labels are of {len(query.truth)} frames, {run.run.path} has {run.frames}"
+                )
+            question = run.query_encoder.ask_text(query.text)
+            scores = {
+                name: question.scores(index, levels[name]).relevancy
+                for name, index in indexes.items()
+            }
+            for part in PARTS:
+                chosen = np.array([part in ("all", name) for name in run.split])
+                if chosen.sum() < 2:
+                    continue
+                for name in indexes:
+                    row = _row(scores[name], scores["true"], query.truth, chosen, part)
+                    rows.append({"query": query.text, "index": name, "frames": part, **row})
+            task.advance()
     return pd.DataFrame(rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.evaluate import embed_times
+from nerv_clip.evaluation.decoding import embed_times
 from nerv_clip.files import atomic_write, file_hash, make_folder, user_cache
 from nerv_clip.models.checkpoint import load_model
+from nerv_clip.progress import SILENT, Progress
 
 BATCH = 8  # times embedded at once
 CHUNK = 16_384  # rows compared at once, so that a large index stays on disk
@@ -29,13 +29,12 @@ def grid_times(frames: int, grid: int) -> NDArray[np.float64]:
 def load_index(
     checkpoint: Path,
     grid: int,
-    start: Callable[[int, str], Callable[[int], object]],
+    progress: Progress = SILENT,
 ) -> NDArray[np.float16]:
     """Unit embeddings (times, dim) float16 at `grid_times`, memory-mapped.
 
     They lie in the user's cache under the SHA-256 of the checkpoint, so that another checkpoint is
-    another index. ``start(total, label)`` is called where they have to be computed, and returns
-    what is told of each batch. Raises `InputError` for a checkpoint without a CLIP head.
+    another index. Raises `InputError` for a checkpoint without a CLIP head.
     """
     path = user_cache() / "indexes" / f"{file_hash(checkpoint)[:32]}-{grid}.npy"
     kept = _mapped(path)
@@ -45,7 +44,7 @@ def load_index(
     if not model.arch.clip_dim:
         raise InputError(f"{checkpoint} has no CLIP head to search: train with --predict_clip")
     times = grid_times(model.arch.frames, grid)
-    values = embed_times(model, times, BATCH, start(len(times), "indexing")).half().numpy()
+    values = embed_times(model, times, BATCH, progress, "indexing").half().numpy()
     make_folder(path.parent)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.save(file, values)

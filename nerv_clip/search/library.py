@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerv_clip.errors import InputError
+from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.run import find_runs
-from nerv_clip.search.query_encoder import Start, silent
 from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 
 
@@ -39,7 +39,7 @@ class Library:
     ``skipped`` says of each run that cannot be searched why not.
     """
 
-    def __init__(self, folders: Iterable[Path], start: Start = silent) -> None:
+    def __init__(self, folders: Iterable[Path], progress: Progress = SILENT) -> None:
         self.runs: dict[str, list[TrainedRun]] = {}
         self.skipped: list[str] = []
         folders = list(folders)
@@ -47,13 +47,13 @@ class Library:
             try:
                 if not run.best.exists():
                     raise InputError(f"{run.path} has no {run.best.name} yet")
-                loaded = load_run(run.path, start=start)
+                loaded = load_run(run.path, progress=progress)
             except InputError as error:
                 self.skipped.append(str(error))
                 continue
-            shared = self.runs.setdefault(loaded.teacher.id, [])
+            shared = self.runs.setdefault(loaded.query_encoder.id, [])
             if shared:
-                loaded.teacher = shared[0].teacher
+                loaded.query_encoder = shared[0].query_encoder
             shared.append(loaded)
         if not self.runs:
             named = ", ".join(map(str, folders))

@@ -6,7 +6,8 @@ import json
 from typing import NamedTuple
 
 from nerv_clip.errors import InputError
-from nerv_clip.teacher.encoder import PHRASES, ClipEncoder
+from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.teacher.names import PHRASES
 
 CANONICAL = ("object", "things", "stuff", "texture")  # LERF's (Kerr et al., 2023)
 UNRELATED = (

@@ -1,67 +1,52 @@
-"""A run's teacher, loaded when the first text or image is asked for, shared by its runs."""
+"""Texts and image files as questions in the embedding space of a run's teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from nerv_clip.cli.options import teacher_named
-from nerv_clip.errors import InputError
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.inputs import load_run_teacher
+from nerv_clip.runs.run import Run
 from nerv_clip.search.phrases import phrases_of
 from nerv_clip.search.query import parse_query, text_vector
 from nerv_clip.search.question import Background, Question, ask_vector
-from nerv_clip.teacher.encoder import ClipEncoder, load_clip_encoder
+from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.reader import read_image
 
-Start = Callable[[int, str], Callable[[int], object]]
 
+class QueryEncoder:
+    """Embeds queries with the teacher of a run, which is loaded with the first query.
 
-def silent(total: int, label: str) -> Callable[[int], object]:
-    """No progress shown: called before ``total`` steps, returns what is told of each."""
-    return lambda done: None
-
-
-class Teacher:
-    """Turns texts and image files into questions in the space of one teacher.
-
-    ``config`` is the ``config.json`` of a run that learned from it. ``start`` shows progress: it
-    is called with the steps of what takes long and its name, and returns what is told of each.
+    ``id`` identifies the teacher: runs with the same one can share a `QueryEncoder`. Raises
+    `InputError` where the run has no teacher.
     """
 
-    def __init__(self, config: dict[str, Any], start: Start = silent) -> None:
-        self.id = str(config["teacher"]["id"])
-        flags = config["flags"]
-        self._named = teacher_named(flags["clip_model"], flags["clip_pretrained"])
-        self._start = start
+    def __init__(self, run: Run, progress: Progress = SILENT) -> None:
+        self.id = run.read_teacher().id
+        self._run, self._progress = run, progress
 
     @cached_property
     def encoder(self) -> ClipEncoder:
-        """The model; raises `InputError` where another one goes by its name now."""
-        encoder = load_clip_encoder(*self._named)
-        if encoder.id != self.id:
-            raise InputError(
-                f"the run learned from the teacher {self.id}, but its name now gives {encoder.id}: "
-                "their spaces cannot be compared; bring the weights that it was trained with"
-            )
-        return encoder
+        """The teacher; raises `InputError` where another one has its name now."""
+        return load_run_teacher(self._run)
 
     @cached_property
     def background(self) -> Background:
         """What it says to texts that describe nothing here."""
         phrases = phrases_of(self.encoder)
-        notice = self._start(len(phrases.canonical) + len(phrases.unrelated), "reading phrases")
         found = []
-        for texts in phrases:
-            vectors = []
-            for text in texts:
-                vectors.append(text_vector(self.encoder, text))
-                notice(1)
-            found.append(np.stack(vectors))
+        total = len(phrases.canonical) + len(phrases.unrelated)
+        with self._progress.task("embedding reference texts", total, "text") as task:
+            for texts in phrases:
+                vectors = []
+                for text in texts:
+                    vectors.append(text_vector(self.encoder, text))
+                    task.advance()
+                found.append(np.stack(vectors))
         return Background(*found)
 
     def ask_text(self, query: str) -> Question:

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.runs.run import Run, read_array
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.arrays import read_array
+from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
-from nerv_clip.search.query_encoder import Start, Teacher, silent
+from nerv_clip.search.query_encoder import QueryEncoder
 from nerv_clip.search.question import Curve, Index, Level, Question, ask_vector
-from nerv_clip.video.split import split_frames
 
 GRID = 4  # points a frame
 
@@ -67,19 +68,18 @@ class Answer:
 class TrainedRun:
     """A run directory with its teacher, made by `load_run`."""
 
-    def __init__(self, path: Path, teacher: Teacher | None, start: Start) -> None:
-        self.run, self._start = Run(path), start
+    def __init__(
+        self, path: Path, query_encoder: QueryEncoder | None = None, progress: Progress = SILENT
+    ) -> None:
+        self.run, self._progress = Run(path), progress
         self.config = self.run.read_config()
-        arch = self.config.get("architecture") or {}
-        if not arch.get("clip_dim"):
-            raise InputError(f"{path} has no CLIP head to search: train with --predict_clip")
-        self.run.read_teacher()  # or it says that there is none
-        self.frames: int = arch["frames"]
-        flags = self.config["flags"]
-        self.source_fps: float = self.config["clip"]["fps"] * flags["vid_step"]
-        self.split = split_frames(self.frames, flags["data_split"], flags["shuffle_data"])
-        self.timestamps = np.array(self.config["clip"]["timestamps"])
-        self.teacher = teacher or Teacher(self.config, start)
+        if not self.config.architecture.clip_dim:
+            raise InputError(f"{path} has no CLIP head to search: train with `predict_clip`")
+        self.query_encoder = query_encoder or QueryEncoder(self.run, progress)
+        self.frames = self.config.architecture.frames
+        self.source_fps = self.config.video.source_fps
+        self.split = self.config.split_frames()
+        self.timestamps = np.array(self.config.video.timestamps)
         self._indexes: dict[int, Index] = {}
         self._levels: dict[int, Level] = {}
 
@@ -93,7 +93,7 @@ class TrainedRun:
     def index(self, grid: int = GRID) -> Index:
         """Predicted unit embeddings at `grid_times`; see `load_index`."""
         if grid not in self._indexes:
-            self._indexes[grid] = load_index(self.run.best, grid, self._start)
+            self._indexes[grid] = load_index(self.run.best, grid, self._progress)
         return self._indexes[grid]
 
     def _level(self, question: Question, grid: int) -> Level:
@@ -109,11 +109,11 @@ class TrainedRun:
 
         Raises `InputError` for an empty query and for words that the teacher does not know.
         """
-        return self.answer(self.teacher.ask_text(query), top, grid)
+        return self.answer(self.query_encoder.ask_text(query), top, grid)
 
     def search_image(self, path: Path, top: int = 5, grid: int = GRID) -> Answer:
         """The moments that look like an image file."""
-        return self.answer(self.teacher.ask_image(path), top, grid)
+        return self.answer(self.query_encoder.ask_image(path), top, grid)
 
     def search_like(self, start: float, end: float, top: int = 5, grid: int = GRID) -> Answer:
         """The other moments that are like the one from ``start`` to ``end``, in source seconds."""
@@ -190,11 +190,16 @@ class TrainedRun:
 
 
 def load_run(
-    path: Path | str, *, teacher: Teacher | None = None, start: Start = silent
+    path: Path | str,
+    *,
+    query_encoder: QueryEncoder | None = None,
+    progress: Progress = SILENT,
 ) -> TrainedRun:
-    """A run to search, by its directory; raises `InputError` where it is none or has no CLIP head.
+    """A run to search, by its directory; raises `InputError` where it has no CLIP head.
 
-    The teacher is loaded with the first text or image; it may be handed in where runs share one.
-    ``start`` shows progress, as `Teacher` says.
+    The teacher is loaded with the first text or image; runs with the same teacher may share a
+    ``query_encoder``.
+
+    >>> load_run("checkpoints/kitchen").search("a purple kettle").moments[0].frame  # doctest: +SKIP
     """
-    return TrainedRun(Path(path), teacher, start)
+    return TrainedRun(Path(path), query_encoder, progress)

@@ -59,8 +59,8 @@ def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
 def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
     """Spherical linear interpolation between unit vectors (B, dim): unit vectors (B, dim).
 
-    ``fraction`` (B,) in [0, 1] is 0 at ``start``. The same as
-    `nerv_clip.evaluation.interpolation.slerp`, for a batch on any device.
+    ``fraction`` (B,) in [0, 1] is 0 at ``start``. It is
+    `nerv_clip.similarity.slerp` for a batch of tensors on any device.
     """
     cosine = F.cosine_similarity(start.float(), end.float(), dim=-1)
     angle = cosine.clamp(-1, 1).acos()[:, None].clamp(min=1e-6)

@@ -21,7 +21,8 @@ from nerv_clip.training.distributed import Workers
 from nerv_clip.training.losses import clip_loss, pixel_loss, slerp
 from nerv_clip.training.optimisers import build_optimiser
 from nerv_clip.training.schedules import learning_rate
-from nerv_clip.video.split import Split, frame_time
+from nerv_clip.video.split import Split
+from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
 
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from nerv_clip.evaluation.evaluate import embed_times
+from nerv_clip.evaluation.decoding import embed_times
 from nerv_clip.evaluation.interpolation import interpolated, nearest
 from nerv_clip.models.encodings import build_encoding
 from nerv_clip.models.nerv_clip import NeRVClip
@@ -22,7 +22,7 @@ DRAWS = 10  # of each guess that is random
 STORED = {  # rows that the teacher's view of the frames gives, under their names in the run
     "teacher on the pixel blend": "blend",
     "teacher on the reconstruction": "reconstruction",
-    "teacher's ceiling (frame slightly cropped, JPEG)": "disturbed",
+    "teacher's ceiling (frame slightly cropped, JPEG)": "perturbed",
 }
 PREDICTION, NEAREST = "prediction", "nearest train frame"
 LINEAR, SPHERICAL = "linear interpolation", "spherical interpolation"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.runs.run import git_commit
+from nerv_clip.runs.provenance import git_commit
 from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.text_report import (
@@ -46,11 +46,12 @@ def page(verification: Verification) -> str:
     tests = "".join(
         f"<li>{html.escape(line)}</li>" for line in [*tests_told(v), *differences_told(v)]
     )
-    video = v.evidence.config["clip"]
+    config = v.evidence.config
+    video = config.video
+    teacher = "none" if config.teacher is None else config.teacher.name
     about = (
-        f"{v.evidence.checkpoint}: {video['frames']} frames of {video['height']}×{video['width']}, "
-        f"split {v.evidence.config['flags']['data_split']}, teacher "
-        f"{v.evidence.config['teacher']['name']}, seed {v.evidence.config['seed']}, commit "
+        f"{v.evidence.checkpoint}: {video.frames} frames of {video.height}×{video.width}, "
+        f"split {config.split.rule}, teacher {teacher}, seed {config.train.seed}, commit "
         f"{git_commit() or 'unknown'}"
     )
     return PAGE.format(

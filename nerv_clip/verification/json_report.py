@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nerv_clip.files import atomic_write, make_folder
-from nerv_clip.runs.run import Run, git_commit, versions
+from nerv_clip.runs.provenance import git_commit, versions
+from nerv_clip.runs.run import Run
 from nerv_clip.verification.html_report import page
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.verify import Figures, Verification
 
 
-def plain(verification: Verification) -> dict[str, Any]:
+def to_json(verification: Verification) -> dict[str, Any]:
     """Everything as JSON has it; what is not a number is null."""
     v = verification
     config = v.evidence.config
     content = {
         "checkpoint_hash": v.evidence.checkpoint_hash,
         "checkpoint": str(v.evidence.checkpoint),
-        "clip": {k: config["clip"][k] for k in ("path", "hash", "frames", "height", "width")},
-        "teacher": config["teacher"],
-        "data_split": config["flags"]["data_split"],
-        "seed": config["seed"],
+        "video": {
+            "path": config.video.path,
+            "hash": config.video.hash,
+            "frames": config.video.frames,
+            "height": config.video.height,
+            "width": config.video.width,
+        },
+        "teacher": config.teacher and asdict(config.teacher),
+        "data_split": config.split.rule,
+        "seed": config.train.seed,
         "verdict": v.verdict._asdict(),
         "parts": {
             name: {**part._asdict(), "shift": part.shift._asdict()}
@@ -65,17 +73,17 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def remember(verification: Verification) -> None:
+def store_in_run(verification: Verification) -> None:
     """Leave the result in the run directory, under its checkpoint's hash, for the app to show."""
     run = Run(verification.evidence.checkpoint.parent)
-    run.write_json(run.verification, plain(verification))
+    run.write_json(run.verification, to_json(verification))
 
 
 def write_verification(verification: Verification, folder: Path) -> None:
     """``verification.json``, ``per_frame.csv`` and ``report.html`` into a folder."""
     make_folder(folder)
     with atomic_write(folder / "verification.json") as temporary:
-        temporary.write_text(json.dumps(plain(verification), indent=2) + "\n")
+        temporary.write_text(json.dumps(to_json(verification), indent=2) + "\n")
     with atomic_write(folder / "per_frame.csv") as temporary:
         verification.per_frame.to_csv(temporary, index=False)
     with atomic_write(folder / "report.html") as temporary:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nerv_clip.progress import SILENT, Progress, Task
 from nerv_clip.similarity import (
     Array,
     Ranks,
@@ -28,7 +29,7 @@ from nerv_clip.verification.baselines import (
     Kind,
     candidates,
 )
-from nerv_clip.verification.evidence import Evidence
+from nerv_clip.verification.evidence import Evidence, gather
 from nerv_clip.verification.statistics import (
     DRAWS,
     Interval,
@@ -44,7 +45,7 @@ from nerv_clip.verification.statistics import (
 from nerv_clip.verification.verdict import Facts, Verdict, judge
 
 PARTS = ("all", "train", "val")
-STEPS = 14 + DRAWS // 100  # that `verify` tells of
+STEPS = 14 + DRAWS // 100  # of the progress: candidates, and hundreds of permutations
 
 
 class Figures(NamedTuple):
@@ -112,22 +113,34 @@ class _Scores(NamedTuple):
     ranks: Ranks
 
 
-def verify(evidence: Evidence, notice: Callable[[int], object] = lambda _: None) -> Verification:
-    """All baselines, measures and tests; ``notice`` is told of `STEPS` steps.
+def verify(
+    checkpoint: Path | str, data_path: Path | None = None, progress: Progress = SILENT
+) -> Verification:
+    """Verify a checkpoint in its run directory; see `gather` for ``data_path`` and errors."""
+    return verify_evidence(gather(Path(checkpoint), data_path, progress), progress)
 
-    The same evidence gives the same figures: all that is random is seeded.
+
+def verify_evidence(evidence: Evidence, progress: Progress = SILENT) -> Verification:
+    """All baselines, measures and tests.
+
+    The same evidence gives the same result: everything that is random is seeded.
     """
+    with progress.task("verifying", STEPS, "step") as task:
+        return _verified(evidence, task)
+
+
+def _verified(evidence: Evidence, task: Task) -> Verification:
     every = []
     scores: dict[str, _Scores] = {}
     for candidate in candidates(evidence):
         every.append(candidate)
         if candidate.values:
             scores[candidate.name] = _score(candidate, evidence)
-        notice(1)
+        task.advance()
     true, predicted = evidence.true, evidence.predicted
     length = block_length(true)
     blocks = block_permutation_test(
-        predicted, true, length, notice=lambda done: notice(done // 100)
+        predicted, true, length, notice=lambda done: task.advance(done // 100)
     )
     parts, figures, differences = {}, {}, {}
     for name in PARTS:
@@ -268,7 +281,7 @@ def _per_frame(evidence: Evidence, scores: dict[str, _Scores]) -> pd.DataFrame:
     columns = {
         "frame": np.arange(len(evidence.split)),
         "t": evidence.times,
-        "timestamp": evidence.config["clip"]["timestamps"],
+        "timestamp": list(evidence.config.video.timestamps),
         "split": evidence.split,
         "rank": scores[PREDICTION].ranks.rank,
     }

@@ -36,7 +36,7 @@ def pictures(path: Path) -> Iterator[Picture]:
     Raises `InputError` for whatever cannot be read whole.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist: check --data_path")
+        raise InputError(f"{path} does not exist: check `path`")
     if path.is_dir():
         files = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
         if not files:

@@ -1,0 +1,114 @@
+"""The search command: moments of trained runs by text, image or similarity."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from nerv_clip.cli.parser import Parser
+from nerv_clip.cli.terminal import Terminal
+from nerv_clip.demo import labelled_queries
+from nerv_clip.errors import InputError
+from nerv_clip.search import (
+    Answer,
+    LabelledQuery,
+    Library,
+    TrainedRun,
+    as_csv,
+    as_edl,
+    as_json,
+    as_text,
+    fidelity,
+    load_run,
+    summary,
+)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The flags; raises `InputError` where nothing is asked."""
+    parser = Parser(
+        prog="search.py", description="Find moments of trained runs by text, image or similarity."
+    )
+    parser.add_argument("queries", nargs="*", help='texts, such as "a red mug -green apple^0.5"')
+    parser.add_argument("--run", type=Path, required=True, help="a run, or a folder of runs")
+    parser.add_argument("--image", type=Path, help="what looks like this file")
+    parser.add_argument("--like", metavar="START-END", help="what is like these seconds of the run")
+    parser.add_argument("--top", type=int, default=5, help="moments to list for each question")
+    parser.add_argument("--grid", type=int, default=4, help="times searched to every frame")
+    parser.add_argument(
+        "--fidelity",
+        type=Path,
+        metavar="FILE",
+        help="score the index by a rendered kitchen's labels.json, or by a text a line",
+    )
+    shape = parser.add_mutually_exclusive_group()
+    for name in ("json", "csv", "edl"):
+        shape.add_argument(f"--{name}", action="store_const", dest="shape", const=name)
+    args = parser.parse_args(argv)
+    if not (args.queries or args.image or args.like or args.fidelity):
+        raise InputError("nothing is asked: give a text, --image, --like or --fidelity")
+    if args.top < 1:
+        raise InputError(f"--top {args.top}: give 1 or more")
+    return args
+
+
+def questions(args: argparse.Namespace) -> list[Callable[[TrainedRun], Answer]]:
+    """Each of the questions, as something to do with a run."""
+    options = {"top": args.top, "grid": args.grid}
+    asked: list[Callable[[TrainedRun], Answer]] = [
+        partial(TrainedRun.search, query=query, **options) for query in args.queries
+    ]
+    if args.image:
+        asked.append(partial(TrainedRun.search_image, path=args.image, **options))
+    if args.like:
+        try:
+            start, end = (float(part) for part in args.like.split("-"))
+        except ValueError:
+            raise InputError(
+                f"--like {args.like}: give START-END in seconds, such as 2-3.5"
+            ) from None
+        asked.append(partial(TrainedRun.search_like, start=start, end=end, **options))
+    return asked
+
+
+def score(path: Path, file: Path, terminal: Terminal) -> None:
+    """Print how well each index of a run answers the queries of a file, and say what was asked."""
+    run = load_run(path, progress=terminal)
+    if file.suffix == ".json":
+        queries = [LabelledQuery(text, truth) for text, truth in labelled_queries(file).items()]
+    else:
+        try:
+            lines = file.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read {file}: {error}") from None
+        queries = [LabelledQuery(line.strip(), None) for line in lines if line.strip()]
+    if not queries:
+        raise InputError(f"{file} holds no query: write one a line")
+    table = fidelity(run, queries, terminal)
+    print(f"{path}: {len(queries)} queries")
+    print(summary(table).round(4).to_string(index=False, na_rep="–"))
+
+
+def search(argv: list[str]) -> None:
+    """Print the moments that answer the queries, or how good the predicted index is."""
+    args, terminal = parse(argv), Terminal()
+    if args.fidelity:
+        score(args.run, args.fidelity, terminal)
+    asked = questions(args)
+    if not asked:
+        return
+    library = Library([args.run], progress=terminal)
+    for reason in library.skipped:
+        terminal.message(f"not searched: {reason}")
+    hits = []
+    for ask in asked:
+        found = library.ask(ask, args.top)
+        hits += found.hits
+        for reason in found.refused:
+            terminal.message(f"not searched: {reason}")
+    if not hits:
+        terminal.message("no other moment is like it")
+    write = {None: as_text, "json": as_json, "csv": as_csv, "edl": as_edl}[args.shape]
+    print(write(hits))

@@ -1,0 +1,183 @@
+"""What ``config.json`` says of a run: typed, versioned, and read only here.
+
+The file is described in docs/run_directory.md. `RunConfig.from_json` reads the present format and
+upgrades an older one; a newer one is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nerv_clip.errors import InputError
+from nerv_clip.models.config import Architecture, ModelConfig
+from nerv_clip.runs.format_0 import upgrade
+from nerv_clip.training.config import TrainConfig
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.video.split import Split, split_frames
+
+FORMAT = 1
+Json = dict[str, Any]
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRecord:
+    """The video that a run was trained on.
+
+    ``path`` is the source as it was given; ``crop``, ``resize``, ``start``, ``end`` and ``step``
+    are those of `VideoSpec`. ``hash`` (SHA-256 of the pixels), ``frames``, ``height``, ``width``
+    (pixels), ``fps`` and ``timestamps`` (seconds, one a frame) describe what was read.
+    """
+
+    path: str
+    crop: tuple[int, int] | None
+    resize: tuple[int, int] | None
+    start: int
+    end: int | None
+    step: int
+    hash: str
+    frames: int
+    height: int
+    width: int
+    fps: float
+    timestamps: tuple[float, ...]
+
+    @property
+    def spec(self) -> VideoSpec:
+        """What to read to get the same video again."""
+        return VideoSpec(Path(self.path), self.crop, self.resize, self.start, self.end, self.step)
+
+    @property
+    def source_fps(self) -> float:
+        """Frames a second of the source, before ``step`` left some out."""
+        return self.fps * self.step
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRecord:
+    """How frames were split: HNeRV's rule ``a_b_c``, and whether they were shuffled before."""
+
+    rule: str
+    shuffled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherRecord:
+    """The teacher of a run.
+
+    ``model`` and ``pretrained`` are what `load_clip_encoder` takes; ``name`` is what people read;
+    ``id`` also identifies the weights and the preprocessing; ``dim`` is an embedding's width.
+    """
+
+    model: str
+    pretrained: str | None
+    name: str
+    id: str
+    dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterCounts:
+    """Parameters of the decoder (with stored latents), and of the CLIP head."""
+
+    decoder: int
+    clip_head: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that ``config.json`` says of a run.
+
+    ``model`` and ``train`` are what was asked for, ``architecture`` the network that was solved
+    for it. ``preset`` names the preset that the other values started from. ``weight`` is the
+    SHA-256 of the checkpoint that training started from, None for a random start; ``processes``
+    the number of processes; ``debug`` whether epochs were cut to ten steps. ``versions`` and
+    ``commit`` say which program wrote the run.
+    """
+
+    video: VideoRecord
+    split: SplitRecord
+    teacher: TeacherRecord | None
+    preset: str
+    model: ModelConfig
+    train: TrainConfig
+    debug: bool
+    weight: str | None
+    processes: int
+    architecture: Architecture
+    parameters: ParameterCounts
+    versions: dict[str, str]
+    commit: str
+
+    @property
+    def identity(self) -> Json:
+        """All that makes two trainings the same, by argument name: a resume has to match it."""
+        return {
+            "video": self.video.hash,
+            "data_split": self.split.rule + (" shuffled" if self.split.shuffled else ""),
+            "teacher": None if self.teacher is None else self.teacher.id,
+            **dataclasses.asdict(self.model),
+            **dataclasses.asdict(self.train),
+            "debug": self.debug,
+            "weight": self.weight,
+            "processes": self.processes,
+            "network": dataclasses.asdict(self.architecture),
+        }
+
+    def split_frames(self) -> list[Split]:
+        """The split of each frame."""
+        return split_frames(self.video.frames, self.split.rule, self.split.shuffled)
+
+    def to_json(self) -> Json:
+        """As JSON has it, with the format's number first."""
+        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        return dict(json.loads(json.dumps(content)))
+
+    @classmethod
+    def from_json(cls, content: Json) -> RunConfig:
+        """The inverse of `to_json`, for this format and older ones.
+
+        Raises `InputError` for a newer format, and for content that is no run's.
+        """
+        found = content.get("format", 0)
+        if not isinstance(found, int) or found > FORMAT:
+            raise InputError(
+                f"the run has format {found}, this version of NeRV-CLIP reads formats up to "
+                f"{FORMAT}: update NeRV-CLIP"
+            )
+        try:
+            if found == 0:
+                content = upgrade(content)
+            return cls(
+                video=_section(VideoRecord, content["video"]),
+                split=_section(SplitRecord, content["split"]),
+                teacher=content["teacher"] and _section(TeacherRecord, content["teacher"]),
+                preset=str(content["preset"]),
+                model=_section(ModelConfig, content["model"]),
+                train=_section(TrainConfig, content["train"]),
+                debug=bool(content["debug"]),
+                weight=content["weight"],
+                processes=int(content["processes"]),
+                architecture=Architecture.from_plain(content["architecture"]),
+                parameters=_section(ParameterCounts, content["parameters"]),
+                versions={str(k): str(v) for k, v in content["versions"].items()},
+                commit=str(content["commit"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"config.json was not written by this program, or by another version of it "
+                f"({type(error).__name__}: {error}): train the run again"
+            ) from None
+
+
+def _section(cls: type[Section], values: Json) -> Section:
+    """A dataclass from its JSON object: lists become tuples; unknown names raise TypeError."""
+    return cls(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

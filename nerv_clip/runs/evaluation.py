@@ -1,0 +1,140 @@
+"""Evaluate a run: write its metrics, its embeddings, and the videos that a browser shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerv_clip.errors import InputError
+from nerv_clip.evaluation.decoding import decode
+from nerv_clip.evaluation.evaluate import evaluate_checkpoint
+from nerv_clip.evaluation.results import Evaluation
+from nerv_clip.files import atomic_write, file_hash, make_folder
+from nerv_clip.models.checkpoint import load_model
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.inputs import Inputs, check_video, embedded, load_run_teacher, load_run_video
+from nerv_clip.runs.run import Run
+from nerv_clip.video.video import Video
+from nerv_clip.video.writer import QUALITY_DB, write_comparison, write_image, write_video
+
+
+def evaluate(
+    run: Path | str,
+    video: Video | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Evaluate ``model_best.pth`` of a run, and write what its directory says of it.
+
+    ``video`` is the one that the run was trained on; by default it is read from where it was then.
+    The teacher is loaded where the run has one. Raises `InputError` for another video, and where
+    there is nothing to evaluate.
+    """
+    target = Run(Path(run))
+    config = target.read_config()
+    if video is None:
+        video = load_run_video(config, progress=progress)
+    else:
+        check_video(video, config)
+    teacher = None if config.teacher is None else load_run_teacher(target)
+    inputs = embedded(video, config.split_frames(), teacher, progress)
+    return evaluate_run(target, target.best, inputs, device=device, progress=progress)
+
+
+def evaluate_run(
+    run: Run,
+    checkpoint: Path,
+    inputs: Inputs,
+    *,
+    device: torch.device | str = "cpu",
+    images: bool = False,
+    videos: bool = False,
+    progress: Progress = SILENT,
+) -> Evaluation:
+    """Evaluate a checkpoint with its inputs, and write the result into a run directory.
+
+    ``images`` and ``videos`` also write the decoded frames as PNG files, and as an MP4.
+    """
+    evaluation = evaluate_checkpoint(
+        checkpoint,
+        inputs.video,
+        inputs.split,
+        true_embeddings=inputs.true,
+        teacher=inputs.teacher,
+        device=device,
+        progress=progress,
+    )
+    write_evaluation(run, evaluation, inputs.true)
+    model, video = load_model(checkpoint, device), inputs.video
+    frames = range(len(video))
+    quality = write_comparison(
+        run.comparison,
+        lambda chosen: frame_pairs(video, model, chosen, run.comparison.name, progress),
+        len(frames),
+        video.fps,
+        file_hash(checkpoint),
+    )
+    if quality < QUALITY_DB:
+        progress.message(
+            f"{run.comparison.name} reproduces the frames at only {quality:.1f} dB, for display"
+        )
+    if images:
+        folder = make_folder(run.frames)
+        pairs = frame_pairs(video, model, frames, "frames", progress)
+        for index, (_, drawn) in enumerate(pairs):
+            write_image(folder / f"{index:05d}.png", drawn)
+    if videos:
+        pairs = frame_pairs(video, model, frames, run.reconstruction.name, progress)
+        write_video(run.reconstruction, (drawn for _, drawn in pairs), video.fps)
+    return evaluation
+
+
+def frame_pairs(
+    video: Video,
+    model: NeRVClip,
+    indices: Sequence[int],
+    label: str,
+    progress: Progress = SILENT,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """True and decoded frames at ``indices``: (3, H, W) in [0, 1] each.
+
+    ``label`` names the work in ``progress``.
+    """
+    with progress.task(label, len(indices), "frame") as task:
+        for decoded in decode(model, indices):
+            task.advance()
+            yield video.read(decoded.indices)[0].float() / 255, decoded.frames[0]
+
+
+def write_evaluation(run: Run, evaluation: Evaluation, true: Tensor | None) -> None:
+    """Write the per-frame table, the metrics and the embeddings (float16) of an evaluation."""
+    with atomic_write(run.per_frame) as temporary:
+        evaluation.per_frame.to_csv(temporary, index=False)
+    run.write_json(run.metrics, evaluation.metrics.to_json())
+    for path, values in ((run.true, true), (run.predicted, evaluation.predicted)):
+        if values is not None:
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                np.save(file, values.cpu().numpy().astype(np.float16))
+    baselines = {
+        "reconstruction": evaluation.reconstructed,
+        "blend": evaluation.blended,
+        "perturbed": evaluation.perturbed,
+    }
+    kept = {name: v.numpy().astype(np.float16) for name, v in baselines.items() if v is not None}
+    if kept:
+        with atomic_write(run.baselines) as temporary, temporary.open("wb") as file:
+            np.savez(file, **kept)  # type: ignore[arg-type]
+
+
+def check_best(run: Run) -> None:
+    """Raise `InputError` where a run has no evaluated checkpoint yet."""
+    if not run.best.exists() or not run.metrics.exists():
+        raise InputError(
+            f"{run.path} has no evaluated checkpoint yet: wait for its first evaluation"
+        )

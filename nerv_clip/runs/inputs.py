@@ -1,0 +1,108 @@
+"""What training and evaluation work on: the video, its split, and the teacher's embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from nerv_clip.errors import InputError
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.config import RunConfig, TeacherRecord, VideoRecord
+from nerv_clip.runs.run import Run
+from nerv_clip.teacher.embeddings import embed_video
+from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.teacher.loading import load_clip_encoder
+from nerv_clip.video.spec import VideoSpec
+from nerv_clip.video.split import Split
+from nerv_clip.video.video import Video, load_video
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A video with the split of its frames, and with its teacher, if there is one.
+
+    ``true`` are the true embeddings (T, dim), None without a teacher.
+    """
+
+    video: Video
+    split: list[Split]
+    teacher: ClipEncoder | None = None
+    true: Tensor | None = None
+
+
+def embedded(
+    video: Video, split: list[Split], teacher: ClipEncoder | None, progress: Progress = SILENT
+) -> Inputs:
+    """Inputs with the true embeddings computed, or read from their cache."""
+    true = None if teacher is None else embed_video(teacher, video, progress=progress)
+    return Inputs(video, split, teacher, true)
+
+
+def describe_video(video: Video, spec: VideoSpec) -> VideoRecord:
+    """What ``config.json`` says of a video."""
+    return VideoRecord(
+        path=str(spec.path),
+        crop=spec.crop,
+        resize=spec.resize,
+        start=spec.start,
+        end=spec.end,
+        step=spec.step,
+        hash=video.hash,
+        frames=len(video),
+        height=video.height,
+        width=video.width,
+        fps=video.fps,
+        timestamps=video.timestamps,
+    )
+
+
+def describe_teacher(teacher: ClipEncoder | None) -> TeacherRecord | None:
+    """What ``config.json`` says of a teacher."""
+    if teacher is None:
+        return None
+    model, pretrained = teacher.source
+    return TeacherRecord(
+        model=model, pretrained=pretrained, name=teacher.name, id=teacher.id, dim=teacher.dim
+    )
+
+
+def check_video(video: Video, config: RunConfig) -> None:
+    """Raise `InputError` where a video is not the one that a run was trained on."""
+    if video.hash != config.video.hash:
+        raise InputError(
+            "`path` is another video than the run was trained on (at the run's crop, size and "
+            f"range): name {config.video.path}, or leave it out"
+        )
+
+
+def load_run_video(
+    config: RunConfig, path: Path | None = None, progress: Progress = SILENT
+) -> Video:
+    """The video that a run was trained on, from ``path`` or from where it was then.
+
+    Raises `InputError` where it is another one, or cannot be read.
+    """
+    spec = config.video.spec
+    if path is not None:
+        spec = VideoSpec(path, spec.crop, spec.resize, spec.start, spec.end, spec.step)
+    video = load_video(spec, progress=progress)
+    check_video(video, config)
+    return video
+
+
+def load_run_teacher(run: Run) -> ClipEncoder:
+    """The teacher that a run was trained with.
+
+    Raises `InputError` where it has none, or where another one has its name now.
+    """
+    about = run.read_teacher()
+    teacher = load_clip_encoder(about.model, about.pretrained)
+    if teacher.id != about.id:
+        raise InputError(
+            f"{run.path} was trained with the teacher {about.id}, but its name now gives "
+            f"{teacher.id}, and their embeddings cannot be compared: bring the weights that the "
+            "run was trained with"
+        )
+    return teacher

@@ -1,0 +1,334 @@
+"""Train a run: a run directory from a video, resumed where it was stopped."""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nerv_clip.errors import InputError
+from nerv_clip.evaluation.evaluate import evaluate_checkpoint
+from nerv_clip.files import file_hash
+from nerv_clip.models.checkpoint import (
+    export_model,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+from nerv_clip.models.config import Architecture, ModelConfig
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.quantisation import unpack
+from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.config import ParameterCounts, RunConfig, SplitRecord
+from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluation
+from nerv_clip.runs.inputs import Inputs, describe_teacher, describe_video, embedded
+from nerv_clip.runs.provenance import git_commit, versions
+from nerv_clip.runs.run import Run, TrainingStatus
+from nerv_clip.runs.tensorboard import Curves
+from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.training.config import TrainConfig
+from nerv_clip.training.distributed import Workers, resolve_device
+from nerv_clip.training.losses import check_loss_fits
+from nerv_clip.training.trainer import EpochResult, Step, Trainer
+from nerv_clip.video.split import split_frames
+from nerv_clip.video.video import Video
+
+DEBUG_STEPS = 10  # in an epoch of a debug run
+
+
+def train(
+    video: Video,
+    out: Path | str,
+    *,
+    data_split: str = "1_1_1",
+    model: ModelConfig | None = None,
+    config: TrainConfig | None = None,
+    teacher: ClipEncoder | None = None,
+    device: str = "auto",
+    resume: bool = True,
+    progress: Progress = SILENT,
+) -> Iterator[EpochResult]:
+    """Train one network on a video into the run directory ``out``, yielding every epoch.
+
+    The run is evaluated after the last epoch. Where ``out`` holds an unfinished training of the
+    same video and settings, it is resumed, or started again with ``resume=False``; a generator
+    that is closed early has saved its state. ``model`` and ``config`` are the network's and the
+    training's settings; a ``teacher`` is needed for ``predict_clip`` and ``clip_input``. Raises
+    `InputError` for settings that do not fit each other or the video, and where ``out`` is the
+    run of another training.
+    """
+    place = resolve_device(device)
+    config = config or TrainConfig()
+    inputs = embedded(video, split_frames(len(video), data_split), teacher, progress)
+    training = RunTraining(
+        Run(Path(out)),
+        inputs,
+        model or ModelConfig(),
+        config,
+        split=SplitRecord(rule=data_split, shuffled=False),
+        device=place,
+        progress=progress,
+    )
+    training.run.create()
+    with training.run.locked():
+        training.begin(resume=resume)
+        yield from training.fit()
+        training.finish()
+
+
+class RunTraining:
+    """The training of a run directory, from its first step or from where it was stopped.
+
+    Everything that can be refused is refused by the constructor, before a file is written.
+    `begin`, `fit` and `finish` are called in this order.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        inputs: Inputs,
+        model: ModelConfig,
+        config: TrainConfig,
+        *,
+        split: SplitRecord,
+        device: str = "cpu",
+        preset: str = "default",
+        weight: Path | None = None,
+        debug: bool = False,
+        workers: Workers | None = None,
+        progress: Progress = SILENT,
+    ) -> None:
+        self.run, self.inputs, self.config, self.device = run, inputs, config, device
+        self.workers, self.progress = workers or Workers(), progress
+        config.check(model.predict_clip)
+        video = inputs.video
+        check_loss_fits(config.loss, video.height, video.width)
+        if inputs.teacher is not None:
+            model = replace(model, clip_dim=inputs.teacher.dim)
+        elif model.predict_clip or model.clip_input:
+            raise InputError("`predict_clip` and `clip_input` need a teacher")
+        arch = solve(model, len(video), inputs.split.count("train"), video.height, video.width)
+        torch.manual_seed(config.seed)
+        network = NeRVClip(arch)
+        if weight is not None:
+            _start_from(network, load_checkpoint(weight), str(weight))
+        self.trainer = Trainer(
+            network.to(device),
+            video,
+            inputs.split,
+            config,
+            inputs.true,
+            self.workers,
+            max_steps=DEBUG_STEPS if debug else None,
+        )
+        self.record = RunConfig(
+            video=describe_video(video, video.spec),
+            split=split,
+            teacher=describe_teacher(inputs.teacher),
+            preset=preset,
+            model=model,
+            train=config,
+            debug=debug,
+            weight=None if weight is None else file_hash(weight),
+            processes=self.workers.size,
+            architecture=arch,
+            parameters=count_parameters(arch),
+            versions=versions(),
+            commit=git_commit(),
+        )
+        self.started = self.shown = time.monotonic()
+        self.best: tuple[bool, float] | None = None  # after the warm-up?, score of model_best.pth
+        self.pending: EpochResult | None = None  # an epoch whose evaluation was interrupted
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch has been trained and evaluated."""
+        return self.trainer.epoch >= self.config.epochs and self.pending is None
+
+    def begin(self, *, resume: bool = True, overwrite: bool = False) -> None:
+        """Resume the training that the directory holds, or begin a new one.
+
+        ``overwrite`` empties the directory first. Raises `InputError` where the directory holds
+        the run of another training.
+        """
+        there = self.run.latest.exists() or self.run.best.exists()
+        if overwrite or not resume or not there:
+            self.workers.wait()
+            if self.workers.first:
+                self.run.clear(everything=overwrite)
+                self.run.write_config(self.record)
+            self.workers.wait()
+            return
+        check_same(self.run.read_config(), self.record, self.run.path)
+        if not self.run.latest.exists():
+            raise InputError(
+                f"{self.run.path} holds a trained network but no {self.run.latest.name} to resume "
+                "from: choose another folder (`outf`), or start again (`not_resume`)"
+            )
+        state = load_checkpoint(self.run.latest)
+        self.trainer.restore(state)
+        self.best = state["best"]
+        self.pending = EpochResult(*state["pending"]) if state["pending"] else None
+        if self.trainer.epoch < self.config.epochs:
+            place = f"epoch {self.trainer.epoch + 1}, step {self.trainer.step + 1}"
+            self.progress.message(f"resuming at {place}")
+
+    def fit(
+        self, *, save_minutes: float = 2.0, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[EpochResult]:
+        """Train to the last epoch, yielding each epoch after its evaluation, if it has one.
+
+        The state is saved every ``save_minutes``, and when ``stop`` returns True, after which the
+        generator ends.
+        """
+        trainer, epochs, first = self.trainer, self.config.epochs, self.workers.first
+        if self.finished:
+            return
+        total, done = trainer.steps * epochs, trainer.steps * trainer.epoch + trainer.step
+        with (
+            self.progress.task("training", total, "step", done) as task,
+            Curves(self.run.tensorboard, trainer.epoch) if first else nullcontext() as curves,
+        ):
+
+            def on_step(step: Step) -> None:
+                task.advance(1, f"epoch {step.epoch + 1}, {step.psnr:.2f} dB")
+                self._write_status(step)
+
+            if self.pending is not None and curves is not None:
+                self._evaluate_epoch(self.pending, curves)
+                self.pending = None
+            self.workers.wait()
+            try:
+                for result in trainer.fit(
+                    on_step=on_step,
+                    save=lambda: self._save(curves),
+                    save_seconds=60 * save_minutes,
+                    stop=stop,
+                ):
+                    if curves is not None:
+                        curves.epoch(result)
+                        if result.epoch % self.config.eval_freq == 0 or result.epoch == epochs:
+                            self._save(curves, result)  # the evaluation may take long
+                            self._evaluate_epoch(result, curves)
+                    self.workers.wait()
+                    yield result
+            except GeneratorExit:
+                self._save(curves)
+                raise
+
+    def finish(self, *, images: bool = False, videos: bool = False) -> None:
+        """Evaluate ``model_best.pth``, and write the files of the run that show it."""
+        if self.workers.first:
+            evaluation = evaluate_run(
+                self.run,
+                self.run.best,
+                self.inputs,
+                device=self.device,
+                images=images,
+                videos=videos,
+                progress=self.progress,
+            )
+            self.progress.message(evaluation.metrics.line(self.run.best.name))
+            self.progress.message(f"written to {self.run.path}")
+        self.workers.wait()
+
+    def _write_status(self, step: Step) -> None:
+        """Once a second, write into the run directory how far the training is."""
+        now = time.monotonic()
+        if not self.workers.first or now - self.shown <= 1:
+            return
+        self.shown = now
+        self.run.write_status(
+            TrainingStatus(
+                pid=os.getpid(),
+                epoch=step.epoch + 1,
+                epochs=self.config.epochs,
+                step=step.steps * step.epoch + step.step,
+                steps=step.steps * self.config.epochs,
+                psnr=step.psnr,
+                seconds=now - self.started,
+            )
+        )
+
+    def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
+        if curves is not None:
+            curves.flush()
+            extra = {"best": self.best, "pending": list(pending) if pending else None}
+            save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
+
+    def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
+        """Evaluate the network as written to a file, and keep the file if it is the best so far."""
+        about, bits = {"epoch": result.epoch}, self.config.bits
+        export_model(self.trainer.averaged(), self.run.candidate, about, bits)
+        model = load_model(self.run.candidate, self.device)
+        evaluation = evaluate_checkpoint(
+            self.run.candidate,
+            self.inputs.video,
+            self.inputs.split,
+            true_embeddings=self.inputs.true,
+            device=self.device,
+            progress=self.progress,
+        )
+        metrics = evaluation.metrics
+        metric, _, split = self.config.best_metric.rpartition("_")
+        warm = bool(model.arch.clip_dim) and not self.trainer.trained_clip
+        rank = (not warm, float(getattr(metrics.of(split), metric)))
+        is_best = self.best is None or rank > self.best
+        if is_best:
+            self.best = rank
+            self.run.candidate.replace(self.run.best)
+            write_evaluation(self.run, evaluation, self.inputs.true)
+        self.run.candidate.unlink(missing_ok=True)
+        self.run.append_history({**result._asdict(), **metrics.flat(), "best": is_best})
+        similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
+        curves.evaluation(result.epoch, metrics, similarity)
+        middle = len(self.inputs.video) // 2
+        true, drawn = next(frame_pairs(self.inputs.video, model, [middle], "picture"))
+        curves.pictures(result.epoch, true.cpu(), drawn.cpu())
+        self.progress.message(metrics.line(f"epoch {result.epoch}"))
+        self._save(curves)
+
+
+def count_parameters(arch: Architecture) -> ParameterCounts:
+    """The parameters of a network, counted without allocating them."""
+    with torch.device("meta"):
+        model = NeRVClip(arch, with_encoder=False)
+    return ParameterCounts(decoder=decoder_parameters(model), clip_head=head_parameters(model))
+
+
+def check_same(
+    stored: RunConfig, wanted: RunConfig, path: Path, names: tuple[str, ...] | None = None
+) -> None:
+    """Raise `InputError`, naming the arguments, where a run was trained with other values.
+
+    Only ``names`` are compared, if given.
+    """
+    before, now = stored.identity, wanted.identity
+    differing = [name for name in names or now if before.get(name) != now[name]]
+    if differing:
+        named = ", ".join(f"`{name}`" for name in differing)
+        raise InputError(
+            f"{path} was trained with other values of {named}: use the same, choose another "
+            "folder (`outf`), or start again (`not_resume`)"
+        )
+
+
+def _start_from(model: NeRVClip, content: dict[str, Any], name: str) -> None:
+    """Load the weights of a checkpoint of a network with the same shapes."""
+    try:
+        missing, unexpected = model.load_state_dict(unpack(content["weights"]), strict=False)
+    except (RuntimeError, KeyError, zlib.error):
+        missing, unexpected = ["shapes"], []
+    if unexpected or any(not key.startswith("encoder.") for key in missing):
+        raise InputError(
+            f"`weight` {name} holds another network than these settings give: use the settings "
+            "that it was trained with"
+        )

@@ -1,0 +1,43 @@
+"""Names of teachers, and the files of a teacher's folder. Imports neither torch nor open_clip."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from nerv_clip.errors import InputError
+
+DEMO = Path(__file__).resolve().parents[2] / "checkpoints" / "demo_clip"
+LOCAL = "local-dir:"  # open_clip's prefix for a folder with a config and weights
+RANDOM = "random:"  # pretrained="random:SEED": untrained weights, to try the commands without any
+CONFIG = "open_clip_config.json"  # in such a folder: the model, as open_clip describes it
+PHRASES = "phrases.json"  # in such a folder, optional: texts that a search compares queries with
+WORDS = "words.txt"  # in such a folder, optional: all words that the text tower was trained with
+
+
+def teacher_named(model: str | None, pretrained: str | None) -> tuple[str, str | None]:
+    """The model and its weights, with defaults for what is None.
+
+    The default model is ViT-B-32; its default weights are laion2b_s34b_b79k. The demo encoder and
+    a local folder bring their own weights.
+    """
+    name = model or "ViT-B-32"
+    local = name == "demo" or name.startswith(LOCAL)
+    return name, pretrained or (None if local else "laion2b_s34b_b79k")
+
+
+def local_folder(model: str) -> Path | None:
+    """The folder that a ``local-dir:`` name or ``demo`` means; None for other names."""
+    if model == "demo":
+        return DEMO
+    return Path(model.removeprefix(LOCAL)) if model.startswith(LOCAL) else None
+
+
+def read_folder_config(folder: Path) -> dict[str, Any]:
+    """The content of the folder's `CONFIG`; raises `InputError` where it cannot be read."""
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / CONFIG} cannot be read ({error})") from None
+    return config
