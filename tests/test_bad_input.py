@@ -105,7 +105,7 @@ class Refused:
         (["--loss", "Fusion6", "--resize_list", "8_8"], "11x11"),
         (["--clip_model", "demo", "--clip_pretrained", "random:9" + 30 * "0"], "random:SEED"),
         (["--nonsense"], "--nonsense"),
-        (["--predict_clip", "-e", "4", "--pixel_loss_warmup_epochs", "4"], "never learn"),
+        (["--predict_clip", "-e", "4", "--pixel_loss_warmup_epochs", "4"], "never be trained"),
         (["--eval_only"], "no checkpoint"),
         (["--weight", "absent.pth"], "no checkpoint"),
     ],

@@ -56,8 +56,10 @@ def test_time_can_be_held_below_nyquist() -> None:
 
 def test_a_frame_resembles_its_neighbour_more_than_others() -> None:
     frames = 132
-    ours = CoordinateEncoding(frames, (1, 1), (40, 20, 20))(times(frames))[:, :80, 0, 0]
-    classic = TimeEncoding(1.25, 80)(times(frames))[:, :, 0, 0]
+    ours = CoordinateEncoding(frames=frames, grid=(1, 1), counts=(40, 20, 20))(times(frames))[
+        :, :80, 0, 0
+    ]
+    classic = TimeEncoding(base=1.25, levels=80)(times(frames))[:, :, 0, 0]
     near = [torch.cosine_similarity(x[:-1], x[1:]).mean().item() for x in (ours, classic)]
     assert near[0] > 0.5 > near[1]
 
@@ -65,7 +67,7 @@ def test_a_frame_resembles_its_neighbour_more_than_others() -> None:
 def test_powers_are_taken_in_float64() -> None:
     """1.25^79 is about 4.5e7 half-turns: float32 would leave no correct digit of the angle."""
     t = 37 / 131
-    out = TimeEncoding(1.25, 80)(torch.tensor([t], dtype=torch.float64))
+    out = TimeEncoding(base=1.25, levels=80)(torch.tensor([t], dtype=torch.float64))
     assert out.shape == (1, 160, 1, 1)
     for level in (0, 40, 79):
         angle = math.fmod(t * math.pi * 1.25**level, 2 * math.pi)
@@ -87,5 +89,5 @@ def test_names() -> None:
         "xyt_4_2_2_4_4",
         "pe_-1_80",
     ):
-        with pytest.raises(InputError, match="--embed"):
+        with pytest.raises(InputError, match="`embed`"):
             embed_width(wrong)

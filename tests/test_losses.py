@@ -10,7 +10,8 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.similarity import slerp
-from nerv_clip.training.losses import PIXEL_LOSSES, arc, check_loss_fits, clip_loss, pixel_loss
+from nerv_clip.training.losses import PIXEL_LOSSES, check_loss_fits, clip_loss, pixel_loss
+from nerv_clip.training.losses import slerp as slerp_batch
 from tests.test_metrics import pair
 
 # name: shares of mean squared, mean absolute, 1 - SSIM, 1 - MS-SSIM, decibels below 100
@@ -80,5 +81,5 @@ def test_an_arc_is_slerp_s() -> None:
     start, end = torch.nn.functional.normalize(torch.randn(2, 5, 16, dtype=torch.float64), dim=2)
     end[0] = start[0]  # at rest
     share = torch.tensor([0.3, 0.0, 1.0, 0.5, 0.9], dtype=torch.float64)
-    for row, (a, b, u) in zip(arc(start, end, share), zip(start, end, share, strict=True)):  # noqa: B905
+    for row, (a, b, u) in zip(slerp_batch(start, end, share), zip(start, end, share, strict=True)):  # noqa: B905
         torch.testing.assert_close(row, torch.from_numpy(slerp(a.numpy(), b.numpy(), u.item())))

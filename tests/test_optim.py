@@ -15,10 +15,10 @@ from nerv_clip.models.solver import solve
 from nerv_clip.training.optimisers import (
     OPTIMISERS,
     build_optimiser,
-    learning_rate,
     orthogonal,
     stacked,
 )
+from nerv_clip.training.schedules import learning_rate
 
 
 def test_cosine_is_hnerv_s() -> None:
@@ -40,7 +40,7 @@ def test_the_other_schedules() -> None:
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "cosine_a_b_c", "cosine_1_1_0", "step_1"])
 def test_unknown_schedules_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match="--lr_type"):
+    with pytest.raises(InputError, match="`lr_type`"):
         learning_rate(name)
 
 
@@ -94,5 +94,5 @@ def test_muon_takes_kernels_and_leaves_tables_and_biases() -> None:
     first, _, last = model.get_submodule("motion_head")
     assert any(p is first.weight for p in matrices["params"])
     assert not any(p is last.weight for p in matrices["params"])
-    with pytest.raises(InputError, match="--optim"):
+    with pytest.raises(InputError, match="`optim`"):
         build_optimiser("lion", model, 0.1, 0.1, 0.1)

@@ -112,22 +112,22 @@ def test_it_survives_a_checkpoint() -> None:
     ("config", "match"),
     [
         (ModelConfig(modelsize=0.0001), "too small"),
-        (ModelConfig(modelsize=-1), "--modelsize"),
-        (ModelConfig(modelsize=float("nan")), "--modelsize"),
-        (ModelConfig(embed=""), "--embed"),
-        (ModelConfig(act="tanhh"), "--act"),
-        (ModelConfig(norm="ln"), "--norm"),
-        (ModelConfig(conv_type=("convnext", "magic")), "--conv_type"),
-        (ModelConfig(out_bias="x"), "--out_bias"),
-        (ModelConfig(reduce=0), "--reduce"),
-        (ModelConfig(ks=(0, 0, 5)), "--ks"),
+        (ModelConfig(modelsize=-1), "`modelsize`"),
+        (ModelConfig(modelsize=float("nan")), "`modelsize`"),
+        (ModelConfig(embed=""), "`embed`"),
+        (ModelConfig(act="tanhh"), "`act`"),
+        (ModelConfig(norm="ln"), "`norm`"),
+        (ModelConfig(conv_type=("convnext", "magic")), "`conv_type`"),
+        (ModelConfig(out_bias="x"), "`out_bias`"),
+        (ModelConfig(reduce=0), "`reduce`"),
+        (ModelConfig(ks=(0, 0, 5)), "`ks`"),
         (ModelConfig(ks=(0, 2, 5)), "odd"),
-        (ModelConfig(ks=(-3, 1, 5)), "--ks -3_1_5"),
+        (ModelConfig(ks=(-3, 1, 5)), "`ks` -3_1_5"),
         (ModelConfig(dec_strds=(2, 2), grid=(2, 2)), "less than the frame"),
         (ModelConfig(enc_strds=(4, 2), dec_strds=(5, 2)), "same product"),
-        (ModelConfig(enc_strds=(4, 2, 2), enc_dim=(8, 1e-9)), "--enc_dim"),
+        (ModelConfig(enc_strds=(4, 2, 2), enc_dim=(8, 1e-9)), "`enc_dim`"),
         (ModelConfig(clip_input=True, predict_clip=True, clip_dim=16), "exclude"),
-        (ModelConfig(predict_clip=True, clip_dim=16, clip_tap=9), "--clip_tap"),
+        (ModelConfig(predict_clip=True, clip_dim=16, clip_tap=9), "`clip_tap`"),
     ],
 )
 def test_what_no_network_has_is_refused(config: ModelConfig, match: str) -> None:
@@ -138,7 +138,7 @@ def test_what_no_network_has_is_refused(config: ModelConfig, match: str) -> None
 def test_a_norm_over_a_single_cell_is_refused() -> None:
     config = ModelConfig(embed="", enc_strds=(5, 4, 2), conv_type=("conv", "conv"), norm="in")
     assert solve(config, 12, 12, 80, 40).grid == (2, 1)
-    with pytest.raises(InputError, match="--norm in"):
+    with pytest.raises(InputError, match="`norm` in"):
         solve(config, 12, 12, 40, 40)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip.errors import InputError
-from nerv_clip.metrics import cosine, psnr
+from nerv_clip.metrics import psnr
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
@@ -65,7 +65,7 @@ def test_every_epoch_is_yielded_and_the_loss_falls(video: Video) -> None:
 def test_no_clip_gradient_before_the_warm_up_and_some_after(video: Video) -> None:
     true = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
     model = dataclasses.replace(TINY, predict_clip=True, clip_dim=16, motion=False)
-    config = dataclasses.replace(SHORT, arc_weight=0)
+    config = dataclasses.replace(SHORT, slerp_loss_weight=0)
     training = trainer(video, config, model, true=true)
     head = training.model.head("clip")
     assert head is not None
@@ -97,7 +97,7 @@ def test_between_train_frames_the_head_follows_the_arc(video: Video) -> None:
     list(training.fit())
     middles = (training.times[:-1] + training.times[1:]) / 2
     with torch.no_grad():
-        found = cosine(training.model.embed(middles), true[:-1] + true[1:])
+        found = torch.cosine_similarity(training.model.embed(middles), true[:-1] + true[1:])
     assert found.mean() > 0.985  # .964 without
 
 
@@ -175,7 +175,7 @@ def test_a_loss_that_is_no_number_stops_and_saves_nothing(video: Video) -> None:
     saves = []
     with torch.no_grad():
         training.model.rgb_head.conv.bias.fill_(float("inf"))
-    with pytest.raises(InputError, match=r"epoch 1.*--lr"):
+    with pytest.raises(InputError, match=r"epoch 1.*`lr`"):
         list(training.fit(save=lambda: saves.append(1), save_seconds=0))
     assert not saves
 

@@ -17,7 +17,7 @@ from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.names import teacher_named
 from nerv_clip.training.config import TrainConfig
-from nerv_clip.training.optimisers import learning_rate
+from nerv_clip.training.schedules import learning_rate
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import parse_split
 

@@ -1,1 +1,1 @@
-"""The network: its configuration, its parts in the order that data flows, and its checkpoint."""
+"""The network: configuration, layers, heads, solver, checkpoint files and quantisation."""

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, read with nothing executed."""
+"""Checkpoint files: written atomically, read without executing code."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nerv_clip.models.quantisation import pack, unpack
 
 
 def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain values under a temporary name, then rename."""
-    buffer = io.BytesIO()  # torch reports a full disk as an error of its own, so it writes here
+    """Write tensors and plain values to a temporary file, then rename it to ``path``."""
+    buffer = io.BytesIO()  # writing to a file, torch would not raise OSError for a full disk
     torch.save(dict(content), buffer)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(buffer.getbuffer())
@@ -31,7 +31,7 @@ def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint with ``weights_only=True``, on the CPU.
 
-    Raises `InputError` where the file is missing, damaged, or none of ours.
+    Raises `InputError` if the file is missing, damaged, or not a checkpoint of this program.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -39,16 +39,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"no checkpoint at {path}: train a run first") from None
     except Exception as error:  # torch raises a dozen types for a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise InputError(f"{path} is damaged or no checkpoint ({reason[:80]})") from None
+        raise InputError(f"{path} is damaged or not a checkpoint ({reason[:80]})") from None
     if not isinstance(content, dict) or "architecture" not in content:
         raise InputError(f"{path} is a PyTorch file, but not a checkpoint of this program")
     return content
 
 
 def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any], bits: int = 32) -> None:
-    """Write all that decoding needs and no more: the encoder, if any, stays behind.
+    """Write a checkpoint with all that decoding needs; an encoder is left out.
 
-    ``bits`` a weight: 32, 16 or 8 (`nerv_clip.models.quantisation`); `load_model` reads them all.
+    Each weight takes 32, 16 or 8 ``bits`` (`nerv_clip.models.quantisation`); `load_model` reads
+    all three. ``about`` is added to the content.
     """
     weights = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")}
     content = {"architecture": model.arch.plain(), "weights": pack(weights, bits), **about}
@@ -56,9 +57,10 @@ def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any], bits: in
 
 
 def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
-    """A freshly built network with the weights of ``model_best.pth``, in evaluation mode.
+    """Build the network of a ``model_best.pth`` and load its weights, in evaluation mode.
 
-    It has no encoder: what a frame looked like cannot reach it.
+    The network has no encoder, so true frames cannot influence what it decodes. Raises
+    `InputError` if the file is missing, damaged, or of another version of this program.
     """
     content = load_checkpoint(path)
     arch = Architecture.from_plain(content["architecture"])

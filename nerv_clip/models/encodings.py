@@ -1,4 +1,4 @@
-"""Positional encodings of (x, y, t): fixed features that say where and when."""
+"""Positional encodings of (x, y, t): fixed features of position and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nerv_clip.models.config import Architecture
 
 
 def input_widths(arch: Architecture) -> dict[str, int]:
-    """Features that the stem is given, by where they come from."""
+    """Channels of the stem's input, by source; sources without channels are left out."""
     parts = {
         "(x, y, t)": embed_width(arch.embed),
         "grids": sum(channels for _, channels in arch.grids),
@@ -23,7 +23,9 @@ def input_widths(arch: Architecture) -> dict[str, int]:
 
 
 def embed_width(embed: str) -> int:
-    """Features that an ``--embed`` gives: 160 by default, 0 for ``""`` (latents alone).
+    """Number of features of an encoding: 160 by default, 0 for ``""`` (latents only).
+
+    Raises `InputError` for an unknown name.
 
     >>> embed_width("xyt_40_20_20_4"), embed_width("pe_1.25_80"), embed_width("")
     (160, 160, 0)
@@ -43,8 +45,9 @@ def embed_width(embed: str) -> int:
     except ValueError:
         pass
     raise InputError(
-        f"--embed {embed!r} is unknown: use xyt_40_20_20_4 (frequencies in t, x, y; in t up to a "
-        "4th of what the frames can tell), pe_1.25_80 (NeRV's, time only) or '' (HNeRV's latents)"
+        f"`embed` {embed!r} is unknown: use xyt_40_20_20_4 (number of frequencies in t, x and y; "
+        "in t up to a 4th of the Nyquist frequency), pe_1.25_80 (NeRV's encoding of time alone) or "
+        "'' (HNeRV: latents only)"
     )
 
 
@@ -56,11 +59,11 @@ def _xyt(rest: str) -> tuple[int, int, int, float]:
 
 
 def band(count: int, samples: int, below: float = 1) -> Tensor:
-    """``count`` angular frequencies for [0, 1], geometric from half a turn up to Nyquist.
+    """``count`` angular frequencies for positions in [0, 1], in geometric progression.
 
-    ``samples`` points on [0, 1] can tell ``(samples - 1) / 2`` turns apart and no more: a higher
-    frequency would make neighbouring frames look unrelated, and what lies between them noise.
-    ``below`` divides that highest frequency. Shape (count,), float64, radians.
+    The lowest is half a turn, the highest the Nyquist frequency of ``samples`` points, which is
+    ``(samples - 1) / 2`` turns, divided by ``below``. Above it, neighbouring frames would get
+    unrelated features and the times between them noise. Shape (count,), float64, radians.
     """
     highest = math.pi * max((samples - 1) / below, 1)
     lowest = min(math.pi, highest)
@@ -68,26 +71,28 @@ def band(count: int, samples: int, below: float = 1) -> Tensor:
 
 
 def fourier(positions: Tensor, frequencies: Tensor) -> Tensor:
-    """Sines, then cosines, of (n,) positions: (n, 2 · frequencies), computed in float64."""
-    angles = positions.double()[:, None] * frequencies.to(positions.device)
+    """Sines, then cosines, of positions (n,): (n, 2 · frequencies), computed in float64."""
+    angles = positions.double()[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1).float()
 
 
 class CoordinateEncoding(nn.Module):
-    """(x, y, t) on the stem's grid, band-limited by the number of frames and of cells.
+    """(x, y, t) on the stem's grid, band-limited by the number of cells and of frames.
 
-    Shapes: ``t`` (B,) in [0, 1] to (B, 2·(t+x+y), h, w). The idea of encoding space beside time
-    is E-NeRV's; the band limit is ours. ``below`` divides the highest frequency in t.
+    Shapes: ``t`` (B,) in [0, 1] to (B, 2·(t+x+y), h, w), where t, x and y are the numbers of
+    frequencies in ``counts``. Encoding space as well as time is the idea of E-NeRV
+    (arXiv 2207.08132); the band limit is ours. ``below`` divides the highest frequency in t.
     """
 
+    frequencies: Tensor
     space: Tensor
 
     def __init__(
-        self, frames: int, grid: tuple[int, int], counts: tuple[int, int, int], below: float = 1
+        self, *, frames: int, grid: tuple[int, int], counts: tuple[int, int, int], below: float = 1
     ) -> None:
         super().__init__()
         (rows, columns), (n_t, n_x, n_y) = grid, counts
-        self.frequencies = band(n_t, frames, below)
+        self.register_buffer("frequencies", band(n_t, frames, below), persistent=False)
         x = fourier(torch.linspace(0, 1, columns, dtype=torch.float64), band(n_x, columns))
         y = fourier(torch.linspace(0, 1, rows, dtype=torch.float64), band(n_y, rows))
         space = torch.cat(
@@ -102,27 +107,31 @@ class CoordinateEncoding(nn.Module):
 
 
 class TimeEncoding(nn.Module):
-    """NeRV's classic encoding of time alone: powers of ``base``, taken in float64.
+    """NeRV's encoding of time alone (arXiv 2110.13903): powers of ``base``, in float64.
 
     Shapes: ``t`` (B,) in [0, 1] to (B, 2·levels, 1, 1). With base 1.25 and 80 levels the highest
-    frequency is 1.25^79 half-turns: for a video, a hash of the frame number.
+    frequency is 1.25^79 half-turns, which is far above the Nyquist frequency of any video: the
+    features act as a hash of the frame index.
     """
 
-    def __init__(self, base: float, levels: int) -> None:
+    frequencies: Tensor
+
+    def __init__(self, *, base: float, levels: int) -> None:
         super().__init__()
-        self.frequencies = math.pi * base ** torch.arange(levels, dtype=torch.float64)
+        powers = base ** torch.arange(levels, dtype=torch.float64)
+        self.register_buffer("frequencies", math.pi * powers, persistent=False)
 
     def forward(self, t: Tensor) -> Tensor:
         return fourier(t, self.frequencies)[:, :, None, None]
 
 
 def build_encoding(embed: str, frames: int, grid: tuple[int, int]) -> nn.Module | None:
-    """The module for an ``--embed``, or None for ``""``; raises `InputError` if unknown."""
+    """The encoding named ``embed``, or None for ``""``; raises `InputError` for an unknown name."""
     if not embed_width(embed):
         return None
     kind, _, rest = embed.partition("_")
     if kind == "pe":
         base, levels = rest.split("_")
-        return TimeEncoding(float(base), int(levels))
+        return TimeEncoding(base=float(base), levels=int(levels))
     t, x, y, below = _xyt(rest)
-    return CoordinateEncoding(frames, grid, (t, x, y), below)
+    return CoordinateEncoding(frames=frames, grid=grid, counts=(t, x, y), below=below)

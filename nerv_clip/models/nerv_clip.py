@@ -178,7 +178,7 @@ class NeRVClip(nn.Module):
         found = neighbours(self.train_times, t)
         ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
         drawn = self.draw(self.train_times[ends.flatten()]).frames
-        before, after = drawn.reshape(2, len(t), *drawn.shape[1:]).unbind(0)
+        before, after = torch.unflatten(drawn, 0, (2, -1)).unbind(0)
         gaps = found.gaps * (self.arch.frames - 1)
         motion = features.heads["motion"]
         between = warp_and_blend(motion, before, after, gaps, self.arch.padded)

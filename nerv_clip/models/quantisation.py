@@ -1,4 +1,4 @@
-"""Weights in fewer bits, for a checkpoint to be shipped."""
+"""Quantised weights, for smaller checkpoints."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 BITS = (32, 16, 8)
-LEVELS = 127  # steps of 8 bits on each side of 0
+LEVELS = 127  # quantisation steps on each side of 0, with 8 bits
 
 
 def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Any]:
-    """Weights in ``bits``: 32 as they are, 16 as float16, 8 as one deflated block of codes.
+    """Quantise weights to ``bits``: 32 (unchanged), 16 (float16), or 8 (one deflated block).
 
-    With 8 bits each row (an output channel) of a tensor of two or more dimensions has its own
-    step, a 127th of its largest weight, so no weight is off by more than half a step. Vectors,
-    and times in float64, are too few to be worth it and stay as they are.
+    With 8 bits, each row (output channel) of a tensor with two or more dimensions has its own step
+    size, its largest absolute weight / 127, so the error of a weight is at most half a step.
+    Vectors and float64 tensors (times) are small and stay unchanged.
     """
     if bits == 32:
         return dict(weights)
@@ -36,22 +36,23 @@ def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Any]:
 
 
 def unpack(packed: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights of `pack`, whatever its bits, as float32 (and float64) again."""
+    """The inverse of `pack` for any number of bits: weights in float32 (and float64)."""
     if "codes" not in packed:
         return {k: v.float() if v.dtype == torch.float16 else v for k, v in packed.items()}
     weights: dict[str, Tensor] = dict(packed["rest"])
     raw = bytearray(zlib.decompress(packed["codes"].numpy().tobytes()))
     codes = torch.frombuffer(raw, dtype=torch.int8)
-    at = 0
+    offset = 0
     for name, shape in packed["shapes"].items():
         count = torch.Size(shape).numel()
-        rows = codes[at : at + count].view(shape[0], -1)
+        rows = codes[offset : offset + count].view(shape[0], -1)
         weights[name] = (rows * packed["steps"][name][:, None]).view(shape)
-        at += count
+        offset += count
     return weights
 
 
 def _codes(value: Tensor, steps: Tensor) -> bytes:
-    steps = torch.where(steps > 0, steps, 1)  # a row of zeros
+    """The rows of a tensor as multiples of their step size, int8."""
+    steps = torch.where(steps > 0, steps, 1)  # avoids 0 / 0 for a row of zeros
     codes = (value.flatten(1) / steps[:, None]).round().to(torch.int8)
     return codes.contiguous().cpu().numpy().tobytes()

@@ -1,1 +1,1 @@
-"""Training: the trainer, its losses and optimisers, and several processes at once."""
+"""Training: the trainer, losses and their schedule, optimisers, distributed training."""

@@ -1,4 +1,4 @@
-"""Where training runs: the device, and under ``torchrun`` who this process is, and averages."""
+"""The device, and data-parallel training with several processes under ``torchrun``."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from nerv_clip.errors import InputError
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of one training; alone by default."""
+    """The processes of one training; a single process by default."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and prints."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def share(self, indices: list[int]) -> tuple[list[int], float]:
-        """This process's frames of a step, and the weight of their mean in the step's.
+        """The frames of a step that this process trains on, and the weight of their mean loss.
 
-        Where the frames don't divide, the weights make up for it; a process that is left without
-        one takes the first, at weight 0.
+        The weights are such that the average over the processes is the mean over all frames, also
+        if their number is not divisible. A process without a frame takes the first, at weight 0.
         """
         own = indices[self.rank :: self.size]
         return own or indices[:1], len(own) * self.size / len(indices)
@@ -39,8 +39,9 @@ class Workers:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over the processes, in one message.
 
-        The networks are small: one message beats the overlap that DistributedDataParallel
-        offers, and a head that is not trained yet needs no special care.
+        The networks are small, so one message is faster than DistributedDataParallel, which
+        overlaps communication and computation. It also needs no special case for a head that is
+        not trained yet.
         """
         if self.size == 1:
             return
@@ -52,13 +53,13 @@ class Workers:
             gradient.copy_(mean.view_as(gradient))
 
     def average(self, values: Tensor) -> None:
-        """Replace ``values`` by their mean over the processes."""
+        """Replace ``values`` by their mean over the processes, in place."""
         if self.size > 1:
             dist.all_reduce(values)
             values /= self.size
 
     def any(self, flag: bool) -> bool:
-        """Whether any process says so, so that all stop at the same step."""
+        """Whether ``flag`` is True in any process, so that all processes stop at the same step."""
         if self.size == 1:
             return flag
         value = torch.tensor(float(flag), device=self.device())
@@ -66,25 +67,25 @@ class Workers:
         return bool(value.item())
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this method."""
         if self.size > 1:
             dist.barrier()
 
     def device(self) -> str:
-        """Where messages must lie: on the GPU for NCCL."""
+        """The device that messages must be on: the GPU with NCCL."""
         return f"cuda:{torch.cuda.current_device()}" if dist.get_backend() == "nccl" else "cpu"
 
 
 def resolve_device(name: str) -> str:
-    """``auto`` takes a GPU where there is one; raises `InputError` for an absent ``cuda``."""
+    """``auto`` is a GPU if available, else the CPU; `InputError` for ``cuda`` without a GPU."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: no CUDA device is available; use --device cpu or auto")
+        raise InputError("`device` cuda: no CUDA device is available; use `device` cpu or auto")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 @contextmanager
 def workers(device: str) -> Iterator[Workers]:
-    """Join the group that ``torchrun`` announces in the environment, or be alone."""
+    """Join the process group described by the variables of ``torchrun``, if they are set."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Workers()
@@ -93,12 +94,12 @@ def workers(device: str) -> Iterator[Workers]:
         rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if rank >= gpus:
             raise InputError(
-                f"torchrun started more processes here than there are GPUs ({gpus}): give "
-                f"--nproc_per_node={gpus}, or --device cpu"
+                f"torchrun started more processes than there are GPUs ({gpus}): use `processes` "
+                f"{gpus}, or `device` cpu"
             )
         torch.cuda.set_device(rank)
-    patience = timedelta(days=1)  # the others wait while the first evaluates; torchrun ends them
-    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=patience)
+    timeout = timedelta(days=1)  # the others wait during an evaluation; torchrun ends them
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timeout)
     try:
         yield Workers(dist.get_rank(), size)
     finally:

@@ -1,4 +1,4 @@
-"""Training losses: the pixel losses that HNeRV names, and the CLIP loss."""
+"""Loss functions: the pixel losses that HNeRV names, and the CLIP loss."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nerv_clip.metrics import WINDOW, ms_ssim, psnr, ssim
 TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "L1": F.l1_loss,
     "L2": F.mse_loss,
-    "PSNR": lambda frames, target: 100 - psnr(frames, target).mean(),  # 100 dB: equal
+    "PSNR": lambda frames, target: 100 - psnr(frames, target).mean(),  # equal frames: 100 dB
     "SSIM": lambda frames, target: 1 - ssim(frames, target).mean(),
     "MS-SSIM": lambda frames, target: 1 - ms_ssim(frames, target).mean(),
 }
 PIXEL_LOSSES: dict[str, Mapping[str, float]] = {
-    # Ours: what is measured is what is trained on. A decibel weighs the same in every frame,
-    # where an error's size would leave all but the hardest frames aside.
+    # Our default optimises the metrics that are reported. A decibel weighs the same in every
+    # frame, whereas a squared error is dominated by the hardest frames.
     "PSNR-SSIM": {"PSNR": 0.004, "SSIM": 0.1},
     "PSNR": {"PSNR": 0.004},
-    # The others' weights are those of HNeRV's `loss_fn` (github.com/haochen-rye/HNeRV).
+    # The weights of the others are those of HNeRV's `loss_fn` (github.com/haochen-rye/HNeRV).
     "L2": {"L2": 1},
     "MSE": {"L2": 1},
     "L1": {"L1": 1},
@@ -43,25 +43,12 @@ PIXEL_LOSSES: dict[str, Mapping[str, float]] = {
 
 
 def pixel_loss(name: str, frames: Tensor, target: Tensor) -> Tensor:
-    """The loss called ``name`` of (B, 3, H, W) in [0, 1] against ``target``: a scalar."""
+    """The pixel loss ``name``, a key of `PIXEL_LOSSES`: a scalar, 0 for equal frames.
+
+    ``frames`` and ``target`` are (B, 3, H, W) in [0, 1].
+    """
     terms = [weight * TERMS[term](frames, target) for term, weight in PIXEL_LOSSES[name].items()]
     return sum(terms[1:], terms[0])
-
-
-def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
-    """Unit vectors (B, dim) at ``share`` (B,) of the great circle between those of both ends.
-
-    The same as `nerv_clip.evaluation.interpolation.slerp`, for a batch on any device.
-    """
-    angle = (
-        F.cosine_similarity(start.float(), end.float(), dim=-1)
-        .clamp(-1, 1)
-        .acos()[:, None]
-        .clamp(min=1e-6)
-    )
-    share = share[:, None]
-    between = ((1 - share) * angle).sin() * start + (share * angle).sin() * end
-    return F.normalize(between, dim=1)
 
 
 def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
@@ -69,11 +56,24 @@ def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=-1).mean()
 
 
+def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
+    """Spherical linear interpolation between unit vectors (B, dim): unit vectors (B, dim).
+
+    ``fraction`` (B,) in [0, 1] is 0 at ``start``. It is
+    `nerv_clip.similarity.slerp` for a batch of tensors on any device.
+    """
+    cosine = F.cosine_similarity(start.float(), end.float(), dim=-1)
+    angle = cosine.clamp(-1, 1).acos()[:, None].clamp(min=1e-6)
+    fraction = fraction[:, None]
+    between = ((1 - fraction) * angle).sin() * start + (fraction * angle).sin() * end
+    return F.normalize(between, dim=1)
+
+
 def check_loss_fits(name: str, height: int, width: int) -> None:
-    """Raise `InputError` where a loss has a structural term that frames this small have not."""
+    """Raise `InputError` if a loss with an SSIM term gets frames smaller than SSIM's window."""
     structural = any("SSIM" in term for term in PIXEL_LOSSES[name])
     if structural and min(height, width) < WINDOW:
         raise InputError(
-            f"--loss {name} needs frames of at least {WINDOW}x{WINDOW} pixels, these have "
-            f"{height}x{width}: use --loss L2 or L1"
+            f"`loss` {name} needs frames of at least {WINDOW}x{WINDOW} pixels, but these are "
+            f"{height}x{width}: use `loss` L2 or L1"
         )

@@ -1,8 +1,7 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimisers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,17 +14,20 @@ from nerv_clip.models.heads import MotionHead
 from nerv_clip.models.layers import TemporalGrid
 
 OPTIMISERS = ("muon", "adam", "adamw", "sgd")
-SMALL = 2**20  # elements of the largest matrix in a stack: far more would take gigabytes
+STACK_LIMIT = 2**20  # elements of the largest matrix in a stack; more would take gigabytes
 
 
 class Muon(Optimizer):
-    """Momentum whose matrix updates are orthogonalised, with Adam for all that is no matrix.
+    """Muon for matrices and Adam for all other parameters, in one optimiser.
 
-    After Keller Jordan's Muon (2024): a convolution's kernel is taken as the matrix (out,
-    in · k · k), a transposed one's as (in, out · k · k), its averaged gradient replaced by the
-    nearest orthogonal matrix (five Newton–Schulz steps), so that weak directions learn as fast as
-    strong ones. ``torch.optim.Muon`` takes two-dimensional parameters only, and has no Adam beside
-    it. Groups with ``matrix=True`` get Muon at rate ``lr``; others Adam with betas (0.9, 0.99).
+    Muon (Keller Jordan, 2024) is momentum with orthogonalised updates: the averaged gradient of a
+    matrix is replaced by the nearest orthogonal matrix (five Newton–Schulz steps), so weak
+    directions learn as fast as strong ones. The kernel of a convolution is reshaped to (out,
+    in · k · k), that of a transposed convolution to (in, out · k · k). ``torch.optim.Muon`` accepts
+    two-dimensional parameters only and does not include Adam.
+
+    Parameter groups with ``matrix=True`` are updated by Muon at rate ``lr``, all others by Adam
+    with betas (0.9, 0.99).
     """
 
     def __init__(
@@ -37,8 +39,8 @@ class Muon(Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient.
 
-        All parameters of a group at once: a GPU takes longer to start a small operation than to
-        do it.
+        All parameters of a group are updated by one call each, because on a GPU the launch of a
+        small kernel takes longer than its work.
         """
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
@@ -51,7 +53,7 @@ class Muon(Optimizer):
     def _muon(
         self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
     ) -> list[Tensor]:
-        means = [self._kept(p, "mean") for p in parameters]
+        means = [self._running_mean(p, "mean") for p in parameters]
         torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
         updates = [u.flatten(1) for u in torch._foreach_lerp(gradients, means, group["momentum"])]
         results = []
@@ -63,8 +65,8 @@ class Muon(Optimizer):
     def _adam(
         self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]
     ) -> list[Tensor]:
-        means = [self._kept(p, "mean") for p in parameters]
-        squares = [self._kept(p, "square") for p in parameters]
+        means = [self._running_mean(p, "mean") for p in parameters]
+        squares = [self._running_mean(p, "square") for p in parameters]
         steps = []
         for parameter in parameters:
             state = self.state[parameter]
@@ -80,23 +82,23 @@ class Muon(Optimizer):
         torch._foreach_div_(results, scales)
         return list(results)
 
-    def _kept(self, parameter: Tensor, name: str) -> Tensor:
-        """A running mean of this parameter, zeros at first."""
+    def _running_mean(self, parameter: Tensor, name: str) -> Tensor:
+        """The running mean ``name`` of a parameter, initialised with zeros."""
         state = self.state[parameter]
         if name not in state:
             state[name] = torch.zeros_like(parameter)
-        kept: Tensor = state[name]
-        return kept
+        mean: Tensor = state[name]
+        return mean
 
 
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """About the nearest matrices with orthonormal rows or columns; each (m, n) to (m, n).
+    """Approximately the nearest matrices with orthonormal rows or columns: (m, n) to (m, n) each.
 
-    On a GPU small ones are one stack, padded by zeros, which change nothing: many small products
-    cost more there than the padding. A CPU takes one after the other.
+    On a GPU, small matrices are padded with zeros, which does not change the result, and stacked:
+    many small products cost more than the padding. On a CPU they are processed one by one.
     """
     wide = [m.T if m.shape[0] > m.shape[1] else m for m in matrices]
-    small = max(m.shape[0] for m in wide) * max(m.shape[1] for m in wide) <= SMALL
+    small = max(m.shape[0] for m in wide) * max(m.shape[1] for m in wide) <= STACK_LIMIT
     made = stacked(wide) if small and wide[0].is_cuda else [newton_schulz(m) for m in wide]
     return [
         result.T.contiguous() if result.shape != matrix.shape else result
@@ -105,7 +107,7 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 def stacked(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """`newton_schulz` of several matrices at once."""
+    """`newton_schulz` of several matrices, padded to one size and stacked."""
     rows, columns = (max(m.shape[side] for m in matrices) for side in (0, 1))
     stack = matrices[0].new_zeros(len(matrices), rows, columns)
     parts = [place[: m.shape[0], : m.shape[1]] for place, m in zip(stack, matrices, strict=True)]
@@ -117,9 +119,10 @@ def stacked(matrices: Sequence[Tensor]) -> list[Tensor]:
 
 
 def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Singular values brought to about [0.7, 1.2], near enough for an update; (…, m, n), m <= n.
+    """Bring all singular values to about [0.7, 1.2], which is accurate enough for an update.
 
-    A quintic iteration with the coefficients of Muon.
+    A quintic Newton–Schulz iteration with the coefficients of Muon. ``matrix`` is (…, m, n) with
+    m <= n; the result has the same shape.
     """
     size = torch.linalg.vector_norm(matrix, dim=(-2, -1), keepdim=True)
     x: Tensor = matrix / (size + 1e-7)
@@ -132,15 +135,16 @@ def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
 def build_optimiser(
     name: str, model: nn.Module, lr: float, matrix_lr: float, grid_lr: float
 ) -> Optimizer:
-    """The optimiser named by ``--optim``.
+    """Build the optimiser ``name``, one of `OPTIMISERS`; raises `InputError` for any other.
 
-    ``matrix_lr`` is Muon's rate for matrices, ``grid_lr`` the temporal grids' in all of them: a
-    point of a grid is met by few frames, so it has few steps to learn in.
+    ``matrix_lr`` is the learning rate of Muon for matrices. ``grid_lr`` is that of the temporal
+    grids with every optimiser: each of their steps is used by few frames, so it gets few updates.
+    ``lr`` is that of all other parameters.
     """
     grids: list[Tensor] = [m.values for m in model.modules() if isinstance(m, TemporalGrid)]
     matrices = _matrices(model) if name == "muon" else []
-    known = {id(p) for p in [*grids, *matrices]}
-    rest = [p for p in model.parameters() if id(p) not in known]
+    listed = {id(p) for p in [*grids, *matrices]}
+    rest = [p for p in model.parameters() if id(p) not in listed]
     groups: list[dict[str, Any]] = [
         {"params": matrices, "lr": matrix_lr, "matrix": True},
         {"params": grids, "lr": grid_lr},
@@ -155,14 +159,15 @@ def build_optimiser(
         return torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01)
     if name == "sgd":
         return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
-    raise InputError(f"--optim {name} is unknown: choose from {', '.join(OPTIMISERS)}")
+    raise InputError(f"`optim` {name} is unknown: choose from {', '.join(OPTIMISERS)}")
 
 
 def _matrices(model: nn.Module) -> list[Tensor]:
-    """Kernels of more than three rows (an image's outputs) and more than one input.
+    """Weights that Muon updates: those with more than three rows and more than one column.
 
-    A depthwise kernel is none: its rows meet different channels. Nor is what gives motion: its
-    rows are pixels a frame, pixels a frame squared and odds, each of a size of its own.
+    Three rows are the colours of the RGB head. Depthwise kernels are excluded because their rows
+    apply to different channels, and the last layer of the motion head because its rows have
+    different units (pixels per frame, pixels per frame squared, log-odds).
     """
     motions = [module[-1] for module in model.modules() if isinstance(module, MotionHead)]
     kernels = [
@@ -173,52 +178,3 @@ def _matrices(model: nn.Module) -> list[Tensor]:
         and module not in motions
     ]
     return [p for p in kernels if p.shape[0] > 3 and p[0].numel() > 1]
-
-
-def learning_rate(lr_type: str) -> Callable[[float], float]:
-    """Progress in [0, 1) to a factor on the rate, by HNeRV's ``--lr_type``.
-
-    ``cosine_WARM_POWER_MIN`` rises from MIN in the share WARM, by POWER, then falls as a cosine
-    to 0; ``hybrid_WARM_UP_DOWN_MIN_FINAL`` falls by a power to FINAL; ``step_AT_FACTOR``
-    multiplies by FACTOR at the share AT; ``const`` stays.
-    """
-    kind, *rest = lr_type.split("_")
-    try:
-        numbers = [float(x) for x in rest]
-        if not all(0 <= x < math.inf for x in numbers):
-            raise ValueError
-        if kind == "const" and not numbers:
-            return lambda _: 1.0
-        if kind == "step" and len(numbers) == 2:
-            at, factor = numbers
-            return lambda progress: factor if progress >= at else 1.0
-        if kind == "cosine" and len(numbers) == 3 and 0 <= numbers[0] < 1:
-            return _cosine(*numbers)
-        if kind == "hybrid" and len(numbers) == 5 and 0 <= numbers[0] < 1:
-            return _hybrid(*numbers)
-    except ValueError:
-        pass
-    raise InputError(
-        f"--lr_type {lr_type} is unknown: use cosine_0.1_1_0.1 (warm-up share, power, start), "
-        "step_0.5_0.1 (at, factor), hybrid_0.1_1_1_0.1_0.1 or const"
-    )
-
-
-def _cosine(warm: float, power: float, least: float) -> Callable[[float], float]:
-    def factor(progress: float) -> float:
-        if progress < warm:
-            return least + (1 - least) * float((progress / warm) ** power)
-        return 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
-
-    return factor
-
-
-def _hybrid(
-    warm: float, up: float, down: float, least: float, final: float
-) -> Callable[[float], float]:
-    def factor(progress: float) -> float:
-        if progress < warm:
-            return least + (1 - least) * float((progress / warm) ** up)
-        return 1 - (1 - final) * float(((progress - warm) / (1 - warm)) ** down)
-
-    return factor

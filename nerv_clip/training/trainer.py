@@ -18,8 +18,9 @@ from nerv_clip.models.motion import neighbours, warp_and_blend
 from nerv_clip.models.nerv_clip import Decoded, NeRVClip
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
-from nerv_clip.training.losses import arc, clip_loss, pixel_loss
-from nerv_clip.training.optimisers import build_optimiser, learning_rate
+from nerv_clip.training.losses import clip_loss, pixel_loss, slerp
+from nerv_clip.training.optimisers import build_optimiser
+from nerv_clip.training.schedules import learning_rate
 from nerv_clip.video.split import Split
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
@@ -55,7 +56,7 @@ class Trainer:
     """A network in training: all that a later step depends on, and how to save it.
 
     Parts are handed in: the network, the video, the true embeddings (T, dim) where the CLIP loss
-    or the ``--clip_input`` table needs them.
+    or the ``clip_input`` table needs them.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Trainer:
         max_steps: int | None = None,
     ) -> None:
         if config.best_metric.endswith("_val") and "val" not in split:
-            raise InputError(f"--best_metric {config.best_metric}: the split holds out no frame")
+            raise InputError(f"`best_metric` {config.best_metric}: the split holds out no frame")
         self.model, self.video, self.config = model, video, config
         self.split, self.max_steps = split, max_steps
         self.workers = workers or Workers()
@@ -231,13 +232,13 @@ class Trainer:
         total = pixel + self.config.clip_loss_weight * semantic
         if self.trains_clip and self.config.slerp_loss_weight and latent is None:
             weight = self.config.clip_loss_weight * self.config.slerp_loss_weight
-            total = total + weight * self._arc_loss(indices)
+            total = total + weight * self._slerp_loss(indices)
         if "motion" in features.heads:
             moving = self._motion_loss(indices, features.heads["motion"].float(), target)
             total = total + self.config.motion_weight * moving
         return torch.stack([pixel, semantic, total, psnr(frames.detach(), target).mean()])
 
-    def _arc_loss(self, indices: list[int]) -> Tensor:
+    def _slerp_loss(self, indices: list[int]) -> Tensor:
         """The CLIP loss between each frame and the next train frame, at times drawn at random.
 
         The goal there is the great circle between both true embeddings: nothing better is known
@@ -250,7 +251,7 @@ class Trainer:
         after = [min(bisect(self.train_frames, i), len(self.train_frames) - 1) for i in indices]
         following = [self.train_frames[place] for place in after]
         assert self.true is not None  # noqa: S101 - a CLIP head comes with its targets
-        goal = arc(self.true[indices], self.true[following], share.to(self.true))
+        goal = slerp(self.true[indices], self.true[following], share.to(self.true))
         times = torch.lerp(self.times[indices], self.times[following], share)
         with torch.autocast(self.device.type, torch.bfloat16, self.config.amp == "bf16"):
             embedding = self.model.embed(times)
@@ -306,8 +307,8 @@ class Trainer:
     def _check_finite(self) -> None:
         if not self.finite():
             raise InputError(
-                f"the loss is no number any more in epoch {self.epoch + 1}: the last good "
-                "checkpoint is kept; train again with a lower --lr (and --matrix_lr)"
+                f"the loss became NaN or infinite in epoch {self.epoch + 1}: the last good "
+                "checkpoint is kept; train again with a lower `lr` (and `matrix_lr`)"
             )
 
     def _finish_epoch(self) -> EpochResult:
