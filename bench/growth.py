@@ -120,7 +120,7 @@ def cost(training: OurTraining) -> Cost:
 def train(trainer: Trainer) -> None:
     """A step on the first two frames."""
     trainer.order, trainer.step = trainer.train_frames, 0
-    trainer._train_step()
+    trainer.train_step()
 
 
 def operations(action: Callable[[], object]) -> float:

@@ -22,12 +22,13 @@ from nerv_clip.cli.products import pairs, score
 from numpy.typing import NDArray
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Trainer, load_video, solve, split_frames
+from nerv_clip import Trainer, load_video, solve, split_frames
 from nerv_clip.cli import main_guard, parse
 from nerv_clip.cli.inputs import Inputs
 from nerv_clip.cli.terminal import Terminal
 from nerv_clip.models.checkpoint import export_model, load_model
 from nerv_clip.models.solver import decoder_parameters
+from nerv_clip.training.builder import build_network
 from nerv_clip.video.writer import write_comparison, write_video
 
 STEPS = 20
@@ -49,7 +50,7 @@ def train(path: Path, modelsize: float) -> dict[str, Any]:
     video = load_video(options.data, cache_gb=options.cache_gb)
     split = split_frames(len(video), options.split)
     arch = solve(options.model, len(video), len(video), video.height, video.width)
-    trainer = Trainer(NeRVClip(arch), video, split, options.train, max_steps=STEPS)
+    trainer = Trainer(build_network(arch, split), video, split, options.train, max_steps=STEPS)
     start = time.perf_counter()
     list(trainer.fit())
     seconds = (time.perf_counter() - start) / STEPS

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_clip import NeRVClip, Trainer, load_model, load_video, solve, split_frames
+from nerv_clip import Trainer, load_model, load_video, solve, split_frames
 from nerv_clip.cli import parse
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.solver import decoder_parameters
+from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import resolve_device
 
 DIM = 512  # of an embedding
@@ -35,13 +36,14 @@ class OurTraining:
         arch = solve(config, len(self.video), split.count("train"), *size)
         alone = torch.Generator().manual_seed(options.train.seed)  # not what ran before
         true = torch.randn(len(self.video), DIM, generator=alone)
+        true = torch.nn.functional.normalize(true, dim=1)
         torch.manual_seed(options.train.seed)
         self.trainer = Trainer(
-            NeRVClip(arch).to(self.device),
+            build_network(arch, split, true_embeddings=true).to(self.device),
             self.video,
             split,
             options.train,
-            torch.nn.functional.normalize(true, dim=1),
+            true,
         )
         self.parameters = decoder_parameters(self.trainer.model)
 

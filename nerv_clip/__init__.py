@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from nerv_clip.teacher.loading import load_clip_encoder
     from nerv_clip.training.config import TrainConfig
     from nerv_clip.training.presets import preset
-    from nerv_clip.training.trainer import EpochResult, Trainer
+    from nerv_clip.training.results import EpochResult
+    from nerv_clip.training.trainer import Trainer
     from nerv_clip.verification import verify
     from nerv_clip.video.spec import VideoSpec
     from nerv_clip.video.split import split_frames
@@ -54,7 +55,8 @@ _MODULES = {
     "teacher.loading": ["load_clip_encoder"],
     "training.config": ["TrainConfig"],
     "training.presets": ["preset"],
-    "training.trainer": ["EpochResult", "Trainer"],
+    "training.results": ["EpochResult"],
+    "training.trainer": ["Trainer"],
     "verification": ["verify"],
     "video.spec": ["VideoSpec"],
     "video.split": ["split_frames"],

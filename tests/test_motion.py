@@ -19,6 +19,7 @@ from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.motion import neighbours, warp, warp_and_blend
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
+from nerv_clip.training.builder import build_network
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.spec import VideoSpec
@@ -157,7 +158,7 @@ def held_out(video: Video, weight: float) -> tuple[Tensor, Tensor]:
     split = split_frames(len(video), "1_1_2")
     asked = ModelConfig(modelsize=0.06, lower_width=6, motion=weight > 0)
     torch.manual_seed(0)
-    model = NeRVClip(solve(asked, 13, split.count("train"), 48, 64))
+    model = build_network(solve(asked, 13, split.count("train"), 48, 64), split)
     config = TrainConfig(epochs=60, motion_weight=weight)
     training = Trainer(model, video, split, config)
     for _ in training.fit():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from nerv_clip import ModelConfig, NeRVClip, TrainConfig, Trainer, VideoSpec, load_video, solve
+from nerv_clip import ModelConfig, TrainConfig, Trainer, VideoSpec, load_video, solve
+from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import workers
 from nerv_clip.video.split import split_frames
 
@@ -29,7 +30,7 @@ def main(video_file: str, out: str) -> None:
             pixel_loss_warmup_epochs=0,
         )
         split = split_frames(12, "3_3_4")
-        training = Trainer(NeRVClip(arch), video, split, config, true, workers=group)
+        training = Trainer(build_network(arch, split), video, split, config, true, workers=group)
         losses = [result.total_loss for result in training.fit()]
         path = Path(out) / f"{group.size}_{group.rank}.pth"
         torch.save({"weights": training.model.state_dict(), "losses": losses}, path)

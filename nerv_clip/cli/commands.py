@@ -90,7 +90,7 @@ class TrainCommand:
         """Print parameters, memory and time, measured by a step on a copy of the network."""
         trainer = self.training.trainer
         model, arch = trainer.model, trainer.model.arch
-        seconds = trainer.trial()
+        seconds = trainer.measure_step()
         left = self.options.train.epochs - trainer.epoch
         strides = " ".join(map(str, (*arch.strides, arch.head_stride)))
         self.terminal.message(

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from nerv_clip.cli.options import Options
-from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
 from nerv_clip.teacher.loading import known_dim
+from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import resolve_device
 from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.trainer import Trainer
@@ -106,14 +106,14 @@ def estimate(options: Options) -> Estimate:
         config = replace(config, clip_dim=dim)
         true = torch.nn.functional.normalize(torch.randn(frames, dim), dim=1)
     arch = solve(config, frames, split.count("train"), height, width)
-    model = NeRVClip(arch).to(device)
+    model = build_network(arch, split, true_embeddings=true).to(device)
     times = tuple(i / 25 for i in range(frames))
     video = Video(spec, _OneFrame(frame), (frames, height, width), times, "", device)
     trainer = Trainer(model, video, split, options.train, true)
     sizes = decoder_parameters(model), head_parameters(model)
     steps, saved = trainer.steps * options.train.epochs, _SavedActivations()
     with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda packed: packed.tensor):
-        seconds = trainer.trial()
+        seconds = trainer.measure_step()
     pixels = 3 * frames * height * width
     pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger video is read from disk
     return Estimate(

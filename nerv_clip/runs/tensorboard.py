@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip.evaluation.results import SPLITS, Metrics
-from nerv_clip.training.trainer import EpochResult
+from nerv_clip.training.results import EpochResult
 
 
 class Curves:
@@ -25,13 +25,10 @@ class Curves:
         self.writer: Any = SummaryWriter(str(folder), purge_step=epoch + 1)
 
     def epoch(self, result: EpochResult) -> None:
-        """Log the losses of an epoch."""
-        self.writer.add_scalar("train/pixel_loss", result.pixel_loss, result.epoch)
-        if result.clip_loss is not None:
-            self.writer.add_scalar("train/clip_loss", result.clip_loss, result.epoch)
-        self.writer.add_scalar("train/total_loss", result.total_loss, result.epoch)
-        self.writer.add_scalar("train/psnr", result.psnr, result.epoch)
-        self.writer.add_scalar("train/lr", result.lr, result.epoch)
+        """Log an epoch: PSNR, learning rate, and the losses that it trained."""
+        for name, value in result._asdict().items():
+            if name not in ("epoch", "seconds") and value is not None:
+                self.writer.add_scalar(f"train/{name}", value, result.epoch)
 
     def evaluation(self, epoch: int, metrics: Metrics, similarity: Tensor) -> None:
         """Log an evaluation; ``similarity`` (T,) is empty without a CLIP head."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -34,10 +33,13 @@ from nerv_clip.runs.provenance import git_commit, versions
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
 from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.training.builder import build_network
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers, resolve_device
+from nerv_clip.training.format_0 import upgrade_state
 from nerv_clip.training.losses import check_loss_fits
-from nerv_clip.training.trainer import EpochResult, Step, Trainer
+from nerv_clip.training.results import EpochResult, Step
+from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video
 
@@ -117,9 +119,7 @@ class RunTraining:
             raise InputError("`predict_clip` and `clip_input` need a teacher")
         arch = solve(model, len(video), inputs.split.count("train"), video.height, video.width)
         torch.manual_seed(config.seed)
-        network = NeRVClip(arch)
-        if weight is not None:
-            _start_from(network, load_checkpoint(weight), str(weight))
+        network = _build(arch, inputs, weight)
         self.trainer = Trainer(
             network.to(device),
             video,
@@ -173,10 +173,10 @@ class RunTraining:
                 f"{self.run.path} holds a trained network but no {self.run.latest.name} to resume "
                 "from: choose another folder (`outf`), or start again (`not_resume`)"
             )
-        state = load_checkpoint(self.run.latest)
+        state = upgrade_state(load_checkpoint(self.run.latest))
         self.trainer.restore(state)
         self.best = state["best"]
-        self.pending = EpochResult(*state["pending"]) if state["pending"] else None
+        self.pending = EpochResult(**state["pending"]) if state["pending"] else None
         if self.trainer.epoch < self.config.epochs:
             place = f"epoch {self.trainer.epoch + 1}, step {self.trainer.step + 1}"
             self.progress.message(f"resuming at {place}")
@@ -261,7 +261,7 @@ class RunTraining:
     def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
         if curves is not None:
             curves.flush()
-            extra = {"best": self.best, "pending": list(pending) if pending else None}
+            extra = {"best": self.best, "pending": pending._asdict() if pending else None}
             save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
 
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
@@ -321,14 +321,16 @@ def check_same(
         )
 
 
-def _start_from(model: NeRVClip, content: dict[str, Any], name: str) -> None:
-    """Load the weights of a checkpoint of a network with the same shapes."""
+def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
+    """A network with random weights, or with those of the checkpoint ``weight``."""
+    if weight is None:
+        return build_network(arch, inputs.split, true_embeddings=inputs.true)
+    content = load_checkpoint(weight)
     try:
-        missing, unexpected = model.load_state_dict(unpack(content["weights"]), strict=False)
-    except (RuntimeError, KeyError, zlib.error):
-        missing, unexpected = ["shapes"], []
-    if unexpected or any(not key.startswith("encoder.") for key in missing):
+        weights = unpack(content["weights"])
+        return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
+    except (RuntimeError, KeyError, ValueError, zlib.error):
         raise InputError(
-            f"`weight` {name} holds another network than these settings give: use the settings "
+            f"`weight` {weight} holds another network than these settings give: use the settings "
             "that it was trained with"
-        )
+        ) from None

@@ -1,0 +1,59 @@
+"""Training data: frames, their times, and the teacher's embeddings, on the training device."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nerv_clip.video.split import Split
+from nerv_clip.video.times import frame_time
+from nerv_clip.video.video import Video
+
+
+def train_indices(split: Sequence[Split]) -> list[int]:
+    """The indices of the train frames, increasing."""
+    return [i for i, name in enumerate(split) if name == "train"]
+
+
+def frame_times(frames: int) -> Tensor:
+    """The time of each frame: (frames,) float64 in [0, 1]."""
+    return torch.tensor([frame_time(i, frames) for i in range(frames)], dtype=torch.float64)
+
+
+class TrainingData:
+    """A video with its split and, optionally, true embeddings (T, dim).
+
+    Attributes: ``train``, the indices of the train frames; ``times`` (T,), float64, the time of
+    every frame; ``device``.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        split: Sequence[Split],
+        true_embeddings: Tensor | None,
+        device: torch.device,
+    ) -> None:
+        self.video, self.device = video, device
+        self.train = train_indices(split)
+        self.times = frame_times(len(video)).to(device)
+        self._true = None if true_embeddings is None else true_embeddings.to(device)
+
+    def frames(self, indices: list[int]) -> Tensor:
+        """True frames (B, 3, H, W) in [0, 1]."""
+        frames: Tensor = self.video.read(indices).to(self.device).float() / 255
+        return frames
+
+    def embeddings(self, indices: list[int]) -> Tensor:
+        """True embeddings (B, dim); raises ValueError if there are none."""
+        if self._true is None:
+            raise ValueError("a CLIP head is trained with true embeddings, but none were given")
+        return self._true[indices]
+
+    def following(self, indices: list[int]) -> list[int]:
+        """For each train frame the next train frame; for the last one itself."""
+        last = len(self.train) - 1
+        return [self.train[min(bisect(self.train, i), last)] for i in indices]

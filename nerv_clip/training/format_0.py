@@ -1,0 +1,32 @@
+"""Format 0 of ``model_latest.pth``: a training state with one tensor of sums.
+
+Its ``sums`` are those of the pixel, CLIP and total loss and of the PSNR, over ``step`` steps; its
+``pending`` epoch is a list of the first seven fields of `EpochResult`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from nerv_clip.training.results import EpochResult
+
+SUMS = ("pixel", "clip", "total", "psnr")
+
+
+def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
+    """A training state in the present layout, from that of format 0 or the present one.
+
+    Losses that format 0 did not sum are averaged over the remaining steps of the epoch.
+    """
+    content = dict(content)
+    sums, pending = content["sums"], content.get("pending")
+    if isinstance(sums, Tensor):
+        named = dict(zip(SUMS, sums.unbind(), strict=True)) if content["step"] else {}
+        if named and not named["clip"]:  # its sum is 0 in an epoch that does not train it
+            del named["clip"]
+        content["sums"], content["counts"] = named, dict.fromkeys(named, content["step"])
+    if isinstance(pending, (list, tuple)):
+        content["pending"] = EpochResult(*pending)._asdict()
+    return content
