@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import SPLIT_NAMES, SPLIT_SHAPES, palette
 from numpy.typing import NDArray
+from theme import SPLIT_NAMES, SPLIT_SHAPES, palette
 
 CONFIG = {
     "displaylogo": False,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import streamlit as st
-from look import LOGO, icon, refusals, style
-from state import pick_run, remember, restore
+from session import pick_run, remember, restore
+from theme import LOGO, icon, refusals, style
 
 PAGES = {
     "One run": [

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from look import palette
 from numpy.typing import NDArray
 from PIL import Image
-from reading import View, layout, samples, true_stream
+from run_view import View, layout, samples, true_stream
 from streamlit import runtime
+from theme import palette
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
     return st.components.v2.component(f"nerv_{name}", html=text("html"), css=text("css"), js=script)
 
 
-_PLAYER, _PEEK = _component("player"), _component("peek")
+_PLAYER, _PEEK = _component("player"), _component("hover_card")
 MEASURES = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import palette, picture_url, refusals
-from network import drawn
+from inference import drawn
 from numpy.typing import NDArray
 from player import peek
-from reading import View, read_view, true_picture
-from state import current, folders, kept, run_called, run_names
+from run_view import View, read_view, true_picture
+from session import current, folders, kept, run_called, run_names
+from theme import palette, picture_url, refusals
 
 from nerv_clip.models.encodings import input_widths
 

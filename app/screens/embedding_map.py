@@ -9,12 +9,12 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from look import SPLIT_NAMES, embeds, picture_url
-from network import drawn
+from inference import drawn
 from numpy.typing import NDArray
 from player import peek
-from reading import View, embeddings, read_view, similarities, stamp, true_picture
-from state import current, go_to, kept
+from run_view import View, embeddings, read_view, similarities, stamp, true_picture
+from session import current, go_to, kept
+from theme import SPLIT_NAMES, embeds, picture_url
 
 from nerv_clip import Run
 from nerv_clip.evaluation.projection import Method, Projection

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from look import picture_url, refusals
-from network import draw, predicted_embedding, true_frame
+from comparison_stream import playable
+from inference import draw, predicted_embedding, true_frame
 from player import player, resting
-from reading import View, read_view
-from state import remember
-from streams import playable
+from run_view import View, read_view
+from session import remember
+from theme import picture_url, refusals
 
 from nerv_clip import Run, frame_time
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import charts
 import pandas as pd
 import streamlit as st
-from look import SPLIT_NAMES, SUCCESS, strip, tile
 from player import peek
-from reading import View, history, read_view, similarities, thumbnails, verification
-from state import current, go_to
+from run_view import View, history, read_view, similarities, thumbnails, verification
+from session import current, go_to
+from theme import SPLIT_NAMES, SUCCESS, strip, tile
 
 from nerv_clip import Run
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import charts
 import pandas as pd
 import streamlit as st
-from look import embeds, picture_url, refusals
-from network import library_of, searchable
+from inference import library_of, searchable
 from player import peek
-from reading import View, read_view, stamp, true_picture
-from state import current, folders, go_to, kept, run_called, run_names
+from run_view import View, read_view, stamp, true_picture
+from session import current, folders, go_to, kept, run_called, run_names
+from theme import embeds, picture_url, refusals
 
 from nerv_clip import InputError, Run
 

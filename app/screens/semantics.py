@@ -6,10 +6,10 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from look import embeds, picture_url
 from player import peek
-from reading import View, embeddings, read_view, similarities, true_picture
-from state import current, go_to, kept
+from run_view import View, embeddings, read_view, similarities, true_picture
+from session import current, go_to, kept
+from theme import embeds, picture_url
 
 from nerv_clip import Run
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import charts
 import pandas as pd
 import streamlit as st
-from look import picture_url, refusals, tile
-from network import draw
-from reading import read_view, stamp, true_picture
-from state import folders, kept, run_names
-from trainings import dismiss, ended, last_line, running, sources, start, stop
+from inference import draw
+from run_view import read_view, stamp, true_picture
+from session import folders, kept, run_names
+from theme import picture_url, refusals, tile
+from training_processes import dismiss, ended, last_line, running, sources, start, stop
 
 from nerv_clip import InputError, Run, frame_time
 from nerv_clip.cli import Estimate

@@ -9,9 +9,9 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from jobs import job, start_verification
-from look import SUCCESS, embeds
-from reading import View, read_view, verification
+from run_view import View, read_view, verification
+from theme import SUCCESS, embeds
+from verification_job import job, start_verification
 
 from nerv_clip import Run
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from reading import View, drawn_picture
+from run_view import View, drawn_picture
 
 from nerv_clip import InputError, frame_time
 

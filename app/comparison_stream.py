@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from network import model_of, progress, video_of
-from reading import View, redrawn, stream, true_stream
+from inference import model_of, progress, video_of
+from run_view import View, redrawn, stream, true_stream
 
 from nerv_clip import InputError, frame_time
 from nerv_clip.files import make_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from state import folders
+from session import folders
 
 from nerv_clip import find_runs
 from nerv_clip.files import make_folder, user_cache

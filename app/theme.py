@@ -18,7 +18,7 @@ from streamlit.delta_generator import DeltaGenerator
 from nerv_clip import InputError
 
 if TYPE_CHECKING:
-    from reading import View
+    from run_view import View
 
 SPLIT_NAMES = {"train": "seen", "val": "held out", "unused": "unused"}
 SPLIT_SHAPES = {"train": "circle", "val": "diamond", "unused": "x"}
