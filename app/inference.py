@@ -1,125 +1,105 @@
-"""What asks the network or its teacher; torch is imported when this is first called for."""
+"""Calls of the network and its teacher. PyTorch is imported by the first call, not by a page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from run_view import View, drawn_picture
+from run_view import Pixels, RunView, Stamp, stamp, stored_reconstruction
+from widgets import PageProgress
 
-from nerv_clip import InputError, frame_time
+from nerv_clip import InputError, RunConfig, frame_time
 
 if TYPE_CHECKING:
     from nerv_clip import NeRVClip, Video
     from nerv_clip.search import Library, TrainedRun
 
-Pixels = NDArray[np.uint8]
-MOST_BYTES = 250_000_000  # of a source video that is kept to show its true frames
+MOST_BYTES = 250_000_000  # a larger source video is not kept in memory
 
 
-@st.cache_resource(max_entries=4, show_spinner="loading the network…")
-def _model(key: str, path: str) -> NeRVClip:
+@st.cache_resource(max_entries=4, show_spinner="Loading the network…")
+def _network(key: str, path: str) -> NeRVClip:
     from nerv_clip import load_model
 
     return load_model(Path(path))
 
 
-def model_of(view: View) -> NeRVClip:
-    """A run's network, kept by its checkpoint's hash."""
-    return _model(view.key, str(view.run.best))
+def network_of(view: RunView) -> NeRVClip:
+    """A run's network, cached by the hash of its checkpoint."""
+    return _network(view.key, str(view.run.best))
 
 
-def draw(view: View, t: float) -> Pixels:
-    """What the network draws at a time in [0, 1]: uint8 (H, W, 3)."""
+def draw_frame(view: RunView, t: float) -> Pixels:
+    """Decode the frame at a time in [0, 1]: uint8 (H, W, 3)."""
     import torch
 
     from nerv_clip.video.writer import to_pixels
 
     with torch.no_grad():
-        return to_pixels(model_of(view)(torch.tensor([t], dtype=torch.float64)).frames[0])
+        return to_pixels(network_of(view)(torch.tensor([t], dtype=torch.float64)).frames[0])
 
 
-def predicted_embedding(view: View, t: float) -> NDArray[np.float32]:
-    """The unit embedding (dim,) that the CLIP head gives to a time in [0, 1]."""
+def predicted_embedding(view: RunView, t: float) -> NDArray[np.float32]:
+    """The predicted unit embedding (dim,) at a time in [0, 1]."""
     import torch
 
     with torch.no_grad():
-        embedding = model_of(view).embed(torch.tensor([t], dtype=torch.float64))[0]
+        embedding = network_of(view).embed(torch.tensor([t], dtype=torch.float64))[0]
         return np.asarray(torch.nn.functional.normalize(embedding, dim=0).numpy(), np.float32)
 
 
-def drawn(view: View, frame: int) -> Pixels:
-    """The reconstruction of a frame: out of its stream, or by the network where there is none."""
-    stored = drawn_picture(view, frame)
-    return draw(view, frame_time(frame, view.frames)) if stored is None else stored
+def reconstruction(view: RunView, frame: int) -> Pixels:
+    """The reconstruction of a frame, from the run's stream or else from the network."""
+    stored = stored_reconstruction(view, frame)
+    return draw_frame(view, frame_time(frame, view.frames)) if stored is None else stored
 
 
-@st.cache_resource(max_entries=2, show_spinner="reading the source video…")
-def _clip(key: str, path: str, spec: tuple[object, ...], digest: str) -> Video | None:
-    from nerv_clip import VideoSpec, load_video
+@st.cache_resource(max_entries=2, show_spinner="Reading the source video…")
+def _source_video(key: str, at: Stamp, _config: RunConfig) -> Video | None:
+    from nerv_clip.runs.inputs import load_run_video
 
-    video = load_video(VideoSpec(Path(path), *spec))  # type: ignore[arg-type]
-    return video if video.hash == digest else None
-
-
-def video_of(view: View) -> Video | None:
-    """The source video, or None where it is not here any more, is another one, or too large."""
-    from nerv_clip.cli.options import parse_size
-
-    about, flags = view.config["clip"], view.config["flags"]
-    large = 3 * about["frames"] * about["height"] * about["width"] > MOST_BYTES
-    if large or not Path(about["path"]).exists():
-        return None
-    spec = (
-        parse_size("--crop_list", flags["crop_list"]),
-        parse_size("--resize_list", flags["resize_list"]),
-        flags["vid_start"],
-        flags["vid_end"],
-        flags["vid_step"],
-    )
     try:
-        return _clip(view.key, about["path"], spec, about["hash"])
+        return load_run_video(_config)
     except InputError:
         return None
 
 
-def true_frame(view: View, frame: int) -> Pixels | None:
-    """The true frame as the source has it, or None where the source is not here."""
+def source_video(view: RunView) -> Video | None:
+    """The source video; None if it is missing, was replaced by another one, or is too large."""
+    video = view.config.video
+    too_large = 3 * video.frames * video.height * video.width > MOST_BYTES
+    path = Path(video.path)
+    if too_large or not path.exists():
+        return None
+    return _source_video(view.key, stamp(path), view.config)
+
+
+def source_frame(view: RunView, frame: int) -> Pixels | None:
+    """A true frame from the source video (H, W, 3), or None as `source_video`."""
     from nerv_clip.video.writer import to_pixels
 
-    video = video_of(view)
+    video = source_video(view)
     return None if video is None else to_pixels(video.read([frame])[0])
 
 
-@st.cache_resource(max_entries=4, show_spinner="loading the teacher…")
-def searchable(key: str, path: str) -> TrainedRun:
-    """A run to ask, kept with its teacher."""
+@st.cache_resource(max_entries=4, show_spinner="Loading the teacher…")
+def _searchable_run(key: str, path: str) -> TrainedRun:
     from nerv_clip import load_run
 
-    return load_run(path, start=progress)
+    return load_run(path, progress=PageProgress())
 
 
-@st.cache_resource(max_entries=2, show_spinner="loading the runs…")
-def library_of(roots: tuple[str, ...], stamps: tuple[tuple[str, int, int], ...]) -> Library:
-    """All runs below some folders to ask, kept as long as the checkpoints' stamps are these."""
+def searchable_run(view: RunView) -> TrainedRun:
+    """A run to search, cached with its teacher."""
+    return _searchable_run(view.key, str(view.run.path))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the runs…")
+def library_of(folders: tuple[str, ...], stamps: tuple[Stamp, ...]) -> Library:
+    """All runs in some folders to search, cached until a checkpoint in ``stamps`` changes."""
     from nerv_clip.search import Library
 
-    return Library(map(Path, roots), start=progress)
-
-
-def progress(total: int, label: str) -> Callable[[int], object]:
-    """A progress bar on the page, gone after the last step."""
-    bar, done = st.progress(0.0, text=label), 0
-
-    def notice(steps: int) -> None:
-        nonlocal done
-        done += steps
-        bar.progress(min(done / max(total, 1), 1.0), text=label)
-        if done >= total:
-            bar.empty()
-
-    return notice
+    return Library(map(Path, folders), progress=PageProgress())

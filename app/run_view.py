@@ -1,238 +1,210 @@
-"""Run directories as the pages need them: read once, kept by what was read."""
+"""Run directories as the pages show them: everything is read once and cached by file stamps."""
 
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from nerv_clip import InputError, Run
+from nerv_clip import InputError, Metrics, Run, RunConfig
 from nerv_clip.evaluation.interpolation import interpolated
+from nerv_clip.evaluation.results import COLUMNS
 from nerv_clip.files import file_hash, user_cache
 from nerv_clip.runs.arrays import read_array
+from nerv_clip.similarity import Array, centred_cosine, cosine, unit
 from nerv_clip.video.comparison import Layout, read_layout, read_pairs, read_samples
 
-Embeddings = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Stamp = tuple[str, int, int]
 THUMBNAILS = 9
 
 
 @dataclass(frozen=True)
-class View:
-    """A run that can be looked at: ``key`` changes with its checkpoint, and names all caches."""
+class RunView:
+    """An evaluated run; ``key`` is the hash of its checkpoint, which identifies all caches."""
 
     run: Run
     key: str
-    config: dict[str, Any]
-    metrics: dict[str, Any]
+    config: RunConfig
+    metrics: Metrics
     per_frame: pd.DataFrame
 
     @property
+    def name(self) -> str:
+        """The name of the run directory."""
+        return self.run.path.name
+
+    @property
     def frames(self) -> int:
-        """How many frames the video has."""
-        return len(self.per_frame)
+        """Number of frames of the video."""
+        return self.config.video.frames
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of a frame."""
-        return self.config["clip"]["height"], self.config["clip"]["width"]
+        """Height and width of a frame in pixels."""
+        return self.config.video.height, self.config.video.width
 
     @property
-    def seconds(self) -> list[float]:
-        """The source's timestamp of each frame."""
-        return [float(s) for s in self.config["clip"]["timestamps"]]
+    def timestamps(self) -> tuple[float, ...]:
+        """Time of each frame in the source, in seconds."""
+        return self.config.video.timestamps
 
     @property
-    def has_head(self) -> bool:
-        """Whether it predicts embeddings."""
-        return bool(self.config["architecture"]["clip_dim"])
+    def has_clip_head(self) -> bool:
+        """Whether the network predicts embeddings."""
+        return bool(self.config.architecture.clip_dim)
 
-    @property
-    def teacher(self) -> str:
-        """The name of its teacher; raises `InputError` where the run names none."""
-        return str(self.run.read_teacher()["name"])
-
-    def part(self, split: str) -> NDArray[np.intp]:
+    def frames_of(self, split: str) -> NDArray[np.intp]:
         """Frame indices of a split."""
         return np.flatnonzero((self.per_frame["split"] == split).to_numpy())
 
 
-def stamp(path: Path) -> tuple[str, int, int]:
-    """A file as a key: where, when written, how large."""
+def stamp(path: Path) -> Stamp:
+    """Path, time of change and size of a file: a key for caches."""
     about = path.stat()
     return str(path), about.st_mtime_ns, about.st_size
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _hash(at: tuple[str, int, int]) -> str:
+def _hash(at: Stamp) -> str:
     return file_hash(Path(at[0]))
 
 
-def read_view(run: Run) -> View:
-    """A finished run; raises `InputError` that says what is missing, and what to do."""
+def read_view(run: Run) -> RunView:
+    """Read an evaluated run; raises `InputError` if files are missing or damaged."""
     config = run.read_config()
-    if not {"architecture", "clip"} <= config.keys():
-        raise InputError(f"{run.path} was written by an older version: train it again")
     if not run.best.exists() or not run.metrics.exists():
         raise InputError(
             f"{run.path} has no evaluated checkpoint yet: wait for its first evaluation"
         )
-    try:
-        metrics = json.loads(run.metrics.read_text())
-        per_frame = pd.read_csv(run.per_frame)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{run.path} is damaged ({error}): evaluate it with --eval_only") from None
-    return View(run, _hash(stamp(run.best)), config, metrics, per_frame)
-
-
-def history(view: View) -> pd.DataFrame:
-    """Evaluations during training; empty where the run kept none."""
-    path = view.run.history
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
-
-
-def verification(view: View) -> dict[str, Any] | None:
-    """What a verification of this very checkpoint found, if one was run."""
-    try:
-        content: dict[str, Any] = json.loads(view.run.verification.read_text())
-    except (OSError, ValueError):
-        return None
-    return content if content.get("checkpoint_hash") == view.key else None
+    per_frame = run.read_per_frame()
+    if len(per_frame) != config.video.frames or not set(COLUMNS) <= set(per_frame):
+        raise InputError(
+            f"{run.per_frame} does not match the run: evaluate the run again (`eval_only`)"
+        )
+    return RunView(run, _hash(stamp(run.best)), config, run.read_metrics(), per_frame)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _layout(at: tuple[str, int, int], size: tuple[int, int]) -> Layout:
+def _layout(at: Stamp, size: tuple[int, int]) -> Layout:
     return read_layout(Path(at[0]), *size)
 
 
-def layout(view: View, stream: Path) -> Layout:
-    """How a stream of a run's frames is laid out; raises `InputError` if it is damaged."""
+def stream_layout(view: RunView, stream: Path) -> Layout:
+    """The layout of a stream of a run's frames; raises `InputError` if it is damaged."""
     return _layout(stamp(stream), view.size)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _samples(at: tuple[str, int, int]) -> dict[str, Any]:
+def _samples(at: Stamp) -> dict[str, object]:
     found = read_samples(Path(at[0]))
     return {**found._asdict(), "description": base64.b64encode(found.description).decode()}
 
 
-def samples(stream: Path) -> dict[str, Any]:
-    """Where its frames lie, as the browser takes it; raises `InputError` if it is damaged."""
+def stream_samples(stream: Path) -> dict[str, object]:
+    """`read_samples` of a stream as JSON values; raises `InputError` if it is damaged."""
     return _samples(stamp(stream))
 
 
-def redrawn(view: View) -> Path:
-    """Where a stream is kept that was drawn again, since the run's own is another checkpoint's."""
+def redrawn_stream(view: RunView) -> Path:
+    """The path of a stream that the app draws if the run's own is of another checkpoint."""
     return user_cache() / "streams" / f"{view.key}.mp4"
 
 
-def stream(view: View) -> Path | None:
-    """The stream that this very checkpoint drew, if there is one."""
-    for path in (view.run.comparison, redrawn(view)):
-        if path.exists() and layout(view, path).checkpoint == view.key:
+def own_stream(view: RunView) -> Path | None:
+    """The stream that was drawn by exactly this checkpoint, if there is one."""
+    for path in (view.run.comparison, redrawn_stream(view)):
+        if path.exists() and stream_layout(view, path).checkpoint == view.key:
             return path
     return None
 
 
-def true_stream(view: View) -> Path | None:
-    """A stream whose true frames are this run's; an earlier checkpoint's serves as well."""
-    own = view.run.comparison
-    return stream(view) or (own if own.exists() else None)
+def any_stream(view: RunView) -> Path | None:
+    """A stream with the true frames of the run's video, from any checkpoint of the run."""
+    stored = view.run.comparison
+    return own_stream(view) or (stored if stored.exists() else None)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _thumbnails(
-    at: tuple[str, int, int], frames: int, size: tuple[int, int]
-) -> list[tuple[int, NDArray[np.uint8]]]:
+def _thumbnails(at: Stamp, frames: int, size: tuple[int, int]) -> list[tuple[int, Pixels]]:
     middles = sorted({int((i + 0.5) * frames / THUMBNAILS) for i in range(THUMBNAILS)})
     pairs = read_pairs(Path(at[0]), middles, *size)
     return [(pair.frame, pair.true) for pair in pairs]
 
 
-def thumbnails(view: View) -> list[tuple[int, NDArray[np.uint8]]]:
-    """Some true frames, evenly over time, with their indices; none without a stream."""
-    path = true_stream(view)
+def thumbnails(view: RunView) -> list[tuple[int, Pixels]]:
+    """True frames at even intervals, with their indices; empty without a stream."""
+    path = any_stream(view)
     return [] if path is None else _thumbnails(stamp(path), view.frames, view.size)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _pair(
-    at: tuple[str, int, int], frame: int, size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _pair(at: Stamp, frame: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
     (pair,) = read_pairs(Path(at[0]), [frame], *size)
     return pair.true, pair.drawn
 
 
-def true_picture(view: View, frame: int) -> NDArray[np.uint8] | None:
-    """The true frame as a stream shows it, or None without one."""
-    path = true_stream(view)
+def stored_true_frame(view: RunView, frame: int) -> Pixels | None:
+    """A true frame from a stream (H, W, 3); None without one."""
+    path = any_stream(view)
     return None if path is None else _pair(stamp(path), frame, view.size)[0]
 
 
-def drawn_picture(view: View, frame: int) -> NDArray[np.uint8] | None:
-    """The reconstruction as its stream shows it, or None without one."""
-    path = stream(view)
+def stored_reconstruction(view: RunView, frame: int) -> Pixels | None:
+    """A reconstruction from the checkpoint's stream (H, W, 3); None without one."""
+    path = own_stream(view)
     return None if path is None else _pair(stamp(path), frame, view.size)[1]
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _embeddings(at: tuple[str, int, int]) -> Embeddings:
-    values = read_array(Path(at[0])).astype(np.float32)
-    unit: Embeddings = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-    return unit
+def _embeddings(at: Stamp) -> Array:
+    return unit(read_array(Path(at[0])).astype(np.float64))
 
 
-def embeddings(view: View, which: str) -> Embeddings:
-    """``true`` or ``predicted`` unit embeddings (T, dim); raises `InputError` without them."""
-    path = view.run.true if which == "true" else view.run.predicted
-    if not path.exists():
+def _embedding_files(view: RunView) -> tuple[Stamp, Stamp]:
+    """Stamps of the true and the predicted embeddings; raises `InputError` without them."""
+    if not view.run.predicted.exists():
+        raise InputError(f"{view.run.path} has no predicted embeddings: train with `predict_clip`")
+    if not view.run.true.exists():
         raise InputError(
-            f"{view.run.path} stores no {which} embeddings: train it with --predict_clip"
-            if which == "predicted"
-            else f"{view.run.path} stores no true embeddings: evaluate it with --eval_only"
+            f"{view.run.path} has no true embeddings: evaluate the run again (`eval_only`)"
         )
-    return _embeddings(stamp(path))
+    return stamp(view.run.true), stamp(view.run.predicted)
+
+
+def embeddings(view: RunView) -> tuple[Array, Array]:
+    """True and predicted unit embeddings, (T, dim) each; raises `InputError` without them."""
+    true, predicted = _embedding_files(view)
+    return _embeddings(true), _embeddings(predicted)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _similarities(
-    true_at: tuple[str, int, int], predicted_at: tuple[str, int, int], train: tuple[int, ...]
-) -> pd.DataFrame:
+def _similarities(true_at: Stamp, predicted_at: Stamp, train: tuple[int, ...]) -> pd.DataFrame:
     true, predicted = _embeddings(true_at), _embeddings(predicted_at)
     mean = true[list(train)].mean(0)
-    between = interpolated(true.astype(np.float64), list(train), spherical=True)
-    candidates = {"prediction": predicted, "mean": np.broadcast_to(mean, true.shape)}
-    candidates["interpolation"] = between
+    candidates = {
+        "prediction": predicted,
+        "mean": np.repeat(mean[None], len(true), 0),
+        "interpolation": interpolated(true, list(train), spherical=True),
+    }
     columns = {}
-    for name, candidate in candidates.items():
-        columns[name] = _cosine(candidate, true)
-        columns[f"{name}, centred"] = _cosine(_unit(candidate) - mean, true - mean)
+    for name, values in candidates.items():
+        columns[name] = cosine(values, true)
+        columns[f"{name}, centred"] = centred_cosine(values, true, mean)
     return pd.DataFrame(columns)
 
 
-def _unit(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    unit: NDArray[np.floating] = values / np.maximum(
-        np.linalg.norm(values, axis=1, keepdims=True), 1e-12
-    )
-    return unit
+def similarities(view: RunView) -> pd.DataFrame:
+    """Cosine similarity to the true embedding, a row for each frame.
 
-
-def _cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
-    products: NDArray[np.floating] = (_unit(a) * _unit(b)).sum(1)
-    return products
-
-
-def similarities(view: View) -> pd.DataFrame:
-    """Each frame's cosine with its true embedding: of the prediction, the mean train embedding,
-    and the interpolation of the neighbouring train frames (its own left out); raw and centred.
+    Columns: ``prediction``, and the baselines ``mean`` (mean train embedding) and
+    ``interpolation`` (spherical, between the neighbouring train frames; a train frame is not its
+    own neighbour); each also with ``, centred`` as in `centred_cosine`.
     """
-    for which in ("true", "predicted"):
-        embeddings(view, which)  # or it says what is missing
-    train = tuple(int(i) for i in view.part("train"))
-    return _similarities(stamp(view.run.true), stamp(view.run.predicted), train)
+    train = tuple(int(i) for i in view.frames_of("train"))
+    return _similarities(*_embedding_files(view), train)
