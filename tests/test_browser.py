@@ -209,7 +209,7 @@ def test_a_search_result_opens_its_frame(page: playwright.Page, tmp_path: Path) 
     button.wait_for()  # the query is kept
     page.get_by_role("textbox", name="What are you looking for?").fill("a zebra\na red mug")
     page.get_by_role("textbox", name="What are you looking for?").press("Control+Enter")
-    page.get_by_text('doesn\'t know "zebra"').wait_for()
+    page.get_by_test_id("stAlert").get_by_text('"zebra"').wait_for()
     page.get_by_text("No clear match").wait_for()
     page.get_by_text("Search by image, or by a moment of this video").click()
     upload = page.locator("input[type=file]")
@@ -229,7 +229,7 @@ def test_a_search_result_opens_its_frame(page: playwright.Page, tmp_path: Path) 
     page.get_by_text("Find similar moments").click()
     page.get_by_role("heading", name="like 8").wait_for()
     page.get_by_role("textbox", name="What are you looking for?").fill("a kettle\na kettle")
-    page.get_by_text("all runs").click()
+    page.get_by_test_id("stMain").get_by_text("all runs").click()
     page.get_by_text("Runs not searched").wait_for()
 
 
