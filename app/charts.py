@@ -228,7 +228,7 @@ def similarity_matrix(values: Values, title: str, rows: str, columns: str) -> go
     index = np.arange(0, len(values), step)
     figure.add_heatmap(
         x=index, y=index, z=np.round(values[::step, ::step], 3), zmin=-0.2, zmax=1,
-        colorscale="Cividis", colorbar={"title": "cosine", "thickness": 10},
+        colorscale="Cividis", colorbar={"title": "cosine", "thickness": 10, "len": 0.75},
         hovertemplate="frames %{y}, %{x}<br>cosine %{z:.3f}<extra></extra>",
     )  # fmt: skip
     set_layout(figure, title, f"frame index, {columns}", f"frame index, {rows}", 380)

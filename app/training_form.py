@@ -74,7 +74,7 @@ def store_upload(name: str, content: bytes) -> Path:
 
 def training_flags(video: Path) -> list[str]:
     """The flags of the form; optional ones only where they differ from their defaults."""
-    first, second, third = st.columns(3)
+    first, second, third = st.columns(3)  # a row each: a phone stacks the columns of a row
     name = first.text_input(
         "Name",
         key=persistent(f"train name {video}", unused_name(video.stem)),
@@ -97,6 +97,7 @@ def training_flags(video: Path) -> list[str]:
         "frames. In general, `a_b_c` trains on the first a of every c frames and tests on those "
         "after the first b.",
     )
+    first, second, third = st.columns(3)
     size = first.number_input(
         "Model size (million parameters)", 0.02, 50.0, step=0.05, key=persistent("train size", 0.35)
     )
@@ -185,11 +186,11 @@ def further_flags() -> list[str]:
 
 
 def as_command(argv: list[str]) -> str:
-    """The training command, with line breaks between flags."""
+    """The training command, in lines that fit on a phone."""
     words = shlex.join(argv).split(" --")
     lines = ["python train/train_nerv_clip.py"]
     for word in [words[0], *(f"--{word}" for word in words[1:])]:
-        if len(lines[-1]) + len(word) > 74:
+        if len(lines[-1]) + len(word) > 40:
             lines.append("  ")
         lines[-1] += f" {word}"
     return " \\\n".join(lines)

@@ -24,7 +24,7 @@ from nerv_clip.video.comparison import read_pairs
 from nerv_clip.video.writer import write_comparison
 
 RUN = ROOT / "checkpoints" / "kitchen"
-BITS = 10  # a frame's number as black and white blocks along the lower edge
+BITS = 10  # of a frame index, drawn as black and white blocks along the lower edge
 SEEKS, INTERACTIONS, ROUNDS = 500, 200, 3
 FIND = """() => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.player'))
   .find(p => p)"""
@@ -54,8 +54,8 @@ def numbered(pixels: NDArray[np.uint8], frame: int) -> Tensor:
     return picture
 
 
-def stamped(run: Path, runs: Path) -> None:
-    """A copy of a run below ``runs``, the frames of its stream numbered."""
+def copy_numbered(run: Path, runs: Path) -> None:
+    """Copy a run into ``runs``, with numbered frames in its stream."""
     shutil.copytree(run, runs / run.name)
     stream = run / "comparison.mp4"
     write_comparison(
@@ -80,12 +80,14 @@ def go(page: Page, title: str) -> float:
     """Seconds from the click on a page's link to its heading."""
     begin = time.perf_counter()
     page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
-    headed(page, "h1", "kitchen" if title == "Overview" else title)  # that one names its run
+    wait_for_heading(
+        page, "h1", "kitchen" if title == "Overview" else title
+    )  # its heading is the name of the run
     return time.perf_counter() - begin
 
 
-def headed(page: Page, level: str, text: str) -> None:
-    """Wait for a heading, in the page itself: a locator's own search would take longer."""
+def wait_for_heading(page: Page, level: str, text: str) -> None:
+    """Wait for a heading, in the page itself: a Playwright locator takes longer."""
     page.evaluate(
         """([level, text]) => new Promise((done) => {
           const look = () => [...document.querySelectorAll(level)].some((h) => h.innerText === text)
@@ -97,7 +99,7 @@ def headed(page: Page, level: str, text: str) -> None:
 
 
 def scrub(page: Page) -> list[dict[str, str]]:
-    """Steps and random seeks, each checked by what the canvas shows."""
+    """Steps and random seeks; each is checked against the pixels of the canvas."""
     go(page, "Frames")
     page.wait_for_function(f"() => ({FIND})()?.dataset.shown !== undefined")
     player = page.evaluate_handle(FIND)
@@ -110,15 +112,15 @@ def scrub(page: Page) -> list[dict[str, str]]:
     times = np.array([took for took, _ in seeks])
     stepping = 1000 / float(np.median([took for took, _ in steps]))
     return [
-        {"what": "stepping, median frames/s", "value": f"{stepping:.0f}"},
+        {"what": "stepping through frames, median frames/s", "value": f"{stepping:.0f}"},
         {"what": f"{SEEKS} random seeks, median ms", "value": f"{np.median(times):.0f}"},
         {"what": f"{SEEKS} random seeks, p95 ms", "value": f"{np.quantile(times, 0.95):.0f}"},
-        {"what": "wrong frames among them and the steps", "value": str(wrong)},
+        {"what": "wrong frames in steps and seeks", "value": str(wrong)},
     ]
 
 
 def search(page: Page) -> list[dict[str, str]]:
-    """Seconds from Ctrl-Enter to the answer of a text query; the first loads the teacher."""
+    """Seconds from Ctrl-Enter to the answer of a text query; the first one loads the teacher."""
     go(page, "Search")
     box = page.get_by_role("textbox", name="What are you looking for?")
     took = []
@@ -126,13 +128,13 @@ def search(page: Page) -> list[dict[str, str]]:
         box.fill(query)
         begin = time.perf_counter()
         box.press("Control+Enter")
-        headed(page, "h3", query)
+        wait_for_heading(page, "h3", query)
         took.append(time.perf_counter() - begin)
         page.wait_for_timeout(500)
     warm = f"{1000 * float(np.median(took[1:])):.0f}"
     return [
         {"what": "first text query, s", "value": f"{took[0]:.1f}"},
-        {"what": "a text query once warm, ms, from key to page", "value": warm},
+        {"what": "later text queries, median ms", "value": warm},
     ]
 
 
@@ -148,14 +150,14 @@ def interactions(page: Page, pid: int) -> list[dict[str, str]]:
     return [
         {"what": "switching pages, median ms", "value": f"{1000 * float(np.median(switches)):.0f}"},
         {
-            "what": f"server's memory before, and after each {INTERACTIONS} page switches, MiB",
+            "what": f"server memory at first, and after each {INTERACTIONS} page switches, MiB",
             "value": ", ".join(f"{amount:.0f}" for amount in used),
         },
     ]
 
 
 def main(argv: list[str]) -> None:
-    """Print the table."""
+    """Measure, and print the results as a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     parser.add_argument("--out", type=Path)
@@ -163,18 +165,18 @@ def main(argv: list[str]) -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
-        stamped(RUN, Path(folder) / "runs")
+        copy_numbered(RUN, Path(folder) / "runs")
         with serving(Path(folder), Path("runs")) as app:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(120_000)
             page.goto(f"{app.address}/?run={RUN.name}")
             for what, selector in (
-                ("figures and pictures", ".strip"),
+                ("metrics and pictures", ".strip"),
                 ("chart", ".js-plotly-plot"),
             ):
                 page.locator(selector).first.wait_for()
                 cold = time.perf_counter() - app.since
-                what = f"first page's {what}, s after the server is up"
+                what = f"first page: {what}, s after server start"
                 rows.append({"what": what, "value": f"{cold:.1f}"})
             rows += scrub(page) + search(page) + interactions(page, app.pid)
         browser.close()

@@ -15,7 +15,7 @@ from streamlit import runtime
 from theme import palette
 
 HERE = Path(__file__).parent
-METRICS = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
+METRICS = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 
 def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer

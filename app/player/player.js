@@ -15,6 +15,12 @@ export default function (component) {
   };
 }
 
+// "PSNR (dB)" and 30 give "PSNR 30.00 dB".
+function withUnit(name, value) {
+  const [label, unit] = name.split(/ \((.+)\)/);
+  return unit ? `${label} ${value.toFixed(2)} ${unit}` : `${label} ${value.toFixed(3)}`;
+}
+
 class Player {
   constructor(parent) {
     this.root = parent.querySelector(".player");
@@ -359,7 +365,7 @@ class Player {
       heldOut ? '<span class="held-out">◆ held out</span>' : data.split[frame] === "train" ? "● train" : "unused",
     ];
     for (const [name, values] of Object.entries(data.metrics))
-      if (values[frame] !== null) parts.push(`${name} ${values[frame].toFixed(name.includes("dB") ? 2 : 3)}`);
+      if (values[frame] !== null) parts.push(withUnit(name, values[frame]));
     this.at(".metrics").innerHTML = parts.join(" · ");
     this.timeline.setAttribute("aria-valuenow", frame);
     this.timeline.setAttribute("aria-valuemax", data.frames - 1);

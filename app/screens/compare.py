@@ -55,7 +55,7 @@ def key_differences(view: RunView) -> dict[str, str]:
         "parameters, decoder": f"{sizes.decoder:,}",
         "parameters, CLIP head": f"{sizes.clip_head:,}",
         "widths": " ".join(map(str, arch.widths)),
-        "bytes": f"{metrics.bytes:,}",
+        "checkpoint size, bytes": f"{metrics.bytes:,}",
         "PSNR (dB), train / held out": train_and_val("psnr", "{:.2f}"),
         "MS-SSIM, train / held out": train_and_val("ms_ssim", "{:.4f}"),
         "CLIP similarity, train / held out": train_and_val("clip_similarity", "{:.4f}"),

@@ -34,7 +34,7 @@ def points_of(
 
 def settings(view: RunView) -> tuple[Projection, str, bool]:
     """The controls: projection, colour, and whether the points of a frame are connected."""
-    columns = st.columns(5)
+    columns = st.columns(5, vertical_alignment="center")
     methods = get_args(Method)
     method = columns[0].selectbox("Method", methods, key=persistent("map method", DEFAULT.method))
     most = max(2, min(100, 2 * view.frames - 1))

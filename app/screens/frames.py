@@ -34,8 +34,8 @@ def between_frames(view: RunView, frame: int) -> None:
     st.subheader("Look between frames")
     st.caption(
         "The network is continuous in time: it can draw any t in [0, 1], not only the frames of "
-        "the video. Left and right of it are the frames before and after, also drawn by the "
-        "network."
+        "the video. The frames before and after are shown for comparison. The network draws all "
+        "three pictures."
     )
     last = view.frames - 1
     left, right = st.columns([1, 3])

@@ -52,7 +52,7 @@ def metrics(view: RunView) -> None:
     baseline, note = "–", "no held-out frames"
     if val.blend_psnr is not None and val.psnr is not None:
         baseline = f"{val.blend_psnr:.2f} dB"
-        note = f"network {val.psnr - val.blend_psnr:+.2f} dB"
+        note = f"network {val.psnr - val.blend_psnr:+.2f} dB".replace("-", "−")
     metric_tile(
         columns[3],
         "Baseline, held out",

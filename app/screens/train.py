@@ -48,7 +48,7 @@ def show_estimate(cost: Estimate) -> None:
         columns[3],
         "Memory",
         f"{cost.memory_bytes / 1e6:,.0f} MB",
-        "plus 1 to 2 GB for PyTorch",
+        "+ 1–2 GB PyTorch",
         "The frames, the weights with gradients and optimiser state, and the activations saved for "
         "the backward pass. PyTorch and, while true embeddings are computed, the teacher need "
         "memory in addition.",

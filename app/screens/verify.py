@@ -65,7 +65,7 @@ def verdict(found: StoredVerification) -> None:
         st.subheader(f"{icon} {found.verdict.label.capitalize()}")
         st.write(found.verdict.sentence)
     everything, blocks = found.parts["all"], found.block_permutation
-    columns = st.container(key="pairs verdict").columns(3)
+    columns = st.columns(3)
     metric_tile(
         columns[0],
         "Effective sample size",
