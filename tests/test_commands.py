@@ -20,6 +20,7 @@ from nerv_clip.cli.parser import build_parser
 from nerv_clip.evaluation.baseline_frames import perturb
 from nerv_clip.evaluation.interpolation import blend_weights
 from nerv_clip.models.checkpoint import load_checkpoint
+from nerv_clip.training.results import EpochResult
 from tests.samples import write_test_video
 from train.train_nerv_clip import main
 
@@ -88,7 +89,12 @@ def test_run_directory_is_complete(video_file: Path, teacher: str) -> None:
     for values in baselines.values():
         assert values.shape == (12, 16)
         assert np.abs(values.astype(float) - true).max() > 1e-3
-    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
+    history = pd.read_csv(run / "history.csv")
+    assert history["epoch"].tolist() == [2, 4]
+    for name in ("clip_loss", "slerp_loss"):
+        assert history[name].notna().tolist() == [False, True]  # the warm-up is two epochs
+    for name in ("pixel_loss", "motion_loss", "total_loss"):
+        assert history[name].notna().all()
 
 
 def test_tensorboard_has_the_documented_tags(video_file: Path, teacher: str) -> None:
@@ -99,15 +105,21 @@ def test_tensorboard_has_the_documented_tags(video_file: Path, teacher: str) -> 
     assert {
         "train/pixel_loss",
         "train/clip_loss",
+        "train/slerp_loss",
+        "train/motion_loss",
         "train/total_loss",
+        "train/psnr",
+        "train/lr",
         "eval/clip_similarity_all",
         "eval/clip_similarity_train",
         "eval/clip_similarity_val",
     } <= set(tags["scalars"])
     assert "eval/clip_similarity_distribution" in tags["histograms"]
     assert tags["images"]
-    assert [e.step for e in events.Scalars("train/pixel_loss")] == [1, 2, 3, 4]
-    assert [e.step for e in events.Scalars("train/clip_loss")] == [3, 4]  # after the warm-up
+    for name in ("pixel_loss", "motion_loss", "total_loss", "psnr", "lr"):
+        assert [e.step for e in events.Scalars(f"train/{name}")] == [1, 2, 3, 4]
+    for name in ("clip_loss", "slerp_loss"):
+        assert [e.step for e in events.Scalars(f"train/{name}")] == [3, 4]  # after the warm-up
 
 
 def test_model_best_is_chosen_after_the_warm_up(video_file: Path, teacher: str) -> None:
@@ -359,9 +371,9 @@ def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path) -> None:
     run = train(video_file)
     state = load_checkpoint(run / "model_latest.pth")
     rows = pd.read_csv(run / "history.csv")
-    last = rows.iloc[-1]
-    figures = [float(last[name]) for name in ("total_loss", "psnr", "lr", "seconds")]
-    state["pending"] = [int(last["epoch"]), float(last["pixel_loss"]), None, *figures]
+    last = rows.iloc[-1][list(EpochResult._fields)].astype(float)
+    figures = {name: None if math.isnan(value) else value for name, value in last.items()}
+    state["pending"] = {**figures, "epoch": int(last["epoch"])}
     torch.save(state, run / "model_latest.pth")
     rows.iloc[:-1].to_csv(run / "history.csv", index=False)
     train(video_file)
