@@ -67,7 +67,7 @@ def ms_ssim(frames: Tensor, target: Tensor) -> Tensor:
             frames, target = (F.avg_pool2d(x, 2, padding=odd) for x in (frames, target))
         structural, contrast = _similarities(frames, target)
         parts.append(structural if scale == scales - 1 else contrast)
-    # a power's slope at 0 is infinite, so negative similarities stop just above it
+    # the power has an infinite slope at 0, so negative similarities are clamped just above it
     powers = torch.stack(parts).clamp(min=1e-6) ** (weights / weights.sum())[:, None, None]
     return powers.prod(0).mean(1)
 
@@ -89,7 +89,7 @@ def _similarities(frames: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Blur(torch.autograd.Function):
-    """`_blur` with its gradient: the same symmetric filter, over the padded gradient."""
+    """`_blur` with its gradient, which is the same symmetric filter of the padded gradient."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor) -> Tensor:  # noqa: ANN401 - torch's own context
@@ -103,8 +103,8 @@ class _Blur(torch.autograd.Function):
 def _blur(maps: Tensor) -> Tensor:
     """The Gaussian window over (N, H, W), valid part: (N, H - 10, W - 10).
 
-    As products with a banded matrix, tile by tile: on a CPU that is faster than convolution of a
-    single channel (``bench/ssim.py`` measures it).
+    Computed as products with a banded matrix, tile by tile, which is faster on a CPU than a
+    convolution with a single channel (measured by ``bench/ssim.py``).
     """
     count, height, width = maps.shape
     matrix = _band_matrix(maps.device)
@@ -119,7 +119,7 @@ def _blur(maps: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _band_matrix(device: torch.device) -> Tensor:
-    """(TILE, TILE + 10): row i holds the window's weights from column i on."""
+    """(TILE, TILE + 10): row i has the window's weights, starting at column i."""
     place = torch.arange(WINDOW) - WINDOW // 2
     window = torch.exp(-(place**2) / (2 * 1.5**2))
     matrix = torch.zeros(TILE, TILE + WINDOW - 1)
@@ -129,7 +129,9 @@ def _band_matrix(device: torch.device) -> Tensor:
 
 
 def average_precision(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
-    """Mean over the positives of the precision at each one's rank; ties count as found last.
+    """Average precision: the mean, over the positives, of the precision at their rank.
+
+    Shapes (N,); a positive that ties with negatives is ranked after them.
 
     Raises ValueError without a positive.
     """

@@ -127,7 +127,7 @@ def test_data_that_is_not_a_video_is_refused(
     refused: Refused, tmp_path: Path, video_file: Path
 ) -> None:
     (tmp_path / "text.mp4").write_text("hello")
-    assert "no video" in refused("--data_path", str(tmp_path / "text.mp4"))
+    assert "not a video" in refused("--data_path", str(tmp_path / "text.mp4"))
     (tmp_path / "cut.mp4").write_bytes(video_file.read_bytes()[:3000])
     assert "damaged" in refused("--data_path", str(tmp_path / "cut.mp4"))
     (tmp_path / "zero.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420\n")

@@ -1,4 +1,4 @@
-"""Every command block of the README, run word by word."""
+"""Every command and every Python block of the README and the documents is run."""
 
 from __future__ import annotations
 
@@ -8,35 +8,47 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-import torch
 
+from nerv_clip.demo import write_kitchen
+from tests.documents import DOCS, DOCUMENTS, README, ROOT, blocks, commands
 from tests.samples import write_test_video
 
-ROOT = Path(__file__).parents[1]
+Done = subprocess.CompletedProcess[str]
+TINY_KITCHEN = ["--frames", "60", "--height", "36", "--samples", "1"]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.fixture(autouse=True)
+def _workspace(_own_place: None) -> None:
+    """A folder with the project's scripts, a shipped run, a video, and texts to search for."""
+    Path("train").symlink_to(ROOT / "train")
+    shutil.copytree(ROOT / "checkpoints" / "kitchen", "checkpoints/kitchen")
+    write_test_video(Path("video.mp4"), 4)
+    Path("queries.txt").write_text("a red mug\na kettle on the counter\n")
 
 
-def run(command: str) -> subprocess.CompletedProcess[str]:
-    """A README command, typed in a folder that has the project's scripts and a video.
+def keep_five_frames() -> None:
+    """Delete all but the first five frames of the rendered kitchen, to train on it quickly."""
+    for picture in sorted(Path("data/Kitchen").glob("*.png"))[5:]:
+        picture.unlink()
 
-    A script of ours runs in this process, since each import of torch takes seconds.
-    """
-    words = shlex.split(command)
+
+def run(command: str, *more: str) -> Done:
+    """Run a command. A script of ours runs in this process, since importing torch is slow."""
+    words = [*shlex.split(command), *more]
     if words[0] == "python":
         return script(words[1:])
     tools = Path(sys.executable).parent
+    path = f"{tools}:{os.environ['PATH']}"
     return subprocess.run(
         words,
-        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=280,
@@ -44,8 +56,8 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def script(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """``python SCRIPT FLAG …``: how it ends, and what it says."""
+def script(words: list[str]) -> Done:
+    """The exit code and the output of ``python SCRIPT FLAG …``."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", words)
@@ -57,67 +69,110 @@ def script(words: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
-def test_the_commands() -> None:
-    write_test_video(Path("video.mp4"), 4)
-    Path("train").symlink_to(ROOT / "train")
-    commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
-    trained = [c for c in commands if "train_nerv_clip.py" in c and "data/Kitchen" not in c]
-    assert len(trained) == 4
-    for command in trained:
-        done = run(command)
-        if "--predict_clip" in command:  # the default teacher is downloaded, which no test may do
-            assert done.returncode == 2
+def run_all(document: Path) -> dict[str, Done]:
+    """Run the commands of a document in order; each succeeds."""
+    results = {}
+    for command in commands(document):
+        more = ["--inspect"] if command.startswith("tensorboard") else []
+        more = TINY_KITCHEN if "render_kitchen.py" in command else more
+        done = run(command, *more)
+        if "--predict_clip" in command and "--clip_model" not in command:
+            # the default teacher is downloaded, which no test may do
+            assert done.returncode == 2, command
             assert "--clip_model demo" in done.stderr
         else:
-            assert done.returncode == 0, done.stderr[-1500:]
-    assert Path("output/first/reconstruction.mp4").exists()
-    assert Path("output/parallel/model_best.pth").exists()
-    (board,) = [c for c in commands if c.startswith("tensorboard")]
-    inspected = run(board + " --inspect")
-    assert "train/pixel_loss" in inspected.stdout
-    (python,) = blocks("python")
-    names: dict[str, object] = {}
-    exec(python, names)  # noqa: S102 - our own README
-    frames = names["frames"]
-    assert isinstance(frames, torch.Tensor)
-    assert frames.shape == (3, 3, 48, 80)
+            assert done.returncode == 0, f"{command}\n{done.stderr[-1500:]}"
+        if "render_kitchen.py" in command:
+            keep_five_frames()
+        results[command] = done
+    return results
 
 
-def test_the_kitchen_s_commands() -> None:
-    """Rendered small, trained word by word on eight frames, with the CLIP head and without."""
-    Path("train").symlink_to(ROOT / "train")
-    commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
-    (rendered,) = [c for c in commands if "render_kitchen.py" in c]
-    done = run(rendered + " --frames 60 --height 36 --samples 1")
-    assert done.returncode == 0, done.stderr[-1500:]
-    for picture in sorted(Path("data/Kitchen").glob("*.png"))[8:]:
-        picture.unlink()
-    trained = [c for c in commands if "train_nerv_clip.py" in c and "data/Kitchen" in c]
-    assert ["--predict_clip" in c for c in trained] == [True, False]
-    for command in trained:
-        done = run(command)
-        assert done.returncode == 0, done.stderr[-1500:]
+def run_python(document: Path) -> dict[str, object]:
+    """Run the Python blocks of a document in one namespace, and return it."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(document):
+        if block.language == "python":
+            assert not block.reason, "Python blocks are always run"
+            with redirect_stdout(io.StringIO()):
+                exec(compile(block.code, document.name, "exec"), namespace)  # noqa: S102
+    return namespace
+
+
+def test_commands_of_the_readme() -> None:
+    done = run_all(README)
+    assert sum("train_nerv_clip.py" in command for command in done) == 2
+    (search,) = [done[command] for command in done if "search.py" in command]
+    assert "a kettle on the counter:" in search.stdout
+    assert Path("output/first/model_best.pth").exists()
+    assert run_python(README)["moment"]
+
+
+def test_commands_of_the_training_page() -> None:
+    write_kitchen(Path("data/Kitchen"), 0, 60, (36, 64), 1)
+    keep_five_frames()
+    done = run_all(DOCS / "training.md")
+    kitchen = [c for c in done if "train_nerv_clip.py" in c and "data/Kitchen" in c]
+    assert ["--predict_clip" in command for command in kitchen] == [True, False]
     metrics = json.loads(Path("output/kitchen/metrics.json").read_text())
-    assert metrics["train"]["clip_similarity"] > 0.1  # of random vectors: 0 ± .04
-    (verified,) = [c for c in commands if "test_clip_learning.py" in c]
-    done = run(verified)
-    assert done.returncode == 0, done.stderr[-1500:]
-    assert done.stdout.startswith("verdict: ")
+    assert metrics["train"]["clip_similarity"] > 0.1  # random vectors: 0 ± .04
+    assert json.loads(Path("output/kitchen_pixels/metrics.json").read_text())
+    (verified,) = [done[c] for c in done if "test_clip_learning.py" in c]
+    assert verified.stdout.startswith("verdict: ")
     assert Path("output/clip_verification/report.html").exists()
-    (searched,) = [c for c in commands if "search.py" in c]
-    done = run(searched)
-    assert done.returncode == 0, done.stderr[-1500:]
-    assert "a kettle on the counter:" in done.stdout
+    assert Path("output/parallel/model_best.pth").exists()
+    assert Path("output/first/reconstruction.mp4").exists()
+    (board,) = [done[c] for c in done if c.startswith("tensorboard")]
+    assert "train/pixel_loss" in board.stdout
 
 
-def test_the_other_commands_are_make_s() -> None:
-    commands = [line for block in blocks("bash") for line in block.strip().splitlines()]
-    others = [c for c in commands if not c.startswith(("python", "torchrun", "tensorboard"))]
+def test_commands_of_the_verification_page() -> None:
+    (done,) = run_all(DOCS / "verification.md").values()
+    assert done.stdout.startswith("verdict: learned and generalises")
+    written = {path.name for path in Path("output/clip_verification").iterdir()}
+    assert written == {"report.html", "verification.json", "per_frame.csv"}
+
+
+def test_commands_of_the_search_page() -> None:
+    done = run_all(DOCS / "search.md")
+    texts, like, edl, fidelity = done.values()
+    assert "a kettle on the counter:" in texts.stdout
+    assert json.loads(like.stdout)
+    assert edl.stdout.startswith("TITLE: ")
+    assert "checkpoints/kitchen: 2 queries" in fidelity.stdout
+
+
+def test_commands_of_the_demo_page() -> None:
+    done = run_all(DOCS / "demo.md")
+    assert Path("data/Kitchen/labels.json").exists()
+    (search,) = [done[command] for command in done if "search.py" in command]
+    assert "a kettle on the counter:" in search.stdout
+
+
+def test_examples_of_the_python_page() -> None:
+    write_test_video(Path("video.mp4"), 12)
+    namespace = run_python(DOCS / "python.md")
+    assert tuple(namespace["pictures"].shape) == (3, 3, 48, 80)  # type: ignore[attr-defined]
+    assert Path("output/first/metrics.json").exists()
+    assert Path("output/clip_verification/report.html").exists()
+
+
+def test_no_document_has_commands_without_a_test() -> None:
+    tested = {"README.md", "training.md", "verification.md", "search.md", "demo.md"}
+    assert {document.name for document in DOCUMENTS if commands(document)} == tested
+    scripts = {d.name for d in DOCUMENTS if any(b.language == "python" for b in blocks(d))}
+    assert scripts == {"README.md", "python.md"}
+
+
+def test_commands_that_are_not_run_are_make_or_start_a_server() -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for command in others:
-        words = command.split()
-        assert words[0] in ("make", "."), command
-        assert words[0] == "." or words[1] in targets
+    for document in DOCUMENTS:
+        for command in commands(document, run=False):
+            words = command.split()
+            if words[0] == "make":
+                assert words[1] in targets, command
+            else:
+                assert words[0] in (".", "streamlit"), command
 
 
 def test_every_bench_has_a_help_page(monkeypatch: pytest.MonkeyPatch) -> None:

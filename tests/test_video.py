@@ -163,12 +163,12 @@ def test_broken_image_is_refused(tmp_path: Path) -> None:
 
 def test_text_file_named_mp4_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_text("not a video\n" * 100)
-    refused(tmp_path / "v.mp4", "no video")
+    refused(tmp_path / "v.mp4", "not a video")
 
 
 def test_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(b"")
-    refused(tmp_path / "v.mp4", "no video")
+    refused(tmp_path / "v.mp4", "not a video")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
@@ -200,7 +200,7 @@ def test_video_with_garbage_in_the_middle_is_refused(tmp_path: Path) -> None:
 
 def test_video_without_frames_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420\n")
-    refused(tmp_path / "v.y4m", "no frame|no video")
+    refused(tmp_path / "v.y4m", "no frame|not a video")
 
 
 def test_audio_file_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pandas as pd
 
 if TYPE_CHECKING:  # whoever only reads metrics does not wait for torch
@@ -72,9 +73,8 @@ class Metrics:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Metrics:
-        """The inverse of `to_json`; raises TypeError or KeyError for other content."""
-        splits = {split: SplitMetrics(**content[split]) for split in SPLITS}
-        return cls(**{**content, **splits})
+        """The inverse of `to_json`; raises ValueError for other content."""
+        return msgspec.convert(content, cls)
 
     def flat(self) -> dict[str, float | None]:
         """As ``psnr_val`` and so on, for a row of ``history.csv``."""

@@ -10,7 +10,9 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import msgspec
 
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
@@ -21,7 +23,6 @@ from nerv_clip.video.split import Split, split_frames
 
 FORMAT = 1
 Json = dict[str, Any]
-Section = TypeVar("Section")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,40 +145,33 @@ class RunConfig:
         Raises `InputError` for a newer format, and for content that is no run's.
         """
         found = content.get("format", 0)
-        if not isinstance(found, int) or found > FORMAT:
+        if not isinstance(found, int) or not 0 <= found <= FORMAT:
             raise InputError(
                 f"the run has format {found}, this version of NeRV-CLIP reads formats up to "
                 f"{FORMAT}: update NeRV-CLIP"
             )
         try:
-            if found == 0:
-                content = upgrade(content)
-            return cls(
-                video=_section(VideoRecord, content["video"]),
-                split=_section(SplitRecord, content["split"]),
-                teacher=content["teacher"] and _section(TeacherRecord, content["teacher"]),
-                preset=str(content["preset"]),
-                model=_section(ModelConfig, content["model"]),
-                train=_section(TrainConfig, content["train"]),
-                debug=bool(content["debug"]),
-                weight=content["weight"],
-                processes=int(content["processes"]),
-                architecture=Architecture.from_plain(content["architecture"]),
-                parameters=_section(ParameterCounts, content["parameters"]),
-                versions={str(k): str(v) for k, v in content["versions"].items()},
-                commit=str(content["commit"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"config.json was not written by this program, or by another version of it "
-                f"({type(error).__name__}: {error}): train the run again"
-            ) from None
+            fields = upgrade(content) if found == 0 else {**content}
+            fields.pop("format", None)
+            config = msgspec.convert(fields, cls)
+        except (msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _foreign(f"{type(error).__name__}: {error}") from None
+        unknown = _unknown(fields, config.to_json())
+        if unknown:
+            raise _foreign(f"unknown: {', '.join(unknown)}")
+        return config
 
 
-def _section(cls: type[Section], values: Json) -> Section:
-    """A dataclass from its JSON object: lists become tuples; unknown names raise TypeError."""
-    return cls(**{name: _tuples(value) for name, value in values.items()})
+def _foreign(reason: str) -> InputError:
+    return InputError(
+        f"config.json was written by another program or version ({reason}): train the run again"
+    )
 
 
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _unknown(content: Json, read: Json) -> list[str]:
+    """The keys of a JSON object, and of the objects in it, that were not read."""
+    found = [key for key in content if key not in read]
+    for key, value in content.items():
+        if isinstance(value, dict) and isinstance(read.get(key), dict):
+            found += [f"{key}.{inner}" for inner in _unknown(value, read[key])]
+    return found

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import pandas as pd
 
 from nerv_clip.errors import InputError
@@ -144,8 +145,8 @@ class Run:
         if not self.in_training:
             return None
         try:
-            return TrainingStatus(**json.loads(self.status.read_text()))
-        except (OSError, ValueError, TypeError):
+            return msgspec.convert(json.loads(self.status.read_text()), TrainingStatus)
+        except (OSError, ValueError):
             return None
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -189,7 +190,7 @@ class Run:
         """The content of ``metrics.json``; raises `InputError` if it is missing or damaged."""
         try:
             return Metrics.from_json(json.loads(self.metrics.read_text()))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"{self.path} has no {self.metrics.name} that can be read ({error}): evaluate it "
                 "again (`eval_only`)"

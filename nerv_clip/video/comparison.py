@@ -1,6 +1,6 @@
-"""Pictures out of ``comparison.mp4``: the true frame and its reconstruction, as a browser has them.
+"""Read ``comparison.mp4``: true frames and their reconstructions, as a browser shows them.
 
-It needs neither torch nor the source video, so that an overview is there at once.
+Needs neither torch nor the source video, so that the app's pages load fast.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 
 Pixels = NDArray[np.uint8]
-MAX_SIDE = 4096  # of a stream: what browsers' decoders take
+MAX_SIDE = 4096  # pixels of a stream's side that decoders of browsers accept
 
 
 class Pair(NamedTuple):
-    """A frame index with what the stream shows of it, uint8 (h, w, 3) each."""
+    """A frame index, the true frame and its reconstruction, uint8 (h, w, 3) each."""
 
     frame: int
     true: Pixels
@@ -30,9 +30,10 @@ class Pair(NamedTuple):
 class Layout(NamedTuple):
     """Where the two pictures of a frame lie in the stream.
 
-    Each fills half of ``height``, from the top left, ``scale`` stream pixels to one of its own;
-    ``shown`` is a picture's (height, width), smaller than the video's where the stream is.
-    ``checkpoint`` is the hash of the checkpoint that drew it, empty where the file does not say.
+    ``width`` and ``height`` of the stream in pixels: the true frame fills the upper half, its
+    reconstruction the lower half, each from the top left, with ``scale`` stream pixels for one of
+    its own. ``shown`` is a picture's (height, width), smaller than the video's if the stream was
+    shrunk. ``checkpoint`` is the hash of the checkpoint that was decoded, empty if unknown.
     """
 
     width: int
@@ -45,19 +46,21 @@ class Layout(NamedTuple):
 
 
 def shrink_of(height: int, width: int) -> int:
-    """By what a stream divides the sides of a frame that would be too large for it."""
+    """The whole number that divides a frame's sides so that two frames fit into a stream."""
     return -(-max(2 * height, width) // MAX_SIDE)
 
 
 def read_layout(path: Path, height: int, width: int) -> Layout:
-    """How a stream of ``height`` x ``width`` frames is laid out; `InputError` if it is damaged."""
+    """The layout of a stream of ``height`` x ``width`` frames; raises `InputError` if damaged."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             fps, frames = float(stream.average_rate or 25), stream.frames
             size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
     except (OSError, IndexError, av.error.FFmpegError) as error:
-        raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
+        raise InputError(
+            f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+        ) from None
     shrink = shrink_of(height, width)
     shown = (height // shrink, width // shrink)
     scale = max(1, size[0] // (shown[1] + shown[1] % 2))
@@ -65,10 +68,10 @@ def read_layout(path: Path, height: int, width: int) -> Layout:
 
 
 class Samples(NamedTuple):
-    """Where a stream's coded frames lie in its file, for a decoder that is fed with them.
+    """Where the coded frames of a stream lie in its file, for WebCodecs in a browser.
 
-    Frame i has ``sizes[i]`` bytes from ``offsets[i]`` on; ``keys`` are the frames that need no
-    other. ``codec`` and ``description`` (avcC) set the decoder up, as WebCodecs has it.
+    Frame i has ``sizes[i]`` bytes from the byte ``offsets[i]``; ``keys`` are the indices of key
+    frames. ``codec`` and ``description`` (avcC) configure the decoder.
     """
 
     codec: str
@@ -79,14 +82,16 @@ class Samples(NamedTuple):
 
 
 def read_samples(path: Path) -> Samples:
-    """The coded frames of a stream; raises `InputError` if it is damaged."""
+    """The coded frames of a stream; raises `InputError` if the file is damaged."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             setup = bytes(stream.codec_context.extradata or b"")
             packets = [packet for packet in container.demux(stream) if packet.size]
     except (OSError, IndexError, av.error.FFmpegError) as error:
-        raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
+        raise InputError(
+            f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+        ) from None
     return Samples(
         f"avc1.{setup[1:4].hex()}",
         setup,
@@ -97,15 +102,17 @@ def read_samples(path: Path) -> Samples:
 
 
 def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> Iterator[Pair]:
-    """The frames at ``indices``, in rising order, of a stream of ``height`` x ``width`` frames.
+    """The frames at ``indices``, in increasing order, of a stream of ``height`` x ``width`` frames.
 
-    Raises `InputError` where the stream does not hold them all.
+    Raises `InputError` where the stream is damaged or does not contain all of them.
     """
     layout = read_layout(path, height, width)
     try:
         yield from _found(path, layout, sorted(set(indices)))
     except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be read: {error}; evaluate the run again") from None
+        raise InputError(
+            f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+        ) from None
 
 
 def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
@@ -123,7 +130,9 @@ def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
                     yield Pair(index, *(_half(pixels, half, layout) for half in (0, 1)))
                     break
             else:
-                raise InputError(f"{path} ends before frame {index}: evaluate the run again")
+                raise InputError(
+                    f"{path} ends before frame {index}: evaluate the run again (`eval_only`)"
+                )
 
 
 def _half(pixels: Pixels, half: int, layout: Layout) -> Pixels:

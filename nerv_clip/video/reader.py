@@ -1,4 +1,4 @@
-"""Decoding: the pictures of a video file or of a folder of images, one by one, upright, in RGB."""
+"""Decode a video file or a folder of images: picture by picture, upright, in RGB."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ IMAGE_SUFFIXES = frozenset(
     f".{name}"
     for name in "avif bmp jpeg jpg jp2 pbm pgm png pnm ppm tga tif tiff webp".split()  # noqa: SIM905
 )
-IMAGE_FPS = 25.0  # images carry no time of their own
+IMAGE_FPS = 25.0  # images have no timestamps
 
 
 class Picture(NamedTuple):
-    """A decoded picture: uint8 (H, W, 3), its time in seconds, and how many there may be."""
+    """A decoded picture.
+
+    ``pixels`` uint8 (H, W, 3); ``time`` in seconds; ``expected``, about how many pictures the
+    source has, None where that is unknown.
+    """
 
     pixels: NDArray[np.uint8]
     time: float
@@ -31,16 +35,16 @@ class Picture(NamedTuple):
 
 
 def pictures(path: Path) -> Iterator[Picture]:
-    """Every picture of a video file, a folder of images, or one image.
+    """All pictures of a video file, of a folder of images in natural order, or of one image.
 
-    Raises `InputError` for whatever cannot be read whole.
+    Raises `InputError` where the source does not exist or cannot be read completely.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: check `path`")
     if path.is_dir():
         files = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
         if not files:
-            raise InputError(f"{path} holds no image: give a video file, or a folder of images")
+            raise InputError(f"{path} contains no image: give a video file, or a folder of images")
         return _images(os_sorted(files))
     return _images([path]) if path.suffix.lower() in IMAGE_SUFFIXES else _video(path)
 
@@ -51,7 +55,10 @@ def _images(files: list[Path]) -> Iterator[Picture]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file, upright: uint8 (H, W, 3); raises `InputError` where it cannot be read."""
+    """An image file, rotated as its EXIF data say: uint8 (H, W, 3).
+
+    Raises `InputError` where it cannot be read.
+    """
     try:
         with Image.open(path) as image:
             return _rgb(ImageOps.exif_transpose(image))
@@ -61,7 +68,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16") or image.mode == "I":  # PIL's convert would video 16 bits
+    if image.mode.startswith("I;16") or image.mode == "I":  # PIL's convert would clip 16-bit values
         grey = np.asarray(image).astype(np.float64) / 257
         pixels: NDArray[np.uint8] = grey.round().clip(0, 255).astype(np.uint8)
         return np.repeat(pixels[..., None], 3, axis=2)
@@ -78,22 +85,23 @@ def _video(path: Path) -> Iterator[Picture]:
             count = 0
             for count, frame in enumerate(container.decode(stream), start=1):
                 if frame.is_corrupt:
-                    raise _damaged(path, f"frame {count - 1} is broken")
+                    raise _damaged(path, f"frame {count - 1} is corrupt")
                 time = frame.time
                 if time is None:
                     time = (count - 1) / float(stream.average_rate or IMAGE_FPS)
                 yield Picture(_upright(frame), time, expected)
             if not count:
-                raise InputError(f"{path} holds no frame")
+                raise InputError(f"{path} contains no frame")
     except av.error.FFmpegError as error:
         raise _damaged(path, error.strerror or str(error)) from None
 
 
 def _packets(path: Path) -> int:
-    """Packets of the video stream, about one a frame, once the file is known to be whole.
+    """The number of packets of the video stream, about one for each frame.
 
-    A demuxer only logs that a file ends early. Its log is read in a pass without decoding: PyAV's
-    log callback deadlocks with a decoder's threads (github.com/PyAV-Org/PyAV/issues/751).
+    Raises `InputError` for a file that is incomplete. A demuxer only logs that a file ends early,
+    so its log is read in a separate pass without decoding: PyAV's log callback deadlocks with a
+    decoder's threads (github.com/PyAV-Org/PyAV/issues/751).
     """
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
@@ -111,18 +119,18 @@ def _packets(path: Path) -> int:
 
 def _stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a song is no video
+        if not stream.disposition & Disposition.attached_pic:  # cover art of an audio file
             return stream
-    raise InputError(f"{path} holds no video stream")
+    raise InputError(f"{path} contains no video stream")
 
 
 def _damaged(path: Path, reason: str) -> InputError:
     reason = reason.strip().splitlines()[0][:120]
-    return InputError(f"{path} is no video, or a damaged one ({reason}): give an intact file")
+    return InputError(f"{path} is not a video, or it is damaged ({reason}): give an intact file")
 
 
 def _upright(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Pixels as they are meant to be seen: rotated and mirrored as the display matrix says."""
+    """The pixels, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
     pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:

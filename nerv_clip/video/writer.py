@@ -1,4 +1,4 @@
-"""The one door for pixels on their way out: images, and H.264 streams that a browser seeks in."""
+"""Write images, videos, and the comparison video that the app plays and seeks in."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from torch.nn.functional import avg_pool2d
 from nerv_clip.files import atomic_write
 from nerv_clip.video.comparison import MAX_SIDE, shrink_of
 
-KEYFRAMES = 12  # frames between key frames at most, so that a seek decodes few
-QUALITY_DB = 45.0  # of what a comparison shows, against what it should show
+KEYFRAMES = 12  # maximum distance of key frames, so that a seek decodes few frames
+QUALITY_DB = 45.0  # PSNR of a comparison against the frames that it shows
 CRFS = (20, 16, 12, 8, 4, 1)
 COARSEST = 40
-SAMPLE = 12  # consecutive frames, one group of pictures, on which the quality is chosen
+SAMPLE = 12  # consecutive frames on which the quality setting is chosen
 
 Pixels = NDArray[np.uint8]
 
@@ -41,13 +41,13 @@ def to_pixels(frame: Tensor) -> Pixels:
 
 
 def write_image(path: Path, frame: Tensor) -> None:
-    """A frame (3, H, W), uint8 or float in [0, 1], in the format of the path's suffix."""
+    """Write a frame (3, H, W), uint8 or float in [0, 1], in the format of the path's suffix."""
     with atomic_write(path) as temporary:
         Image.fromarray(to_pixels(frame)).save(temporary)
 
 
 def write_video(path: Path, frames: Iterable[Tensor], fps: float, crf: int = 12) -> None:
-    """An H.264 file of frames (3, H, W), uint8 or float in [0, 1]; odd sides grow by a pixel."""
+    """Write frames (3, H, W), uint8 or float in [0, 1], as H.264; odd sides are padded by one."""
     with atomic_write(path) as temporary:
         _encode(temporary, (_even(to_pixels(frame)) for frame in frames), crf, fps=fps)
 
@@ -59,21 +59,21 @@ def write_comparison(
     fps: float,
     checkpoint: str = "",
 ) -> float:
-    """Every true frame above its reconstruction, as one H.264 stream for a seeking browser.
+    """Write each true frame above its reconstruction, as one H.264 stream.
 
-    ``pairs`` yields (true, reconstructed), (3, H, W) each, for the frame indices it is given; it
-    is called more than once. Key frames every 12 frames, no B-frames, BT.709; each picture is
-    grown to even sides, and shrunk by a whole number where the stream would pass `MAX_SIDE`.
-    4:2:0 halves the resolution of colour: where `QUALITY_DB` cannot be met so, and the size
-    allows, the pixels are doubled, and a player shows the stream at half its size. ``checkpoint``,
-    its hash, is kept in the file, so that a stream of another one is noticed. Returns the mean
-    PSNR in dB of the decoded stream, in RGB, against what it shows.
+    ``pairs`` yields (true, reconstructed), (3, H, W) each, for the frame indices that it is called
+    with; it is called more than once. Key frames every 12 frames, no B-frames, BT.709. Pictures
+    are padded to even sides, and shrunk by a whole number if the stream would exceed `MAX_SIDE`.
+    4:2:0 halves the resolution of colour: if `QUALITY_DB` cannot be reached with it and the size
+    allows, each pixel is doubled, and a player shows the stream at half its size. ``checkpoint``,
+    the hash of the decoded checkpoint, is stored in the file, so that a stream of another
+    checkpoint is recognised. Returns the mean PSNR in dB of the decoded stream, in RGB.
     """
     encode = partial(_encode, fps=fps, comment=checkpoint)
     middle = max((frames - SAMPLE) // 2, 0)
     sample = [*map(_stacked, pairs(range(frames)[middle : middle + SAMPLE]))]
     with atomic_write(path) as temporary:
-        # what the finest setting cannot reach at a scale, no other can
+        # if the finest setting does not reach the quality at a scale, no other does
         enough = encode(temporary, sample, CRFS[-1]) >= QUALITY_DB
         scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
         for crf in CRFS[:-1]:
@@ -92,10 +92,11 @@ def shrink_comparison(
     most_bytes: int,
     checkpoint: str = "",
 ) -> float:
-    """`write_comparison` again, as good as it gets in ``most_bytes``; returns its quality in dB.
+    """Write a comparison with the best quality that fits into ``most_bytes``.
 
-    Both scales are tried, on a few groups of pictures: doubled pixels keep colours sharp, plain
-    ones cost less. Where even the coarsest setting is larger, that is what is written.
+    Other parameters and the returned quality in dB as in `write_comparison`. Both scales are tried
+    on a few groups of pictures: doubled pixels keep colours sharp, plain ones need fewer bytes. If
+    even the coarsest setting is larger, it is written all the same.
     """
     encode = partial(_encode, fps=fps, comment=checkpoint)
     starts = range(0, frames, max(SAMPLE, frames // 4))
@@ -155,9 +156,9 @@ def _encode(
     fps: float,
     comment: str = "",
 ) -> float:
-    """Write pictures, each pixel doubled by ``scale`` 2; returns the mean PSNR of the stream.
+    """Encode pictures, with doubled pixels if ``scale`` is 2; returns the stream's mean PSNR.
 
-    The stream is decoded again as it is written, so that pictures are made only once.
+    The stream is decoded while it is written, so that each picture is produced only once.
     """
     pending: deque[Pixels] = deque()
     figures: list[float] = []
@@ -201,7 +202,7 @@ def _yuv(picture: Pixels) -> av.VideoFrame:
 
 
 def _quality(frame: av.VideoFrame, picture: Pixels, scale: int) -> float:
-    """PSNR in dB of a decoded frame, shrunk again, against the picture."""
+    """PSNR in dB of a decoded frame, reduced to the picture's size, against the picture."""
     shown = frame.to_ndarray(format="rgb24").astype(np.float32)
     height, width = picture.shape[:2]
     shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))

@@ -1,0 +1,114 @@
+"""``config.json``: a versioned contract, read by one typed reader."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerv_clip import InputError, ModelConfig, Run, RunConfig, TrainConfig, find_runs
+from nerv_clip.runs.config import FORMAT
+from train.train_nerv_clip import main
+
+ROOT = Path(__file__).parents[1]
+FORMAT_0 = ROOT / "tests" / "data" / "format_0" / "run"
+SHIPPED = sorted(p.parent for p in (ROOT / "checkpoints").glob("*/config.json"))
+
+
+def content(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((path / "config.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_config_is_of_the_present_format_and_round_trips(path: Path) -> None:
+    stored = content(path)
+    assert stored["format"] == FORMAT
+    assert Run(path).read_config().to_json() == stored
+
+
+def test_format_0_is_upgraded_to_the_same_settings() -> None:
+    old, config = content(FORMAT_0), Run(FORMAT_0).read_config()
+    assert "format" not in old
+    flags, identity = old["flags"], old["identity"]
+    assert config.video.hash == old["clip"]["hash"]
+    assert list(config.video.timestamps) == old["clip"]["timestamps"]
+    assert (config.split.rule, config.split.shuffled) == (flags["data_split"], False)
+    assert config.teacher is not None
+    assert config.teacher.model == flags["clip_model"]
+    assert config.teacher.id == old["teacher"]["id"]
+    assert config.train.slerp_loss_weight == identity["arc_weight"]
+    for part in (config.model, config.train):
+        for name, value in json.loads(json.dumps(dataclasses.asdict(part))).items():
+            assert value == identity[{"slerp_loss_weight": "arc_weight"}.get(name, name)], name
+    assert config.parameters.decoder == old["parameters"]["decoder"]
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_size_and_range_of_format_0_are_upgraded() -> None:
+    old = content(FORMAT_0)
+    old["flags"] |= {"crop_list": "30_40", "resize_list": "15_20", "vid_start": 2, "vid_end": 9}
+    old["flags"] |= {"vid_step": 3, "shuffle_data": True}
+    config = RunConfig.from_json(old)
+    spec = config.video.spec
+    assert (spec.crop, spec.resize) == ((30, 40), (15, 20))
+    assert (spec.start, spec.end, spec.step) == (2, 9, 3)
+    assert config.video.source_fps == 3 * config.video.fps
+    assert config.split.shuffled
+    assert config.split_frames().count("val") == 6
+
+
+def test_newer_format_is_named_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], video_file: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**content(FORMAT_0), "format": FORMAT + 1}))
+    run = Run(folder)
+    with pytest.raises(InputError, match=f"format {FORMAT + 1}.*up to {FORMAT}.*update") as caught:
+        run.read_config()
+    assert "\n" not in str(caught.value)
+    assert run.is_run  # never taken for a folder without a run
+    (folder / "model_best.pth").write_bytes(b"of a later version")
+    with pytest.raises(InputError, match="update NeRV-CLIP"):
+        main(
+            ["--data_path", str(video_file), "--outf", str(folder), "-e", "1", "--modelsize", ".05"]
+        )
+    assert (folder / "model_best.pth").read_bytes() == b"of a later version"
+    assert [found.path for found in find_runs([tmp_path])] == [folder]
+
+
+def broken_configs() -> list[dict[str, Any]]:
+    """Configs of format 1 with one section or field missing, of another type, or unknown."""
+    good = content(SHIPPED[0])
+    found = []
+    for name in good.keys() - {"format"}:
+        wrong = "x" if isinstance(good[name], int) else 7
+        found += [{k: v for k, v in good.items() if k != name}, {**good, name: wrong}]
+        if isinstance(good[name], dict) and name != "versions":
+            found.append({**good, name: {**good[name], "unknown": 1}})
+    return found
+
+
+def test_damaged_config_is_one_line(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for broken in broken_configs():
+        run.write_json(run.config, broken)
+        with pytest.raises(InputError) as caught:
+            run.read_config()
+        assert "\n" not in str(caught.value)
+        assert str(tmp_path) in str(caught.value)
+    for text in ("", "[]", "{", '{"format": "one"}', '{"format": -1}', "null"):
+        run.config.write_text(text)
+        with pytest.raises(InputError, match=r"config\.json|format"):
+            run.read_config()
+
+
+def test_identity_covers_every_setting() -> None:
+    """A setting that is missing here could differ between a run and its resume unnoticed."""
+    identity = Run(SHIPPED[0]).read_config().identity
+    for config in (ModelConfig, TrainConfig):
+        assert {field.name for field in dataclasses.fields(config)} <= identity.keys()
