@@ -39,8 +39,8 @@ class MotionHead(nn.Sequential):
 
     def __init__(self, *, width: int, hidden: int = 16) -> None:
         last = nn.Conv2d(hidden, 5, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
 
 

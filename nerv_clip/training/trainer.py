@@ -177,7 +177,7 @@ class Trainer:
         objectives = active_objectives(model.arch, config, self.epoch)
         losses = compute_losses(objectives, batch, config)
         self.optimiser.zero_grad(set_to_none=True)
-        (weight * losses["total"]).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(weight * losses["total"])
         self.workers.average_gradients(model.parameters())
         self.optimiser.step()
         self.updates += 1
