@@ -176,7 +176,7 @@ def test_held_out_metrics_are_empty_without_held_out_frames(
     video_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(video_file, "--data_split", "1_1_1")
-    assert "holds out no frame" in capsys.readouterr().err
+    assert "has no held-out frames" in capsys.readouterr().err
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["val"].values()) == {None}
     assert "psnr_val" in pd.read_csv(run / "history.csv")
@@ -371,9 +371,10 @@ def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path) -> None:
     run = train(video_file)
     state = load_checkpoint(run / "model_latest.pth")
     rows = pd.read_csv(run / "history.csv")
-    last = rows.iloc[-1][list(EpochResult._fields)].astype(float)
-    figures = {name: None if math.isnan(value) else value for name, value in last.items()}
-    state["pending"] = {**figures, "epoch": int(last["epoch"])}
+    last = rows.iloc[-1]
+    values = {name: float(last[name]) for name in EpochResult._fields}
+    pending = {name: None if math.isnan(value) else value for name, value in values.items()}
+    state["pending"] = {**pending, "epoch": int(last["epoch"])}
     torch.save(state, run / "model_latest.pth")
     rows.iloc[:-1].to_csv(run / "history.csv", index=False)
     train(video_file)

@@ -364,7 +364,7 @@ def test_what_cannot_be_searched_is_refused(
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
-    assert "nothing is asked" in refused()
+    assert "there is no query" in refused()
     assert "asks for nothing" in refused(" ")
     assert "--top" in refused("mug", "--top", "0")
     assert "--grid" in refused("mug", "--grid", "0")

@@ -40,7 +40,7 @@ class Command(Protocol):
 
 
 def run_command(options: Options) -> bool:
-    """Train, or evaluate, as the options say; False if it was interrupted and can be resumed."""
+    """Train or evaluate; False if the training was interrupted and can be resumed."""
     device = resolve_device(options.device)
     # momentum of inactive units decays into denormal numbers, which made late steps 1.4 times
     # slower on a CPU
@@ -193,7 +193,7 @@ class EvaluateCommand:
 
 
 def _describe(options: Options, inputs: Inputs, arch: Architecture, processes: int) -> RunConfig:
-    """What ``config.json`` says of a checkpoint that is evaluated into its own directory."""
+    """The ``config.json`` of a checkpoint that is evaluated into a directory of its own."""
     return RunConfig(
         video=describe_video(inputs.video, options.data),
         split=SplitRecord(rule=options.split, shuffled=options.shuffle),

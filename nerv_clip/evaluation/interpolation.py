@@ -15,8 +15,8 @@ from nerv_clip.similarity import Array, slerp
 def blend_weights(index: int, train: list[int]) -> list[tuple[int, float]]:
     """The neighbours of a frame among the train frames, with weights that are linear in t.
 
-    ``train`` holds frame indices in rising order. A frame before the first or after the last train
-    frame has one neighbour, of weight 1. The list is empty where there is no other train frame.
+    ``train`` are frame indices in increasing order. A frame before the first or after the last
+    train frame has one neighbour, of weight 1. The list is empty if there is no other train frame.
 
     >>> blend_weights(3, [2, 6])
     [(2, 0.75), (6, 0.25)]

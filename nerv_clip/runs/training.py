@@ -60,7 +60,7 @@ def train(
 ) -> Iterator[EpochResult]:
     """Train one network on a video into the run directory ``out``, yielding every epoch.
 
-    The run is evaluated after the last epoch. Where ``out`` holds an unfinished training of the
+    The run is evaluated after the last epoch. Where ``out`` contains an unfinished training of the
     same video and settings, it is resumed, or started again with ``resume=False``; a generator
     that is closed early has saved its state. ``model`` and ``config`` are the network's and the
     training's settings; a ``teacher`` is needed for ``predict_clip`` and ``clip_input``. Raises
@@ -154,10 +154,10 @@ class RunTraining:
         return self.trainer.epoch >= self.config.epochs and self.pending is None
 
     def begin(self, *, resume: bool = True, overwrite: bool = False) -> None:
-        """Resume the training that the directory holds, or begin a new one.
+        """Resume the training in the directory, or begin a new one.
 
-        ``overwrite`` empties the directory first. Raises `InputError` where the directory holds
-        the run of another training.
+        ``overwrite`` empties the directory first. Raises `InputError` where the directory
+        contains the run of another training.
         """
         there = self.run.latest.exists() or self.run.best.exists()
         if overwrite or not resume or not there:
@@ -170,7 +170,7 @@ class RunTraining:
         check_same(self.run.read_config(), self.record, self.run.path)
         if not self.run.latest.exists():
             raise InputError(
-                f"{self.run.path} holds a trained network but no {self.run.latest.name} to resume "
+                f"{self.run.path} has a trained network but no {self.run.latest.name} to resume "
                 "from: choose another folder (`outf`), or start again (`not_resume`)"
             )
         state = upgrade_state(load_checkpoint(self.run.latest))
@@ -331,6 +331,6 @@ def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
         return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
     except (RuntimeError, KeyError, ValueError, zlib.error):
         raise InputError(
-            f"`weight` {weight} holds another network than these settings give: use the settings "
-            "that it was trained with"
+            f"`weight` {weight} is another network than these settings give: use the settings that "
+            "it was trained with"
         ) from None

@@ -49,7 +49,9 @@ class Trainer:
         max_steps: int | None = None,
     ) -> None:
         if config.best_metric.endswith("_val") and "val" not in split:
-            raise InputError(f"`best_metric` {config.best_metric}: the split holds out no frame")
+            raise InputError(
+                f"`best_metric` {config.best_metric}: the split has no held-out frames"
+            )
         self.model, self.video, self.split, self.config = model, video, split, config
         self.workers, self.max_steps = workers or Workers(), max_steps
         self.device = next(model.parameters()).device
