@@ -20,7 +20,6 @@ from nerv_clip.cli.parser import build_parser
 from nerv_clip.evaluation.baseline_frames import perturb
 from nerv_clip.evaluation.interpolation import blend_weights
 from nerv_clip.models.checkpoint import load_checkpoint
-from nerv_clip.training.results import EpochResult
 from tests.samples import write_test_video
 from train.train_nerv_clip import main
 
@@ -372,9 +371,10 @@ def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path) -> None:
     state = load_checkpoint(run / "model_latest.pth")
     rows = pd.read_csv(run / "history.csv")
     last = rows.iloc[-1]
-    values = {name: float(last[name]) for name in EpochResult._fields}
-    pending = {name: None if math.isnan(value) else value for name, value in values.items()}
-    state["pending"] = {**pending, "epoch": int(last["epoch"])}
+    values = {n: float(last[f"{n}_loss"]) for n in ("pixel", "clip", "slerp", "motion", "total")}
+    losses = {name: None if math.isnan(value) else value for name, value in values.items()}
+    rest = {name: float(last[name]) for name in ("psnr", "lr", "seconds")}
+    state["pending"] = {"epoch": int(last["epoch"]), "losses": losses, **rest}
     torch.save(state, run / "model_latest.pth")
     rows.iloc[:-1].to_csv(run / "history.csv", index=False)
     train(video_file)

@@ -11,7 +11,8 @@ from nerv_clip.cli import parse
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
-from nerv_clip.models.solver import count, decoder_parameters, solve
+from nerv_clip.models.parameters import count, decoder_parameters
+from nerv_clip.models.solver import solve
 
 
 @settings(max_examples=60, deadline=None)

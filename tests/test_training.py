@@ -62,9 +62,9 @@ def same(a: Any, b: Any) -> bool:  # noqa: ANN401
 def test_fit_yields_every_epoch_and_the_loss_falls(video: Video) -> None:
     results = list(trainer(video, dataclasses.replace(SHORT, epochs=60)).fit())
     assert [r.epoch for r in results] == list(range(1, 61))
-    assert results[-1].pixel_loss < 0.5 * results[0].pixel_loss
+    assert results[-1].losses["pixel"] < 0.5 * results[0].losses["pixel"]
     assert results[-1].psnr > results[0].psnr + 3
-    assert all(r.clip_loss is None for r in results)
+    assert all(r.losses["clip"] is None for r in results)
 
 
 def test_clip_head_is_trained_only_after_the_warm_up(video: Video) -> None:
@@ -78,18 +78,20 @@ def test_clip_head_is_trained_only_after_the_warm_up(video: Video) -> None:
     weights = [p.clone() for p in head.parameters()]
     fit = training.fit(on_step=lambda _: gradients.append(head[2].weight.grad is not None))
     first = next(fit)
-    assert first.clip_loss is None
-    assert first.total_loss == pytest.approx(first.pixel_loss)
+    assert first.losses["clip"] is None
+    assert first.losses["total"] == pytest.approx(first.losses["pixel"])
     assert not any(gradients)
     assert same(weights, list(head.parameters()))
     second = next(fit)
-    assert second.clip_loss is not None
-    assert second.total_loss == pytest.approx(second.pixel_loss + 0.1 * second.clip_loss, rel=1e-4)
+    assert second.losses["clip"] is not None
+    assert second.losses["total"] == pytest.approx(
+        second.losses["pixel"] + 0.1 * second.losses["clip"], rel=1e-4
+    )
     assert all(gradients[training.steps :])
     assert not same(weights, list(head.parameters()))
     third = next(fit)
-    assert third.clip_loss is not None
-    assert third.clip_loss < second.clip_loss
+    assert third.losses["clip"] is not None
+    assert third.losses["clip"] < second.losses["clip"]
 
 
 def test_slerp_loss_trains_the_head_between_train_frames(video: Video) -> None:
@@ -203,15 +205,15 @@ def test_total_loss_is_the_weighted_sum_of_the_named_losses(video: Video) -> Non
         SHORT, clip_loss_weight=0.3, slerp_loss_weight=0.5, motion_weight=0.2
     )
     first, *later = trainer(video, config, model, true=true).fit()
-    assert (first.clip_loss, first.slerp_loss) == (None, None)
+    assert (first.losses["clip"], first.losses["slerp"]) == (None, None)
     for result in (first, *later):
-        assert result.motion_loss is not None
-        expected = result.pixel_loss + 0.2 * result.motion_loss
+        assert result.losses["motion"] is not None
+        expected = result.losses["pixel"] + 0.2 * result.losses["motion"]
         if result is not first:
-            assert result.clip_loss is not None
-            assert result.slerp_loss is not None
-            expected += 0.3 * (result.clip_loss + 0.5 * result.slerp_loss)
-        assert result.total_loss == pytest.approx(expected, rel=1e-4)
+            assert result.losses["clip"] is not None
+            assert result.losses["slerp"] is not None
+            expected += 0.3 * (result.losses["clip"] + 0.5 * result.losses["slerp"])
+        assert result.losses["total"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_state_of_format_0_is_upgraded(video: Video) -> None:
@@ -225,15 +227,19 @@ def test_state_of_format_0_is_upgraded(video: Video) -> None:
     old = {name: value for name, value in state.items() if name not in ("sums", "counts")}
     old |= {"sums": torch.stack(sums), "pending": [4, 0.5, None, 0.7, 21.0, 1e-3, 9.0]}
     upgraded = upgrade_state(old)
-    assert upgraded["pending"] == EpochResult(4, 0.5, None, 0.7, 21.0, 1e-3, 9.0)._asdict()
+    losses = {"pixel": 0.5, "clip": None, "slerp": None, "motion": None, "total": 0.7}
+    pending = EpochResult(epoch=4, losses=losses, psnr=21.0, lr=1e-3, seconds=9.0)
+    assert EpochResult(**upgraded["pending"]) == pending
     assert set(upgraded["sums"]) == {"pixel", "total", "psnr"}
     assert upgrade_state(upgraded) == upgraded
     resumed = trainer(video, dataclasses.replace(SHORT, epochs=1))
     resumed.restore(upgraded)
     (expected,), (result,) = training.fit(), resumed.fit()
-    for name in ("pixel_loss", "total_loss", "psnr"):
-        assert getattr(result, name) == pytest.approx(getattr(expected, name))
-    assert result.motion_loss == pytest.approx(expected.motion_loss, rel=0.1)  # of half the steps
+    assert result.psnr == pytest.approx(expected.psnr)
+    for name in ("pixel", "total"):
+        assert result.losses[name] == pytest.approx(expected.losses[name])
+    # format 0 did not sum the motion loss: it is the mean of the remaining steps
+    assert result.losses["motion"] == pytest.approx(expected.losses["motion"], rel=0.1)
 
 
 @pytest.mark.parametrize("batch", [2, 12])  # 12: an epoch is one step

@@ -19,7 +19,7 @@ from nerv_clip.files import atomic_write, file_hash
 from nerv_clip.interruption import interruptible
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.config import Architecture
-from nerv_clip.models.solver import decoder_parameters, head_parameters
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.runs.config import RunConfig, SplitRecord
 from nerv_clip.runs.evaluation import evaluate_run
 from nerv_clip.runs.inputs import Inputs, describe_teacher, describe_video

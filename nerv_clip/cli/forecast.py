@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from nerv_clip.cli.options import Options
-from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
+from nerv_clip.models.solver import solve
 from nerv_clip.teacher.loading import known_dim
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import resolve_device

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -23,8 +23,9 @@ from nerv_clip.models.checkpoint import (
 )
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.models.quantisation import unpack
-from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
+from nerv_clip.models.solver import solve
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.config import ParameterCounts, RunConfig, SplitRecord
 from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluation
@@ -261,7 +262,7 @@ class RunTraining:
     def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
         if curves is not None:
             curves.flush()
-            extra = {"best": self.best, "pending": pending._asdict() if pending else None}
+            extra = {"best": self.best, "pending": asdict(pending) if pending else None}
             save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
 
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
@@ -287,7 +288,7 @@ class RunTraining:
             self.run.candidate.replace(self.run.best)
             write_evaluation(self.run, evaluation, self.inputs.true)
         self.run.candidate.unlink(missing_ok=True)
-        self.run.append_history({**result._asdict(), **metrics.flat(), "best": is_best})
+        self.run.append_history({**result.row(), **metrics.flat(), "best": is_best})
         similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
         curves.evaluation(result.epoch, metrics, similarity)
         middle = len(self.inputs.video) // 2
