@@ -194,7 +194,7 @@ def test_answers_of_the_architecture_page_exist() -> None:
 
 
 def test_paths_named_in_documents_exist() -> None:
-    pattern = r"`((?:app|bench|checkpoints|docs|nerv_clip|tests|train)/[\w./]*)`"
+    pattern = r"`((?:app|bench|checkpoints|docs|nerv_clip|tests)/[\w./]*|train/\w+\.py)`"
     for document in DOCUMENTS:
         for path in re.findall(pattern, document.read_text()):
             assert (ROOT / path).exists() or "NAME" in path, f"{document.name}: {path}"
