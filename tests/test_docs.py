@@ -78,8 +78,15 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_and_anchors_exist(document: Path) -> None:
+def test_every_document_has_links(document: Path) -> None:
     assert links(document)
+
+
+LINKING = [*DOCUMENTS, *ROOT.glob("bench/**/*.md"), *ROOT.glob("checkpoints/*/README.md")]
+
+
+@pytest.mark.parametrize("document", LINKING, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_and_anchors_exist(document: Path) -> None:
     for link in links(document):
         if re.match(r"https?://", link):
             continue
