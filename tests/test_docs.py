@@ -14,6 +14,7 @@ import nerv_clip
 from nerv_clip import Architecture, EpochResult, ModelConfig, Run, RunConfig, TrainConfig
 from nerv_clip.cli.parser import build_parser
 from nerv_clip.evaluation.results import COLUMNS, Metrics, SplitMetrics
+from nerv_clip.runs.arrays import read_arrays
 from nerv_clip.runs.config import (
     FORMAT,
     ParameterCounts,
@@ -144,6 +145,15 @@ def test_every_metric_is_documented() -> None:
 
 
 COLUMNS_HEADING = "clip_similarity_per_frame.csv"
+
+
+@pytest.mark.parametrize("name", ["kitchen", "kitchen_baseline", "kitchen_clip_input"])
+def test_shipped_runs_contain_documented_files_and_arrays_only(name: str) -> None:
+    run = Run(ROOT / "checkpoints" / name)
+    documented = set(names_of_first_column(RUN_DIRECTORY, "Files"))
+    found = {item.name for item in run.path.iterdir()}
+    assert found <= documented - {"model_latest.pth", "logs", ".lock"}
+    assert sorted(read_arrays(run.baselines)) == sorted(names(RUN_DIRECTORY, "baselines.npz"))
 
 
 def names_of_first_column(document: Path, heading: str) -> list[str]:

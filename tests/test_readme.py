@@ -15,9 +15,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+import torch
 
 from nerv_clip.demo import write_kitchen
-from tests.documents import DOCS, DOCUMENTS, README, ROOT, blocks, commands
+from tests.documents import DOCS, DOCUMENTS, README, ROOT, blocks, commands, names, table
 from tests.samples import write_test_video
 
 Done = subprocess.CompletedProcess[str]
@@ -124,11 +125,26 @@ def test_commands_of_the_training_page() -> None:
     assert Path("output/first/reconstruction.mp4").exists()
     (board,) = [done[c] for c in done if c.startswith("tensorboard")]
     assert "train/pixel_loss" in board.stdout
+    for name in ("first", "kitchen", "kitchen_pixels", "parallel"):
+        check_run_is_as_documented(Path("output") / name)
+
+
+def check_run_is_as_documented(path: Path) -> None:
+    """Every file of a run, and every key of its checkpoints, is in the documents."""
+    page = DOCS / "run_directory.md"
+    documented = {Path(name).parts[0] for name in names(page, "Files")}
+    assert {item.name for item in path.iterdir()} <= documented
+    for checkpoint in ("model_best.pth", "model_latest.pth"):
+        keys = torch.load(path / checkpoint, weights_only=True).keys()
+        assert sorted(keys) == sorted(names(page, checkpoint))
 
 
 def test_commands_of_the_verification_page() -> None:
     (done,) = run_all(DOCS / "verification.md").values()
     assert done.stdout.startswith("verdict: learned and generalises")
+    rows = json.loads(Path("output/clip_verification/verification.json").read_text())["rows"]
+    compared = {row["name"].split(" (")[0] for row in rows} - {"prediction"}
+    assert compared == {row[0] for row in table(DOCS / "verification.md", "Baselines")}
     written = {path.name for path in Path("output/clip_verification").iterdir()}
     assert written == {"report.html", "verification.json", "per_frame.csv"}
 
