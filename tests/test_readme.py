@@ -153,6 +153,8 @@ def test_commands_of_the_search_page() -> None:
     done = run_all(DOCS / "search.md")
     texts, like, edl, fidelity = done.values()
     assert "a kettle on the counter:" in texts.stdout
+    documented = names(DOCS / "search.md", "Lists for programs")
+    assert all(list(moment) == documented for moment in json.loads(like.stdout))
     assert json.loads(like.stdout)
     assert edl.stdout.startswith("TITLE: ")
     assert "checkpoints/kitchen: 2 queries" in fidelity.stdout
