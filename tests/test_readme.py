@@ -100,7 +100,7 @@ def run_python(document: Path) -> dict[str, object]:
     return namespace
 
 
-def test_commands_of_the_readme() -> None:
+def test_commands_of_the_readme_run() -> None:
     done = run_all(README)
     assert sum("train_nerv_clip.py" in command for command in done) == 2
     (search,) = [done[command] for command in done if "search.py" in command]
@@ -109,7 +109,7 @@ def test_commands_of_the_readme() -> None:
     assert run_python(README)["moment"]
 
 
-def test_commands_of_the_training_page() -> None:
+def test_commands_of_the_training_page_run() -> None:
     write_kitchen(Path("data/Kitchen"), 0, 60, (36, 64), 1)
     keep_five_frames()
     done = run_all(DOCS / "training.md")
@@ -139,7 +139,7 @@ def check_run_is_as_documented(path: Path) -> None:
         assert sorted(keys) == sorted(names(page, checkpoint))
 
 
-def test_commands_of_the_verification_page() -> None:
+def test_commands_of_the_verification_page_run() -> None:
     (done,) = run_all(DOCS / "verification.md").values()
     assert done.stdout.startswith("verdict: learned and generalises")
     rows = json.loads(Path("output/clip_verification/verification.json").read_text())["rows"]
@@ -149,7 +149,7 @@ def test_commands_of_the_verification_page() -> None:
     assert written == {"report.html", "verification.json", "per_frame.csv"}
 
 
-def test_commands_of_the_search_page() -> None:
+def test_commands_of_the_search_page_run() -> None:
     done = run_all(DOCS / "search.md")
     texts, like, edl, fidelity = done.values()
     assert "a kettle on the counter:" in texts.stdout
@@ -160,14 +160,14 @@ def test_commands_of_the_search_page() -> None:
     assert "checkpoints/kitchen: 2 queries" in fidelity.stdout
 
 
-def test_commands_of_the_demo_page() -> None:
+def test_commands_of_the_demo_page_run() -> None:
     done = run_all(DOCS / "demo.md")
     assert Path("data/Kitchen/labels.json").exists()
     (search,) = [done[command] for command in done if "search.py" in command]
     assert "a kettle on the counter:" in search.stdout
 
 
-def test_examples_of_the_python_page() -> None:
+def test_examples_of_the_python_page_run() -> None:
     write_test_video(Path("video.mp4"), 12)
     namespace = run_python(DOCS / "python.md")
     assert tuple(namespace["pictures"].shape) == (3, 3, 48, 80)  # type: ignore[attr-defined]
@@ -175,7 +175,7 @@ def test_examples_of_the_python_page() -> None:
     assert Path("output/clip_verification/report.html").exists()
 
 
-def test_no_document_has_commands_without_a_test() -> None:
+def test_every_document_with_code_has_a_test() -> None:
     tested = {"README.md", "training.md", "verification.md", "search.md", "demo.md"}
     assert {document.name for document in DOCUMENTS if commands(document)} == tested
     scripts = {d.name for d in DOCUMENTS if any(b.language == "python" for b in blocks(d))}
