@@ -1,10 +1,10 @@
-"""The demo encoder on videos of kitchens that it has never seen: what text finds which frames."""
+"""Retrieval by the demo encoder on videos of kitchens that it was not trained on."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +26,12 @@ from nerv_clip.demo.shading import picture
 from nerv_clip.demo.story import FRAMES, write_story
 from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
-from nerv_clip.search.query import TEMPLATES
-from nerv_clip.search.query_encoder import Teacher
+from nerv_clip.search.phrases import phrases_of
+from nerv_clip.search.query import TEMPLATES, text_vector
+from nerv_clip.search.question import Background, Question
 
 SAMPLES, DRAWS = 9, 5
-FEW = 2  # frames of a kitchen: what fewer show is neither present nor absent
+FEW = 2  # things in fewer frames of a kitchen count neither as present nor as absent
 
 
 class Drawn(NamedTuple):
@@ -96,27 +97,35 @@ def recalls(encoder: ClipEncoder, of: Pictures) -> dict[str, list[float]]:
 def clear_matches(
     encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_], kitchens: int
 ) -> dict[str, list[float]]:
-    """Of things that a kitchen shows, and that it doesn't, how many search calls a clear match.
+    """Share of clear matches among things that a kitchen shows, and among things it does not.
 
-    The search is `nerv_clip.search`'s, over the true embeddings of each kitchen's frames; shares
-    with the number of things asked for.
+    The search is that of `nerv_clip.search`, over the true embeddings of each kitchen's frames.
+    Each share stands with the number of things.
     """
-    flags = {"clip_model": encoder.name, "clip_pretrained": None}
-    teacher = Teacher({"teacher": {"id": encoder.id}, "flags": flags})
-    questions = {pair: teacher.ask_text(query(pair)) for pair in PAIRS}
-    said: dict[str, list[bool]] = {"present": [], "absent": []}
+    background = Background(*(_vectors(encoder, texts) for texts in phrases_of(encoder)))
+    questions = {pair: _question(encoder, query(pair), background) for pair in PAIRS}
+    matches: dict[str, list[bool]] = {"present": [], "absent": []}
     for part, of_part in zip(
         np.array_split(pictures.half().numpy(), kitchens),
         np.array_split(true, kitchens),
         strict=True,
     ):
-        level = teacher.background.level(part)
+        level = background.level(part)
         for pair, question in questions.items():
             seen = of_part[:, PLACE[pair]].sum()
             if seen == 0 or seen >= FEW:
                 match = bool(question.scores(part, level).relevancy.max() > level.threshold)
-                said["present" if seen else "absent"].append(match)
-    return {name: [float(np.mean(of)), len(of)] for name, of in said.items()}
+                matches["present" if seen else "absent"].append(match)
+    return {name: [float(np.mean(found)), len(found)] for name, found in matches.items()}
+
+
+def _vectors(encoder: ClipEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
+    return np.stack([text_vector(encoder, text) for text in texts])
+
+
+def _question(encoder: ClipEncoder, text: str, background: Background) -> Question:
+    one = np.ones(1, np.float32)
+    return Question(text, _vectors(encoder, [text]), one, np.zeros(1, bool), background)
 
 
 def report(frames: int, result: dict[str, Any]) -> str:
