@@ -158,7 +158,7 @@ def row(preset: str, axis: str, at: float, point: Cost, peak: float) -> dict[str
 
 
 def time_shares(training: OurTraining, preset: str) -> list[dict[str, Any]]:
-    """Shares of the profiled self time of a training step and of a frame, by the groups of `GROUPS`."""
+    """Shares of the self time of a training step and of a frame, by group of operations."""
     trainer, model = training.trainer, training.trainer.averaged()
     t = torch.zeros(1, dtype=torch.float64)
     rows = []

@@ -110,9 +110,7 @@ def training_of(
 ) -> PublicTraining | OurTraining:
     if key["network"] in PUBLIC:
         if key["split"] != "1_1_1":
-            raise InputError(
-                "the public HNeRV encodes each frame, so it has no held-out frames: use --data_split 1_1_1"
-            )
+            raise InputError("the public HNeRV has no held-out frames: use --data_split 1_1_1")
         loss, lr = PUBLIC[key["network"]]
         size, epochs, seed = key["size"], key["epochs"], key["seed"]
         modules = load_public(args.public)
