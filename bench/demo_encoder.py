@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from nerv_clip import ClipEncoder, load_clip_encoder
 from nerv_clip.cli import main_guard
-from nerv_clip.demo import card, scores
+from nerv_clip.demo import model_card, scores
 from nerv_clip.demo.captions import query
 from nerv_clip.demo.facts import PAIRS, PLACE, doubtful, facts, label, truth
 from nerv_clip.demo.kitchen import SIZE
@@ -142,7 +142,7 @@ def report(frames: int, result: dict[str, Any]) -> str:
         [
             f"{frames} frames, each labelled by the renderer. Synonyms and antonyms: a list fixed "
             "before training, below.\n",
-            *card.score_lines(result),
+            *model_card.score_lines(result),
             "",
             f"R@1 among {scores.CHOICES} captions of other pictures; what is doubtful is left "
             "out (a thing that covers 0.05 to 0.25 % of the picture, a tap or door between .05 and "

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from nerv_clip.cli.commands import run_command
 from nerv_clip.cli.options import parse
+from nerv_clip.demo.encoder import Lesson, teach
 from nerv_clip.demo.kitchen import LABELS, SAMPLES, SIZE, write_kitchen
 from nerv_clip.demo.pretraining import Plan
 from nerv_clip.demo.story import FRAMES
-from nerv_clip.demo.teach import Lesson, teach
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.projection import Projection
 from nerv_clip.files import file_hash, make_folder

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.demo.facts import FACTS, facts, label, truth
-from nerv_clip.demo.randomly import random_look, random_scene, recoloured
+from nerv_clip.demo.random_scenes import random_look, random_scene, recoloured
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers

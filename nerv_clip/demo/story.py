@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from nerv_clip.demo.randomly import GRIP, free_place, random_look
+from nerv_clip.demo.random_scenes import GRIP, free_place, random_look
 from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Camera, Hand, Item, Light, Look, Scene
 from nerv_clip.demo.shapes import KINDS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nerv_clip.demo import card, scores
+from nerv_clip.demo import model_card, scores
 from nerv_clip.demo.model_folder import save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_pool, shard_paths
 from nerv_clip.demo.pretraining import Plan, Pretraining
@@ -65,9 +65,9 @@ def teach(lesson: Lesson, progress: Progress) -> bool:
     progress.message("scores on unseen scenes:")
     pictures = _embedded(encoder, tests)
     result = scores.measure(encoder, pictures, tests.true, progress)
-    for line in card.score_lines(result):
+    for line in model_card.score_lines(result):
         progress.message(line)
-    card.write(lesson.out, asdict(lesson.plan), len(ones), len(many), len(tests), result)
+    model_card.write(lesson.out, asdict(lesson.plan), len(ones), len(many), len(tests), result)
     return True
 
 
