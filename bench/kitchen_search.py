@@ -13,7 +13,7 @@ from torch import Tensor
 from nerv_clip import InputError, Run, load_clip_encoder
 from nerv_clip.cli import main_guard
 from nerv_clip.demo import read_labels, scores
-from nerv_clip.demo.facts import facts, truth
+from nerv_clip.demo.facts import fact_matrix, facts_of
 
 
 def unit(path: Path) -> Tensor:
@@ -26,46 +26,41 @@ def rows(run: Run, labels: Path, clip_model: str) -> list[dict[str, str]]:
     if not run.predicted.exists():
         raise InputError(f"{run.path} has no predicted.npy: it was trained without a CLIP head")
     encoder = load_clip_encoder(clip_model)
-    true = truth([facts(of_frame) for of_frame in read_labels(labels)])
+    true = fact_matrix([facts_of(of_frame) for of_frame in read_labels(labels)])
     split = run.read_per_frame()["split"].to_numpy()
     out = []
     for name, part in (("seen", "train"), ("held out", "val")):
         chosen = split == part
         if not chosen.any():
             continue
-        teacher, head = (
+        by_true, by_predicted = (
             scores.precision_by_query(encoder, unit(path)[chosen], true[chosen])
             for path in (run.true, run.predicted)
         )
-        groups = [scores.mean_by_group(by_query) for by_query in (teacher, head)]
-        for group in groups[0]:
-            about = groups[0][group]
-            by_true, by_predicted = about["map"], groups[1][group]["map"]
-            out.append(_row(run, name, chosen.sum(), group, about, by_true, by_predicted))
-        by_true, chance = np.mean(list(teacher.values()), 0)
-        by_predicted, _ = np.mean(list(head.values()), 0)
-        every = {"queries": len(teacher), "chance": chance}
-        out.append(_row(run, name, chosen.sum(), "all", every, by_true, by_predicted))
+        predicted_groups = scores.mean_by_group(by_predicted)
+        pairs = {
+            group: (score, predicted_groups[group].precision)
+            for group, score in scores.mean_by_group(by_true).items()
+        }
+        precision, chance = np.mean(list(by_true.values()), 0)
+        predicted, _ = np.mean(list(by_predicted.values()), 0)
+        pairs["all"] = (scores.GroupScore(precision, chance, len(by_true)), predicted)
+        frames = f"{name} ({chosen.sum()})"
+        out += [_row(run, frames, group, *pair) for group, pair in pairs.items()]
     return out
 
 
 def _row(
-    run: Run,
-    part: str,
-    frames: int,
-    group: str,
-    about: dict[str, float],
-    by_true: float,
-    by_predicted: float,
+    run: Run, frames: str, group: str, by_true: scores.GroupScore, predicted: float
 ) -> dict[str, str]:
     return {
         "run": run.path.name,
-        "frames": f"{part} ({frames})",
-        "queries": f"{group} ({about['queries']:.0f})",
-        "mAP, true embeddings": f"{by_true:.3f}",
-        "mAP, predicted": f"{by_predicted:.3f}",
-        "ratio": f"{by_predicted / by_true:.3f}",
-        "chance": f"{about['chance']:.3f}",
+        "frames": frames,
+        "queries": f"{group} ({by_true.queries})",
+        "mAP, true embeddings": f"{by_true.precision:.3f}",
+        "mAP, predicted": f"{predicted:.3f}",
+        "ratio": f"{predicted / by_true.precision:.3f}",
+        "chance": f"{by_true.chance:.3f}",
     }
 
 

@@ -13,7 +13,7 @@ from nerv_clip import InputError
 from nerv_clip.cli import main_guard
 from nerv_clip.demo import labelled_queries, read_labels
 from nerv_clip.demo.captions import query
-from nerv_clip.demo.facts import PAIRS, facts
+from nerv_clip.demo.facts import PAIRS, facts_of
 from nerv_clip.search import LabelledQuery, TrainedRun, fidelity, load_run, summary
 
 RARE = 5  # things in fewer frames count neither as present nor as absent
@@ -21,7 +21,7 @@ RARE = 5  # things in fewer frames count neither as present nor as absent
 
 def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
     """Share of clear matches among things that the video shows, and among things it does not."""
-    shown = [facts(frame) for frame in read_labels(labels)]
+    shown = [facts_of(frame) for frame in read_labels(labels)]
     counts = {pair: sum(pair in frame for frame in shown) for pair in PAIRS}
     groups = {
         "present": [pair for pair, count in counts.items() if count >= RARE],

@@ -1,77 +1,88 @@
-"""The small CLIP's model card: what it knows, how it was made, how far it can be trusted."""
+"""The model card of the small CLIP: its vocabulary, its training, its scores and its limits."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from nerv_clip.demo.captions import words
-from nerv_clip.demo.facts import PLAIN
+from nerv_clip.demo.facts import DEFAULT
+from nerv_clip.demo.pretraining import TrainingPlan
 from nerv_clip.demo.scene import COLOURS
-from nerv_clip.demo.scores import CHOICES
+from nerv_clip.demo.scores import CHOICES, EncoderScores
 from nerv_clip.demo.shapes import KINDS
 from nerv_clip.files import atomic_write
 
 CARD = "README.md"
 
 
-def score_lines(result: dict[str, Any]) -> list[str]:
-    """The scores as a Markdown table."""
+def score_lines(scores: EncoderScores) -> list[str]:
+    """The scores as the lines of a Markdown table."""
     lines = ["| score | | chance |", "| --- | --- | --- |"]
-    for name, group in result["groups"].items():
+    for name, group in scores.groups.items():
         lines.append(
-            f"| mean average precision, {name} ({group['queries']} queries) "
-            f"| {group['map']:.3f} | {group['chance']:.3f} |"
+            f"| mean average precision, {name} ({group.queries} queries) "
+            f"| {group.precision:.3f} | {group.chance:.3f} |"
         )
-    chance = f"{1 / CHOICES:.3f}"
+    for captions, recall in (
+        ("of other pictures", scores.recall),
+        ("that are wrong in one attribute", scores.hard_recall),
+    ):
+        lines.append(
+            f"| R@1 among {CHOICES} captions {captions} | {recall:.3f} | {1 / CHOICES:.3f} |"
+        )
+    closer = [row.to_synonym > row.to_opposite for row in scores.synonyms]
     lines.append(
-        f"| R@1 among {CHOICES} captions, the others of other pictures "
-        f"| {result['recall']:.3f} | {chance} |"
+        f"| texts closer to their synonym than to their opposite "
+        f"| {sum(closer) / len(closer):.3f} | 0.500 |"
     )
-    lines.append(
-        f"| R@1 among {CHOICES} captions, the others wrong in one attribute "
-        f"| {result['recall_twisted']:.3f} | {chance} |"
-    )
-    kept = [same > opposite for *_, same, opposite in result["meanings"]]
-    lines.append(f"| synonyms nearer than antonyms | {sum(kept) / len(kept):.3f} | 0.500 |")
     return lines
 
 
-def write(
-    folder: Path, plan: dict[str, Any], ones: int, many: int, tests: int, result: dict[str, Any]
+def write_card(
+    folder: Path,
+    plan: TrainingPlan,
+    *,
+    singles: int,
+    scenes: int,
+    tests: int,
+    scores: EncoderScores,
 ) -> None:
-    """Write the card."""
-    settings = ", ".join(f"{name} {value}" for name, value in plan.items())
-    scores = sorted((score, name) for name, (score, _) in result["queries"].items())
-    weakest = ", ".join(f"{name} ({score:.2f})" for score, name in scores[:6])
+    """Write the card; ``singles``, ``scenes`` and ``tests`` count the rendered pictures."""
+    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
+    worst = sorted((score.precision, name) for name, score in scores.queries.items())[:6]
+    weakest = ", ".join(f"{name} ({score:.2f})" for score, name in worst)
     text = f"""# The demo encoder
 
-A small CLIP (Radford et al., 2021) for one rendered kitchen, trained from nothing by
-`python train/train_demo_clip.py`. It exists so that NeRV-CLIP's whole path (train, search by
-text, verify) runs offline with real semantics and exact labels. It knows nothing else.
+A small CLIP (Radford et al., 2021) for rendered kitchens, trained from random weights by
+`python train/train_demo_clip.py`. With it, all of NeRV-CLIP (training, text search, verification)
+runs offline, with meaningful embeddings and exact labels. It is of no use for other videos.
 
-**Use.** `--clip_model demo`, or with open_clip `local-dir:` and this folder; the tokenizer takes
-`bpe_path` from here. Pictures are squashed to 96x96, embeddings have 512 numbers.
+**Usage.** `--clip_model demo`; in open_clip, `local-dir:` with this folder, and the tokenizer with
+`bpe_path` set to the file in this folder. Pictures are resized to 96x96 without keeping their
+aspect ratio. Embeddings have 512 dimensions.
 
-**What it knows.** Things: {", ".join(KINDS)}. Colours: {", ".join(COLOURS)}. A hand that holds a
-thing; two of a thing; tap, fridge and stove on or off, open or closed; a steaming kettle; a pan on
-the fire; lights on or off; day or night. It knows {len(words())} words (`words.txt`); any other
-is refused by name.
+**Vocabulary.** Objects: {", ".join(KINDS)}. Colours: {", ".join(COLOURS)}. A hand that holds an
+object; two of an object; tap, fridge and stove on or off, open or closed; a steaming kettle; a pan
+on the fire; lights on or off; day or night. The grammar has {len(words())} words (`words.txt`).
+Texts with other words are refused, and the message names these words.
 
-**Data.** {ones:,} pictures of one thing and {many:,} of up to six, rendered by `nerv_clip/demo`
-with random compositions, colours, lights, cameras and kitchens; captions from a grammar with
-synonyms. No photograph, and nothing from the network.
+**Data.** {singles:,} pictures of one object and {scenes:,} of up to six, rendered by
+`nerv_clip/demo` with random compositions, colours, lights, cameras and kitchens. A grammar with
+synonyms generates the captions. No photographs and no downloaded data were used.
 
-**Training.** {settings}. The loss is CLIP's, with pairs left out that are true without being each
-other's; single things come first, then many, then captions that are wrong in one attribute.
+**Training.** {settings}. The loss is CLIP's, computed without the pairs that are true by chance,
+plus SigLIP's (Zhai et al., 2023), weighted by `pairwise_weight`. Training begins with pictures of
+single objects, goes on with scenes, and then adds captions that are wrong in one attribute.
 
-**Scores** on {tests:,} unseen random scenes (videos of unseen kitchens: bench/results):
+**Scores** on {tests:,} random scenes that were not used for training (for videos of other kitchens,
+see `bench/results/demo_encoder.md`):
 
-{chr(10).join(score_lines(result))}
+{chr(10).join(score_lines(scores))}
 
-**Limits.** No caption said left or right, large or small, or how many beyond two. What covers less
-than {PLAIN.seen:.2%} of a picture was not said to be there. It has not seen a photograph.
-Its weakest queries: {weakest}.
+**Limitations.** The captions do not describe left and right, size, or numbers above two. Objects
+that cover less than {DEFAULT.area:.2%} of a picture are not labelled. The encoder was not trained
+on photographs. Queries with the lowest average precision: {weakest}.
 """
     with atomic_write(folder / CARD) as temporary:
         temporary.write_text(text)
