@@ -28,15 +28,19 @@ def to_html(verification: Verification) -> str:
         plotly.io.to_html(figure, include_plotlyjs=index == 0, full_html=False)
         for index, figure in enumerate(all_plots(v))
     ]
-    lines = [*describe_tests(v), *describe_differences(v)]
     return PAGE.format(
         label=html.escape(v.verdict.label),
         sentence=html.escape(v.verdict.sentence),
         about=html.escape(_about(v)),
-        tests="".join(f"<li>{html.escape(line)}</li>" for line in lines),
+        tests=_list(describe_tests(v)),
+        differences=_list(describe_differences(v)),
         plots="".join(f"<section>{plot}</section>" for plot in plots),
         tables="".join(_table(v, split) for split in v.splits),
     )
+
+
+def _list(lines: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def _about(v: Verification) -> str:
@@ -97,13 +101,16 @@ tr > th:first-child {{ text-align: left; font-weight: 400; white-space: nowrap; 
 tr:first-child > th {{ font-weight: 600; white-space: nowrap; }}
 .prediction > * {{ background: #eaf3fb; font-weight: 600 !important; }}
 td.none {{ text-align: left; }}
+@media (max-width: 640px) {{ tr > th:first-child {{ white-space: normal; min-width: 8rem; }} }}
 section {{ overflow-x: auto; }} section > div {{ min-width: 720px; }}
 </style></head><body>
 <h1>{label}</h1>
 <p>{sentence}</p>
 <p class="about">{about}</p>
 <h2>Tests</h2>
-<ul>{tests}</ul>
+{tests}
+<h2>Differences</h2>
+{differences}
 <p class="about">If the network was trained with <code>slerp_loss_weight</code> above 0, its CLIP
 head was trained towards interpolation between the train frames. Matching interpolation then shows
 only that it learned to interpolate.</p>
