@@ -104,7 +104,7 @@ def search(argv: list[str]) -> None:
         terminal.message(f"not searched: {reason}")
     hits = []
     for ask in asked:
-        found = library.ask(ask, args.top)
+        found = library.search(ask, args.top)
         hits += found.hits
         for reason in found.refused:
             terminal.message(f"not searched: {reason}")
