@@ -13,7 +13,7 @@ from report import heading, table, write
 from nerv_clip import ModelConfig, Run
 from nerv_clip.cli import main_guard
 from nerv_clip.models.encodings import input_widths
-from nerv_clip.models.solver import count
+from nerv_clip.models.parameters import count
 
 
 def column(run: Run) -> dict[str, str]:

@@ -27,7 +27,7 @@ from nerv_clip.cli import main_guard, parse
 from nerv_clip.cli.inputs import Inputs
 from nerv_clip.cli.terminal import Terminal
 from nerv_clip.models.checkpoint import export_model, load_model
-from nerv_clip.models.solver import decoder_parameters
+from nerv_clip.models.parameters import decoder_parameters
 from nerv_clip.training.builder import build_network
 from nerv_clip.video.writer import write_comparison, write_video
 

@@ -16,7 +16,7 @@ from nerv_clip import Trainer, load_model, load_video, solve, split_frames
 from nerv_clip.cli import parse
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.models.checkpoint import export_model
-from nerv_clip.models.solver import decoder_parameters
+from nerv_clip.models.parameters import decoder_parameters
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import resolve_device
 

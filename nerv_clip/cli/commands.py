@@ -19,7 +19,7 @@ from nerv_clip.files import atomic_write, file_hash
 from nerv_clip.interruption import interruptible
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.config import Architecture
-from nerv_clip.models.solver import decoder_parameters, head_parameters
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.runs.config import RunConfig, SplitRecord
 from nerv_clip.runs.evaluation import evaluate_run
 from nerv_clip.runs.inputs import Inputs, describe_teacher, describe_video
@@ -40,7 +40,7 @@ class Command(Protocol):
 
 
 def run_command(options: Options) -> bool:
-    """Train, or evaluate, as the options say; False if it was interrupted and can be resumed."""
+    """Train or evaluate; False if the training was interrupted and can be resumed."""
     device = resolve_device(options.device)
     # momentum of inactive units decays into denormal numbers, which made late steps 1.4 times
     # slower on a CPU
@@ -193,7 +193,7 @@ class EvaluateCommand:
 
 
 def _describe(options: Options, inputs: Inputs, arch: Architecture, processes: int) -> RunConfig:
-    """What ``config.json`` says of a checkpoint that is evaluated into its own directory."""
+    """The ``config.json`` of a checkpoint that is evaluated into a directory of its own."""
     return RunConfig(
         video=describe_video(inputs.video, options.data),
         split=SplitRecord(rule=options.split, shuffled=options.shuffle),

@@ -24,7 +24,7 @@ from nerv_clip.video.split import parse_split
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that a training command says, checked."""
+    """The checked values of all flags of a training command."""
 
     data: VideoSpec
     cache_gb: float

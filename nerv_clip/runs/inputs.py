@@ -41,7 +41,7 @@ def embedded(
 
 
 def describe_video(video: Video, spec: VideoSpec) -> VideoRecord:
-    """What ``config.json`` says of a video."""
+    """The description of a video for ``config.json``."""
     return VideoRecord(
         path=str(spec.path),
         crop=spec.crop,
@@ -59,7 +59,7 @@ def describe_video(video: Video, spec: VideoSpec) -> VideoRecord:
 
 
 def describe_teacher(teacher: ClipEncoder | None) -> TeacherRecord | None:
-    """What ``config.json`` says of a teacher."""
+    """The description of a teacher for ``config.json``."""
     if teacher is None:
         return None
     model, pretrained = teacher.source

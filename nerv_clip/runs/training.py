@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -23,8 +23,9 @@ from nerv_clip.models.checkpoint import (
 )
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.models.quantisation import unpack
-from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
+from nerv_clip.models.solver import solve
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.config import ParameterCounts, RunConfig, SplitRecord
 from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluation
@@ -60,7 +61,7 @@ def train(
 ) -> Iterator[EpochResult]:
     """Train one network on a video into the run directory ``out``, yielding every epoch.
 
-    The run is evaluated after the last epoch. Where ``out`` holds an unfinished training of the
+    The run is evaluated after the last epoch. Where ``out`` contains an unfinished training of the
     same video and settings, it is resumed, or started again with ``resume=False``; a generator
     that is closed early has saved its state. ``model`` and ``config`` are the network's and the
     training's settings; a ``teacher`` is needed for ``predict_clip`` and ``clip_input``. Raises
@@ -154,10 +155,10 @@ class RunTraining:
         return self.trainer.epoch >= self.config.epochs and self.pending is None
 
     def begin(self, *, resume: bool = True, overwrite: bool = False) -> None:
-        """Resume the training that the directory holds, or begin a new one.
+        """Resume the training in the directory, or begin a new one.
 
-        ``overwrite`` empties the directory first. Raises `InputError` where the directory holds
-        the run of another training.
+        ``overwrite`` empties the directory first. Raises `InputError` where the directory
+        contains the run of another training.
         """
         there = self.run.latest.exists() or self.run.best.exists()
         if overwrite or not resume or not there:
@@ -170,7 +171,7 @@ class RunTraining:
         check_same(self.run.read_config(), self.record, self.run.path)
         if not self.run.latest.exists():
             raise InputError(
-                f"{self.run.path} holds a trained network but no {self.run.latest.name} to resume "
+                f"{self.run.path} has a trained network but no {self.run.latest.name} to resume "
                 "from: choose another folder (`outf`), or start again (`not_resume`)"
             )
         state = upgrade_state(load_checkpoint(self.run.latest))
@@ -261,7 +262,7 @@ class RunTraining:
     def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
         if curves is not None:
             curves.flush()
-            extra = {"best": self.best, "pending": pending._asdict() if pending else None}
+            extra = {"best": self.best, "pending": asdict(pending) if pending else None}
             save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
 
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
@@ -287,7 +288,7 @@ class RunTraining:
             self.run.candidate.replace(self.run.best)
             write_evaluation(self.run, evaluation, self.inputs.true)
         self.run.candidate.unlink(missing_ok=True)
-        self.run.append_history({**result._asdict(), **metrics.flat(), "best": is_best})
+        self.run.append_history({**result.row(), **metrics.flat(), "best": is_best})
         similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
         curves.evaluation(result.epoch, metrics, similarity)
         middle = len(self.inputs.video) // 2
@@ -331,6 +332,6 @@ def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
         return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
     except (RuntimeError, KeyError, ValueError, zlib.error):
         raise InputError(
-            f"`weight` {weight} holds another network than these settings give: use the settings "
-            "that it was trained with"
+            f"`weight` {weight} is another network than these settings give: use the settings that "
+            "it was trained with"
         ) from None

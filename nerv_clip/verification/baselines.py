@@ -26,7 +26,6 @@ TEACHER_ROWS = {  # the teacher's embeddings of other frames: their keys in `Evi
     "teacher on the reconstruction": "reconstruction",
     "teacher's ceiling (frame slightly cropped, JPEG)": "perturbed",
 }
-COMPARED = 11 + len(TEACHER_ROWS)  # what `prediction_and_baselines` yields
 
 
 class Embeddings(NamedTuple):

@@ -12,7 +12,6 @@ import pandas as pd
 from nerv_clip.progress import SILENT, Progress, Task
 from nerv_clip.similarity import Array
 from nerv_clip.verification.baselines import (
-    COMPARED,
     LINEAR,
     NEAREST,
     PREDICTION,
@@ -44,8 +43,6 @@ from nerv_clip.verification.statistics import (
     mean_cosine_by_shift,
 )
 from nerv_clip.verification.verdict import Facts, Verdict, judge
-
-STEPS = COMPARED + DRAWS // DRAWS_PER_STEP  # of the progress of a verification
 
 
 class Row(NamedTuple):
@@ -109,13 +106,15 @@ def verify_evidence(evidence: Evidence, progress: Progress = SILENT) -> Verifica
 
     Random numbers are seeded: the same evidence gives the same result.
     """
-    with progress.task("verifying", STEPS, "step") as task:
-        return _verify(evidence, task)
+    compared = list(prediction_and_baselines(evidence))
+    steps = len(compared) + DRAWS // DRAWS_PER_STEP
+    with progress.task("verifying", steps, "step") as task:
+        return _verify(evidence, compared, task)
 
 
-def _verify(evidence: Evidence, task: Task) -> Verification:
+def _verify(evidence: Evidence, compared: list[Embeddings], task: Task) -> Verification:
     true, predicted = evidence.true, evidence.predicted
-    compared, scores = _score_all(evidence, task)
+    scores = _score_all(evidence, compared, task)
     blocks = block_permutation_test(predicted, true, block_length(true), task=task)
     splits: dict[str, SplitStatistics] = {}
     measures: dict[str, dict[str, Measures]] = {}
@@ -152,16 +151,16 @@ def _verify(evidence: Evidence, task: Task) -> Verification:
     )
 
 
-def _score_all(evidence: Evidence, task: Task) -> tuple[list[Embeddings], dict[str, FrameScores]]:
-    """The prediction and the baselines, and the frame scores of those that are available."""
-    compared: list[Embeddings] = []
+def _score_all(
+    evidence: Evidence, compared: list[Embeddings], task: Task
+) -> dict[str, FrameScores]:
+    """Frame scores of the embeddings that are available, by name."""
     scores: dict[str, FrameScores] = {}
-    for embeddings in prediction_and_baselines(evidence):
-        compared.append(embeddings)
+    for embeddings in compared:
         if embeddings.draws:
             scores[embeddings.name] = score_frames(embeddings, evidence.true, evidence.train)
         task.advance()
-    return compared, scores
+    return scores
 
 
 def _rows(compared: list[Embeddings], measures: dict[str, dict[str, Measures]]) -> list[Row]:
