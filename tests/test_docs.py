@@ -139,7 +139,9 @@ def test_every_metric_is_documented() -> None:
     for field in fields(Metrics):
         assert f"`{field.name}`" in text
     assert tuple(names_of_first_column(RUN_DIRECTORY, COLUMNS_HEADING)) == COLUMNS
-    assert {*EpochResult._fields, "psnr_val", "best"} <= set(names(RUN_DIRECTORY, "history.csv"))
+    losses = dict.fromkeys([*(o.name for o in OBJECTIVES), "total"])
+    result = EpochResult(epoch=1, losses=losses, psnr=30.0, lr=1e-3, seconds=1.0)
+    assert {*result.row(), "psnr_val", "best"} <= set(names(RUN_DIRECTORY, "history.csv"))
     status = [field.name for field in fields(TrainingStatus)]
     assert names(RUN_DIRECTORY, ".progress.json") == status
 

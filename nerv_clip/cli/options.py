@@ -173,31 +173,22 @@ def _numbers(flag: str, text: str, kinds: tuple[Callable[[str], Any], ...]) -> t
 
 
 def _model_config(args: argparse.Namespace) -> ModelConfig:
-    return ModelConfig(
-        modelsize=args.modelsize,
-        embed=args.embed,
-        grid=_numbers("--fc_hw", args.fc_hw, (int, int)) if args.fc_hw else None,
-        dec_strds=tuple(args.dec_strds) if args.dec_strds else None,
-        head_strd=args.head_strd,
-        head_cells=args.head_cells,
-        enc_strds=tuple(args.enc_strds),
-        enc_dim=_numbers("--enc_dim", args.enc_dim, (int, float)),
-        ks=_numbers("--ks", args.ks, (int, int, int)),
-        reduce=args.reduce,
-        lower_width=args.lower_width,
-        stem_width=args.stem_width,
-        num_blks=_numbers("--num_blks", args.num_blks, (int, int)),
-        conv_type=_pair("--conv_type", args.conv_type),
-        norm=args.norm,
-        act=args.act,
-        out_bias=args.out_bias,
-        grids=_grids(args.t_grids),
-        motion=args.motion_weight > 0,
-        predict_clip=args.predict_clip,
-        clip_dim=args.clip_dim or 0,
-        clip_tap=args.clip_tap or 0,
-        clip_input=args.clip_input,
-    )
+    """Most flags have the name of their field; the others, and lists, are listed here."""
+    parsed = {
+        "grid": _numbers("--fc_hw", args.fc_hw, (int, int)) if args.fc_hw else None,
+        "dec_strds": tuple(args.dec_strds) if args.dec_strds else None,
+        "enc_strds": tuple(args.enc_strds),
+        "enc_dim": _numbers("--enc_dim", args.enc_dim, (int, float)),
+        "ks": _numbers("--ks", args.ks, (int, int, int)),
+        "num_blks": _numbers("--num_blks", args.num_blks, (int, int)),
+        "conv_type": _pair("--conv_type", args.conv_type),
+        "grids": _grids(args.t_grids),
+        "motion": args.motion_weight > 0,
+        "clip_dim": args.clip_dim or 0,
+        "clip_tap": args.clip_tap or 0,
+    }
+    same = {f.name: getattr(args, f.name) for f in fields(ModelConfig) if f.name not in parsed}
+    return ModelConfig(**parsed, **same)
 
 
 def _pair(flag: str, values: list[str]) -> tuple[str, str]:

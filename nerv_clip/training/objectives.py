@@ -93,8 +93,8 @@ class Objective:
 
     ``name`` is the key of the loss in `nerv_clip.training.results.EpochResult`, and
     ``{name}_loss`` its column in ``history.csv``. ``weight`` is its weight in the total loss;
-    ``active`` says whether an epoch (from 0) trains it; ``pair`` computes the prediction and the target, and ``loss`` a scalar
-    from them.
+    ``active`` says whether an epoch (from 0) trains it; ``pair`` computes the prediction and the
+    target, and ``loss`` a scalar from them.
     """
 
     name: str
