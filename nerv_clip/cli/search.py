@@ -107,7 +107,7 @@ def search(argv: list[str]) -> None:
         terminal.message(f"not searched: {reason}")
     hits = []
     for query in queries:
-        found = library.ask(query, args.top)
+        found = library.search(query, args.top)
         hits += found.hits
         for reason in found.refused:
             terminal.message(f"not searched: {reason}")
