@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nerv_clip.runs.config import RunConfig
     from nerv_clip.runs.evaluation import evaluate
     from nerv_clip.runs.run import Run, find_runs, run_path
-    from nerv_clip.runs.training import train
+    from nerv_clip.runs.train import train
     from nerv_clip.search import load_run
     from nerv_clip.teacher.embeddings import embed_video
     from nerv_clip.teacher.encoder import ClipEncoder
@@ -48,7 +48,7 @@ _MODULES = {
     "runs.config": ["RunConfig"],
     "runs.evaluation": ["evaluate"],
     "runs.run": ["Run", "find_runs", "run_path"],
-    "runs.training": ["train"],
+    "runs.train": ["train"],
     "search": ["load_run"],
     "teacher.embeddings": ["embed_video"],
     "teacher.encoder": ["ClipEncoder"],

@@ -1,4 +1,4 @@
-"""Similarity of embeddings: frame by frame, by rank, and between whole sets. NumPy only."""
+"""Similarity of embeddings: frame by frame, by rank, and between whole sets, in NumPy."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Array = NDArray[np.float64]
 
 
 class Ranks(NamedTuple):
-    """Retrieval of N frames among T, (N,) each; ties count by their expectation."""
+    """Retrieval of N frames among T, (N,) each; tied matches count by their expected value."""
 
-    first: Array  # R@1: 1 where the best match is the frame itself
-    five: Array  # R@5: 1 where the frame is among the five best matches
+    r1: Array  # R@1: 1 where the best match is the frame itself
+    r5: Array  # R@5: 1 where the frame is among the five best matches
     near: Array  # R@±2: 1 where the best match is at most two frames away
-    rank: Array  # 1 is best
+    rank: Array  # from 1, the best, to T
     reciprocal: Array  # 1 / rank; its mean is the MRR
 
 
 def unit(values: Array) -> Array:
-    """Rows (N, D) scaled to length one; rows of zeros stay zero."""
+    """Rows (N, D) scaled to unit length; rows of zeros stay zero."""
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return values / np.where(length > 0, length, 1.0)
 
@@ -36,15 +36,15 @@ def cosine(a: Array, b: Array) -> Array:
 def centred_cosine(a: Array, b: Array, mean: Array) -> Array:
     """Cosine similarity after ``mean`` (D,) is subtracted from the unit rows of both: (N,).
 
-    What all frames have in common then no longer raises the score.
+    In [-1, 1]. The component that all frames have in common no longer raises the score.
     """
     return cosine(unit(a) - mean, unit(b) - mean)
 
 
 def slerp(a: Array, b: Array, share: float) -> Array:
-    """The point at ``share`` in [0, 1] of the great circle from unit vector ``a`` to ``b``.
+    """Spherical linear interpolation (Shoemake, 1985) of two unit vectors (D,).
 
-    Spherical linear interpolation (Shoemake, 1985).
+    ``share`` in [0, 1] is the position on the great circle from ``a`` to ``b``.
     """
     angle = np.arccos(np.clip(a @ b, -1, 1))
     if angle < 1e-6:
@@ -56,18 +56,18 @@ def slerp(a: Array, b: Array, share: float) -> Array:
 def ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
     """Rank of the true frame ``own[i]`` for row ``i`` of ``predicted``, among all of ``true``.
 
-    Shapes: ``predicted`` (N, D), ``true`` (T, D), ``own`` (N,); ranked by cosine similarity.
+    Ranked by cosine similarity. Shapes: ``predicted`` (N, D), ``true`` (T, D), ``own`` (N,).
     """
     similarity = unit(predicted) @ unit(true).T
-    mine = similarity[np.arange(len(own)), own][:, None]
-    better = (similarity > mine).sum(1)
-    ties = (similarity == mine).sum(1)  # itself included
+    to_own = similarity[np.arange(len(own)), own][:, None]
+    better = (similarity > to_own).sum(1)
+    ties = (similarity == to_own).sum(1)  # the frame itself included
     best = similarity == similarity.max(1, keepdims=True)
     near = np.abs(np.arange(len(true))[None, :] - own[:, None]) <= 2
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, len(true) + 1))])
     return Ranks(
-        first=np.clip((1 - better) / ties, 0, 1),
-        five=np.clip((5 - better) / ties, 0, 1),
+        r1=np.clip((1 - better) / ties, 0, 1),
+        r5=np.clip((5 - better) / ties, 0, 1),
         near=(best & near).sum(1) / best.sum(1),
         rank=better + (ties + 1) / 2,
         reciprocal=(harmonic[better + ties] - harmonic[better]) / ties,
@@ -75,21 +75,23 @@ def ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
 
 
 def debiased_cka(a: Array, b: Array) -> float:
-    """Centred kernel alignment (Kornblith et al., 2019) of two (N, D) of the same N frames.
+    """Centred kernel alignment (Kornblith et al., 2019), linear kernel: at most 1.
 
-    With the unbiased HSIC of Song et al. (2012): 0 on average for independent ones, whatever
-    their width. NaN for N below 4, and where one of them does not vary.
+    ``a`` (N, D) and ``b`` (N, E) are embeddings of the same N frames. Uses the unbiased HSIC of
+    Song et al. (2012), so that independent embeddings of any width score 0 on average. NaN for N
+    below 4, and where ``a`` or ``b`` does not vary.
     """
     if len(a) < 4:
         return math.nan
     k, m = (values @ values.T for values in (a, b))
     for gram in (k, m):
         np.fill_diagonal(gram, 0.0)
-    own = _hsic(k, k), _hsic(m, m)
-    return _hsic(k, m) / math.sqrt(own[0] * own[1]) if min(own) > 1e-12 else math.nan
+    norms = _hsic(k, k), _hsic(m, m)
+    return _hsic(k, m) / math.sqrt(norms[0] * norms[1]) if min(norms) > 1e-12 else math.nan
 
 
 def _hsic(k: Array, m: Array) -> float:
+    """Unbiased HSIC (Song et al., 2012) of two Gram matrices (N, N) with zero diagonals."""
     n = len(k)
     trace = float((k * m).sum())
     sums = float(k.sum() * m.sum()) / ((n - 1) * (n - 2))
@@ -98,10 +100,10 @@ def _hsic(k: Array, m: Array) -> float:
 
 
 def rsa(a: Array, b: Array) -> float:
-    """Spearman's correlation of the two cosine matrices above their diagonals.
+    """Representational similarity analysis (Kriegeskorte et al., 2008): in [-1, 1].
 
-    Representational similarity analysis (Kriegeskorte et al., 2008). NaN below 3 frames, and
-    where one of them does not vary.
+    Spearman's rank correlation of the cosine similarities of all pairs of frames in ``a`` (N, D)
+    with those in ``b`` (N, E). NaN for N below 3, and where the similarities do not vary.
     """
     from scipy.stats import spearmanr  # slow to import
 

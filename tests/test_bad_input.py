@@ -101,7 +101,7 @@ class Refused:
         (["--clip_tap", "1"], "--predict_clip"),
         (["--predict_clip"], "--pixel_loss_warmup_epochs"),
         (["--best_metric", "clip_similarity_train"], "--predict_clip"),
-        (["--best_metric", "psnr_val", "--data_split", "1_1_1"], "holds out no frame"),
+        (["--best_metric", "psnr_val", "--data_split", "1_1_1"], "has no held-out frames"),
         (["--loss", "Fusion6", "--resize_list", "8_8"], "11x11"),
         (["--clip_model", "demo", "--clip_pretrained", "random:9" + 30 * "0"], "random:SEED"),
         (["--nonsense"], "--nonsense"),
@@ -159,7 +159,7 @@ def test_teacher_that_cannot_be_downloaded_is_refused(refused: Refused, video_fi
 def test_directory_that_is_not_a_run_is_left_alone(refused: Refused, video_file: Path) -> None:
     Path("output/run").mkdir(parents=True)
     Path("output/run/thesis.txt").write_text("mine")
-    assert "holds files but no run" in refused(*flags(video_file))
+    assert "contains files but no run" in refused(*flags(video_file))
     assert Path("output/run/thesis.txt").read_text() == "mine"
 
 
@@ -244,7 +244,7 @@ def test_folder_of_another_program_is_left_alone(refused: Refused, video_file: P
     for name in ("config.json", "logs/a", ".gitlab-ci.yml"):
         (folder / name).write_text('{"hf": 1}')
     for more in ([], ["--overwrite"], ["--not_resume"]):
-        assert "holds files but no run" in refused(*flags(video_file, *more))
+        assert "contains files but no run" in refused(*flags(video_file, *more))
 
 
 def test_metrics_of_another_network_or_teacher_do_not_replace_a_runs(

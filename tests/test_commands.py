@@ -88,7 +88,12 @@ def test_run_directory_is_complete(video_file: Path, teacher: str) -> None:
     for values in baselines.values():
         assert values.shape == (12, 16)
         assert np.abs(values.astype(float) - true).max() > 1e-3
-    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
+    history = pd.read_csv(run / "history.csv")
+    assert history["epoch"].tolist() == [2, 4]
+    for name in ("clip_loss", "slerp_loss"):
+        assert history[name].notna().tolist() == [False, True]  # the warm-up is two epochs
+    for name in ("pixel_loss", "motion_loss", "total_loss"):
+        assert history[name].notna().all()
 
 
 def test_tensorboard_has_the_documented_tags(video_file: Path, teacher: str) -> None:
@@ -99,15 +104,21 @@ def test_tensorboard_has_the_documented_tags(video_file: Path, teacher: str) -> 
     assert {
         "train/pixel_loss",
         "train/clip_loss",
+        "train/slerp_loss",
+        "train/motion_loss",
         "train/total_loss",
+        "train/psnr",
+        "train/lr",
         "eval/clip_similarity_all",
         "eval/clip_similarity_train",
         "eval/clip_similarity_val",
     } <= set(tags["scalars"])
     assert "eval/clip_similarity_distribution" in tags["histograms"]
     assert tags["images"]
-    assert [e.step for e in events.Scalars("train/pixel_loss")] == [1, 2, 3, 4]
-    assert [e.step for e in events.Scalars("train/clip_loss")] == [3, 4]  # after the warm-up
+    for name in ("pixel_loss", "motion_loss", "total_loss", "psnr", "lr"):
+        assert [e.step for e in events.Scalars(f"train/{name}")] == [1, 2, 3, 4]
+    for name in ("clip_loss", "slerp_loss"):
+        assert [e.step for e in events.Scalars(f"train/{name}")] == [3, 4]  # after the warm-up
 
 
 def test_model_best_is_chosen_after_the_warm_up(video_file: Path, teacher: str) -> None:
@@ -164,7 +175,7 @@ def test_held_out_metrics_are_empty_without_held_out_frames(
     video_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(video_file, "--data_split", "1_1_1")
-    assert "holds out no frame" in capsys.readouterr().err
+    assert "has no held-out frames" in capsys.readouterr().err
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["val"].values()) == {None}
     assert "psnr_val" in pd.read_csv(run / "history.csv")
@@ -360,8 +371,10 @@ def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path) -> None:
     state = load_checkpoint(run / "model_latest.pth")
     rows = pd.read_csv(run / "history.csv")
     last = rows.iloc[-1]
-    figures = [float(last[name]) for name in ("total_loss", "psnr", "lr", "seconds")]
-    state["pending"] = [int(last["epoch"]), float(last["pixel_loss"]), None, *figures]
+    values = {n: float(last[f"{n}_loss"]) for n in ("pixel", "clip", "slerp", "motion", "total")}
+    losses = {name: None if math.isnan(value) else value for name, value in values.items()}
+    rest = {name: float(last[name]) for name in ("psnr", "lr", "seconds")}
+    state["pending"] = {"epoch": int(last["epoch"]), "losses": losses, **rest}
     torch.save(state, run / "model_latest.pth")
     rows.iloc[:-1].to_csv(run / "history.csv", index=False)
     train(video_file)

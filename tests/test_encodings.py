@@ -1,4 +1,4 @@
-"""The encodings: shape, range, band limit, precision."""
+"""Positional encodings: shape, range, band limit, precision."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def times(frames: int) -> torch.Tensor:
     return torch.linspace(0, 1, frames, dtype=torch.float64)
 
 
-def test_the_default_has_160_features_for_every_cell() -> None:
+def test_default_encoding_has_160_features_per_cell() -> None:
     encoding = build_encoding("xyt_40_20_20", 33, (4, 8))
     assert encoding is not None
     out = encoding(times(33))
     assert out.shape == (33, 160, 4, 8)
     assert out.dtype == torch.float32
     assert out.abs().max() <= 1
-    # time is the same everywhere, place the same at all times, and no two places look alike
+    # time is the same in every cell, space at every time, and all cells differ
     assert torch.equal(out[:, :80], out[:, :80, :1, :1].expand(-1, -1, 4, 8))
     assert torch.equal(out[:, 80:], out[:1, 80:].expand(33, -1, -1, -1))
     cells = out[0, 80:].flatten(1).T
@@ -41,11 +41,11 @@ def test_the_default_has_160_features_for_every_cell() -> None:
 def test_no_frequency_is_above_nyquist(samples: int, count: int) -> None:
     frequencies = band(count, samples)
     assert frequencies.shape == (count,)
-    # half a turn from one sample to the next is the fastest that samples can tell
+    # the Nyquist frequency is half a turn from one sample to the next
     assert frequencies.max() <= math.pi * max(samples - 1, 1) + 1e-6
 
 
-def test_time_can_be_held_below_nyquist() -> None:
+def test_highest_frequency_in_time_can_be_divided() -> None:
     whole, quarter = (build_encoding(name, 33, (4, 8)) for name in ("xyt_5_2_3", "xyt_5_2_3_4"))
     assert isinstance(whole, CoordinateEncoding)
     assert isinstance(quarter, CoordinateEncoding)
@@ -54,7 +54,7 @@ def test_time_can_be_held_below_nyquist() -> None:
     assert torch.equal(whole.space, quarter.space)
 
 
-def test_a_frame_resembles_its_neighbour_more_than_others() -> None:
+def test_neighbouring_frames_have_similar_encodings() -> None:
     frames = 132
     ours = CoordinateEncoding(frames=frames, grid=(1, 1), counts=(40, 20, 20))(times(frames))[
         :, :80, 0, 0
@@ -64,7 +64,7 @@ def test_a_frame_resembles_its_neighbour_more_than_others() -> None:
     assert near[0] > 0.5 > near[1]
 
 
-def test_powers_are_taken_in_float64() -> None:
+def test_time_encoding_is_computed_in_float64() -> None:
     """1.25^79 is about 4.5e7 half-turns: float32 would leave no correct digit of the angle."""
     t = 37 / 131
     out = TimeEncoding(base=1.25, levels=80)(torch.tensor([t], dtype=torch.float64))
@@ -75,7 +75,7 @@ def test_powers_are_taken_in_float64() -> None:
         assert out[0, 80 + level].item() == pytest.approx(math.cos(angle), abs=1e-6)
 
 
-def test_names() -> None:
+def test_names_of_encodings_are_parsed() -> None:
     assert embed_width("xyt_40_20_20") == embed_width("pe_1.25_80") == 160
     assert embed_width("xyt_40_20_20_4") == 160
     assert embed_width("") == 0

@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from nerv_clip import load_run
 from train.search import main as search
@@ -27,6 +28,33 @@ from train.train_nerv_clip import main as train
 DATA = Path(__file__).parent / "data" / "format_0"
 RUN = Path("format_0/run")
 VIDEO = ["--data_path", "format_0/moving.mp4", "--outf", "format_0/run"]
+FLAGS = [
+    "--predict_clip",
+    "--clip_dim",
+    "16",
+    "--clip_model",
+    "local-dir:format_0/teacher",
+    "--pixel_loss_warmup_epochs",
+    "10",
+    "--data_split",
+    "3_3_4",
+    "--modelsize",
+    "0.009",
+    "--lower_width",
+    "4",
+    "--stem_width",
+    "16",
+    "-e",
+    "40",
+    "-b",
+    "2",
+    "--eval_freq",
+    "20",
+    "--bits",
+    "16",
+    "--arc_weight",
+    "1.0",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +86,7 @@ def test_format_0_resumes_in_mid_epoch_and_ends_the_same(
     before = read_json("metrics.json")
     history = pd.read_csv(RUN / "history.csv")
     history[history["epoch"] < 22].to_csv(RUN / "history.csv", index=False)
-    flags = ["--predict_clip", "--clip_dim", "16", "--clip_model", "local-dir:format_0/teacher"]
-    flags += ["--pixel_loss_warmup_epochs", "10", "--data_split", "3_3_4", "--modelsize", "0.009"]
-    flags += ["--lower_width", "4", "--stem_width", "16", "-e", "40", "-b", "2"]
-    flags += ["--eval_freq", "20", "--bits", "16", "--arc_weight", "1.0"]
-    train([*VIDEO, *flags])
+    train([*VIDEO, *FLAGS])
     assert "resuming at epoch 22, step 5" in capsys.readouterr().err
     after = read_json("metrics.json")
     for split in ("train", "val"):
@@ -74,6 +98,21 @@ def test_format_0_resumes_in_mid_epoch_and_ends_the_same(
     assert again["epoch"].tolist() == [20, 40]
     for column in ("pixel_loss", "clip_loss", "total_loss", "psnr"):
         assert again[column][1] == pytest.approx(history[column][1], rel=5e-3)
+
+
+def test_format_0_repeats_an_evaluation_that_was_interrupted() -> None:
+    """Its pending epoch is a list, without the losses that format 0 did not record."""
+    state = torch.load(RUN / "model_latest.pth", weights_only=True)
+    row = pd.read_csv(RUN / "history.csv").iloc[0]
+    values = [float(row[name]) for name in ("total_loss", "psnr", "lr", "seconds")]
+    state["pending"] = [20, float(row["pixel_loss"]), float(row["clip_loss"]), *values]
+    torch.save(state, RUN / "model_latest.pth")
+    (RUN / "history.csv").unlink()
+    train([*VIDEO, *FLAGS])
+    history = pd.read_csv(RUN / "history.csv")
+    assert history["epoch"].tolist() == [20, 40]
+    assert history["pixel_loss"][0] == row["pixel_loss"]
+    assert history["motion_loss"].isna().tolist() == [True, False]
 
 
 def test_format_0_is_searched(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every pixel loss against a formula written out from HNeRV's table, with other libraries."""
+"""Every pixel loss against HNeRV's formula, computed with other libraries."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def by_hand(name: str, frames: Tensor, true: Tensor) -> float:
     return float(value + multi * (1 - pytorch_msssim.ms_ssim(frames, true, data_range=1)))
 
 
-def test_the_table_is_complete() -> None:
+def test_every_pixel_loss_is_tested() -> None:
     assert set(SHARES) == set(PIXEL_LOSSES)
 
 
 @pytest.mark.parametrize("name", SHARES)
-def test_pixel_loss(name: str) -> None:
+def test_pixel_loss_matches_hnerv_s_formula(name: str) -> None:
     frames, true = pair(164, 170)
     assert pixel_loss(name, frames, true).item() == pytest.approx(
         by_hand(name, frames, true), abs=2e-5
@@ -63,23 +63,23 @@ def test_pixel_loss(name: str) -> None:
     assert pixel_loss(name, true, true).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_clip_loss_is_one_minus_the_cosine() -> None:
+def test_clip_loss_is_one_minus_cosine_similarity() -> None:
     a = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     assert clip_loss(a, 3 * a).item() == pytest.approx(0, abs=1e-6)
     assert clip_loss(a, -a).item() == pytest.approx(2)
     assert clip_loss(a, a.flip(0)).item() == pytest.approx(1)
 
 
-def test_structure_needs_room() -> None:
+def test_ssim_loss_of_small_frames_raises_input_error() -> None:
     check_loss_fits("L2", 4, 4)
     with pytest.raises(InputError, match="11x11"):
         check_loss_fits("Fusion6", 10, 40)
 
 
-def test_an_arc_is_slerp_s() -> None:
+def test_batched_slerp_matches_the_numpy_one() -> None:
     torch.manual_seed(0)
     start, end = torch.nn.functional.normalize(torch.randn(2, 5, 16, dtype=torch.float64), dim=2)
-    end[0] = start[0]  # at rest
+    end[0] = start[0]  # equal ends
     share = torch.tensor([0.3, 0.0, 1.0, 0.5, 0.9], dtype=torch.float64)
     for row, (a, b, u) in zip(slerp_batch(start, end, share), zip(start, end, share, strict=True)):  # noqa: B905
         torch.testing.assert_close(row, torch.from_numpy(slerp(a.numpy(), b.numpy(), u.item())))

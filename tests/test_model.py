@@ -1,4 +1,4 @@
-"""The network: its four outputs, its tap, its table, and what may not enter it."""
+"""The network: outputs, heads, tables, configurations, checkpoint files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def network(**config: object) -> NeRVClip:
     return NeRVClip(solve(asked, 12, 8, 45, 61)).eval()
 
 
-def test_four_outputs() -> None:
+def test_forward_returns_four_outputs() -> None:
     out = network(predict_clip=True, clip_dim=24)(T)
     assert isinstance(out, Output)
     assert Output._fields == ("frames", "embedding", "features", "seconds")
@@ -39,7 +39,7 @@ def test_four_outputs() -> None:
     assert network()(T).embedding is None
 
 
-def test_the_head_is_the_one_described() -> None:
+def test_clip_head_has_the_documented_layers() -> None:
     model = network(predict_clip=True, clip_dim=24)
     head = model.head("clip")
     assert head is not None
@@ -56,7 +56,7 @@ def test_the_head_is_the_one_described() -> None:
 
 
 @pytest.mark.parametrize("tap", [0, 1, -1])
-def test_an_embedding_needs_nothing_behind_the_tap(tap: int) -> None:
+def test_embedding_does_not_depend_on_layers_after_the_tap(tap: int) -> None:
     arch = network(predict_clip=True, clip_dim=24).arch
     tap %= len(arch.strides) + 1
     model = NeRVClip(dataclasses.replace(arch, clip_tap=tap))
@@ -68,12 +68,12 @@ def test_an_embedding_needs_nothing_behind_the_tap(tap: int) -> None:
     torch.testing.assert_close(model.embed(T), expected)
 
 
-def test_no_head_no_embedding() -> None:
+def test_embed_without_clip_head_raises() -> None:
     with pytest.raises(TypeError):
         network().embed(T)
 
 
-def test_grids_and_tables_are_linear_in_time() -> None:
+def test_grids_and_tables_interpolate_linearly_in_time() -> None:
     grid = TemporalGrid(steps=3, channels=2, grid=(1, 1))
     at = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
     a, b, c = grid.values[:, :, 0, 0]
@@ -84,12 +84,12 @@ def test_grids_and_tables_are_linear_in_time() -> None:
     torch.testing.assert_close(table(at)[:, 0], torch.tensor([1.0, 1.0, 2.0, 4.5, 5.0]))
 
 
-def test_one_frame_is_a_clip() -> None:
+def test_network_of_a_single_frame_decodes() -> None:
     arch = solve(ModelConfig(modelsize=0.1, lower_width=4), 1, 1, 45, 61)
     assert NeRVClip(arch)(torch.zeros(1, dtype=torch.float64)).frames.shape == (1, 3, 45, 61)
 
 
-def test_the_encoder_stays_out_of_the_shipped_file(tmp_path: Path) -> None:
+def test_exported_checkpoint_has_no_encoder(tmp_path: Path) -> None:
     model = network(embed="", enc_strds=(5, 2, 2), enc_dim=(8, 4))
     latents = model.encode(torch.rand(8, 3, 45, 61))
     assert model.table is not None
@@ -101,7 +101,7 @@ def test_the_encoder_stays_out_of_the_shipped_file(tmp_path: Path) -> None:
     assert not any("encoder" in key for key in load_checkpoint(tmp_path / "m.pth")["weights"])
 
 
-def test_the_predecessor_takes_672_features() -> None:
+def test_clip_input_network_has_672_input_features() -> None:
     model = network(clip_input=True, clip_dim=512, grids=())
     assert model(T).features.shape[1] == 672
 
@@ -125,7 +125,7 @@ def test_the_predecessor_takes_672_features() -> None:
         {"norm": "bn", "num_blks": (1, 2), "out_bias": "sigmoid", "head_strd": 4},
     ],
 )
-def test_the_other_networks_draw_too(change: dict[str, object]) -> None:
+def test_every_configuration_draws_and_trains_all_parameters(change: dict[str, object]) -> None:
     model = network(**change).train()
     latent = model.encode(torch.rand(3, 3, 45, 61)) if model.encoder is not None else None
     out = model.draw(T, latent)
@@ -150,7 +150,7 @@ def test_unknown_block_kinds_raise() -> None:
         )
 
 
-def test_damaged_and_foreign_checkpoints_are_refused(tmp_path: Path) -> None:
+def test_damaged_and_foreign_checkpoints_raise_input_error(tmp_path: Path) -> None:
     model = network()
     export_model(model, tmp_path / "m.pth", {})
     whole = (tmp_path / "m.pth").read_bytes()

@@ -1,4 +1,4 @@
-"""Motion: neighbours in time, moved pixels, and a network that learns where things go."""
+"""Motion compensation: neighbours in time, warping, and a network that learns motion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nerv_clip.video.writer import write_image
 F64 = torch.float64
 
 
-def test_neighbours_leave_the_time_itself_out() -> None:
+def test_neighbours_exclude_the_time_itself() -> None:
     train = torch.tensor([0.1, 0.2, 0.5, 0.9], dtype=F64)
     found = neighbours(train, torch.tensor([0.0, 0.1, 0.2, 0.3, 0.9, 1.0], dtype=F64))
     assert found.before.tolist() == [0, 1, 0, 1, 2, 3]
@@ -41,7 +41,7 @@ def test_neighbours_leave_the_time_itself_out() -> None:
     torch.testing.assert_close(found.gaps, torch.tensor(expected, dtype=F64))
 
 
-def test_warp_reads_where_it_is_told() -> None:
+def test_warp_matches_cubic_convolution() -> None:
     torch.manual_seed(0)
     frames, shift = torch.rand(2, 3, 9, 13), 4 * torch.randn(2, 2, 9, 13)
     shown = warp(frames, shift)
@@ -64,7 +64,7 @@ def keys(x: float, a: float = -0.75) -> float:
 
 
 @pytest.mark.parametrize("gaps", [(-1.0, 1.0), (-1.0, 3.0), (-0.25, 0.75), (2.0, 2.0)])
-def test_without_motion_it_is_the_blend(gaps: tuple[float, float]) -> None:
+def test_zero_motion_gives_the_blend_of_the_neighbours(gaps: tuple[float, float]) -> None:
     before, after = torch.rand(2, 1, 3, 8, 8)
     still = torch.zeros(1, 5, 2, 2)
     shown = warp_and_blend(still, before, after, torch.tensor([gaps], dtype=F64), (8, 8))
@@ -72,19 +72,19 @@ def test_without_motion_it_is_the_blend(gaps: tuple[float, float]) -> None:
     torch.testing.assert_close(shown, weight * before + (1 - weight) * after)
 
 
-def test_an_object_is_found_on_its_way() -> None:
-    """With two pixels a frame to the right, a frame is the one before moved by two."""
+def test_constant_velocity_reconstructs_the_frame_between() -> None:
+    """At a velocity of two pixels per frame, a frame is the previous one shifted by two."""
     torch.manual_seed(0)
     texture = torch.rand(1, 3, 8, 40)
     before, between, after = (texture[..., 20 - 2 * i : 36 - 2 * i] for i in range(3))
     motion = torch.zeros(1, 5, 8, 16)
-    motion[:, 0] = 2  # `velocity * gap` is where the pixel is in the neighbour
+    motion[:, 0] = 2  # the pixel is at `velocity * gap` in the neighbour
     shown = warp_and_blend(motion, before, after, torch.tensor([[-1.0, 1.0]], dtype=F64), (8, 16))
     torch.testing.assert_close(shown[..., 2:-2], between[..., 2:-2])
 
 
-def test_an_object_that_speeds_up_is_found_on_its_way() -> None:
-    """At x = 3 + 2 t + t² over t in -1, 0, 2: at the places 2, 3 and 11."""
+def test_acceleration_reconstructs_the_frame_between() -> None:
+    """x = 3 + 2 t + t² at t = -1, 0 and 2 is 2, 3 and 11."""
     torch.manual_seed(0)
     texture = torch.rand(1, 3, 8, 60)
     before, between, after = (texture[..., 30 - x : 46 - x] for x in (2, 3, 11))
@@ -94,8 +94,8 @@ def test_an_object_that_speeds_up_is_found_on_its_way() -> None:
     torch.testing.assert_close(shown[..., 3:6], between[..., 3:6])
 
 
-def test_motion_lies_where_its_features_do_in_a_cropped_frame() -> None:
-    """The cells of (2, 4) are 4 pixels wide, though the frame ends inside of the last."""
+def test_motion_is_aligned_with_its_features_in_a_cropped_frame() -> None:
+    """Each of the 2x4 cells is 4 pixels wide, although the frame ends inside the last one."""
     torch.manual_seed(0)
     before, after = torch.rand(2, 1, 3, 6, 13)
     motion = torch.randn(1, 5, 2, 4)
@@ -112,7 +112,7 @@ def network() -> NeRVClip:
     return model
 
 
-def test_train_frames_are_drawn_and_others_made_of_them() -> None:
+def test_forward_draws_train_frames_and_blends_them_for_others() -> None:
     model = network()
     t = torch.arange(12, dtype=F64) / 11
     with torch.no_grad():
@@ -125,7 +125,7 @@ def test_train_frames_are_drawn_and_others_made_of_them() -> None:
     assert not torch.equal(model.draw(t[1:2]).frames, shown[1:2])
 
 
-def test_time_is_continuous_where_a_train_frame_is_passed() -> None:
+def test_frames_are_continuous_in_time_at_a_train_frame() -> None:
     model = network()
     near = model.train_times[2] + torch.tensor([-1e-6, 0, 1e-6], dtype=F64)
     with torch.no_grad():
@@ -134,14 +134,14 @@ def test_time_is_continuous_where_a_train_frame_is_passed() -> None:
     assert (after - at).abs().max() < 1e-3
 
 
-def test_one_train_frame_has_no_neighbours() -> None:
+def test_network_of_one_train_frame_has_no_motion_head() -> None:
     arch = solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 1, 45, 61)
     assert (arch.motion_tap, arch.motion_steps) == (0, 0)
 
 
 @pytest.fixture
 def ball(tmp_path: Path) -> Video:
-    """A soft ball that crosses a textured wall in thirteen frames, 48x64."""
+    """A ball with soft edges that crosses a textured wall: 13 frames of 48x64."""
     y, x = np.mgrid[:48, :64]
     wall = 0.4 + 0.1 * np.sin(x / 3) * np.cos(y / 4)
     for i in range(13):
@@ -154,7 +154,7 @@ def ball(tmp_path: Path) -> Video:
 
 
 def held_out(video: Video, weight: float) -> tuple[Tensor, Tensor]:
-    """PSNR of the held-out frames as drawn, and of the blend of their neighbours."""
+    """PSNR of the held-out frames as decoded, and of the blend of their neighbours."""
     split = split_frames(len(video), "1_1_2")
     asked = ModelConfig(modelsize=0.06, lower_width=6, motion=weight > 0)
     torch.manual_seed(0)
@@ -171,7 +171,7 @@ def held_out(video: Video, weight: float) -> tuple[Tensor, Tensor]:
     return psnr(drawn, true), psnr(torch.cat([m for m in mixed if m is not None]), true)
 
 
-def test_what_moves_is_drawn_once_between_train_frames(ball: Video) -> None:
+def test_motion_head_beats_blending_on_a_moving_object(ball: Video) -> None:
     moving, mixed = held_out(ball, 0.1)
     still, _ = held_out(ball, 0.0)
     assert moving.mean() > mixed.mean() + 2

@@ -1,4 +1,4 @@
-"""Schedules against HNeRV's formula, the optimiser against linear algebra."""
+"""Learning-rate schedules against HNeRV's formula, Muon against linear algebra."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nerv_clip.training.optimisers import (
 from nerv_clip.training.schedules import learning_rate
 
 
-def test_cosine_is_hnerv_s() -> None:
+def test_cosine_schedule_matches_hnerv_s_formula() -> None:
     factor = learning_rate("cosine_0.1_1_0.1")
     assert factor(0) == pytest.approx(0.1)
     assert factor(0.05) == pytest.approx(0.1 + 0.9 * 0.5)
@@ -30,7 +30,7 @@ def test_cosine_is_hnerv_s() -> None:
     assert factor(0.775) == pytest.approx(0.5 * (1 + math.cos(0.75 * math.pi)))
 
 
-def test_the_other_schedules() -> None:
+def test_step_const_and_hybrid_schedules() -> None:
     step, const = learning_rate("step_0.5_0.1"), learning_rate("const")
     assert [step(x) for x in (0, 0.49, 0.5, 0.9)] == [1, 1, 0.1, 0.1]
     assert [const(x) for x in (0, 0.5, 0.99)] == [1, 1, 1]
@@ -39,13 +39,13 @@ def test_the_other_schedules() -> None:
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "cosine_a_b_c", "cosine_1_1_0", "step_1"])
-def test_unknown_schedules_are_refused(name: str) -> None:
+def test_unknown_schedules_raise_input_error(name: str) -> None:
     with pytest.raises(InputError, match="`lr_type`"):
         learning_rate(name)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (6, 40), (40, 6)])
-def test_the_update_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
+def test_orthogonal_is_close_to_the_polar_factor(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
     (result,) = orthogonal([matrix])
@@ -57,7 +57,7 @@ def test_the_update_is_nearly_orthogonal(shape: tuple[int, int]) -> None:
     assert cosine > 0.95
 
 
-def test_padding_into_one_stack_changes_no_update() -> None:
+def test_stacked_matrices_give_the_same_updates() -> None:
     random = torch.Generator().manual_seed(0)
     matrices = [torch.randn(*shape, generator=random) for shape in [(3, 5), (8, 8), (4, 60)]]
     for one, alone in zip(stacked(matrices), orthogonal(matrices), strict=True):
@@ -65,7 +65,7 @@ def test_padding_into_one_stack_changes_no_update() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
-def test_each_optimiser_fits_a_line(name: str) -> None:
+def test_every_optimiser_fits_a_linear_map(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, 4))
     optimiser = build_optimiser(name, model, lr=0.01, matrix_lr=0.01, grid_lr=0.01)
@@ -80,7 +80,7 @@ def test_each_optimiser_fits_a_line(name: str) -> None:
     assert losses[-1] < 0.35 * losses[0]
 
 
-def test_muon_takes_kernels_and_leaves_tables_and_biases() -> None:
+def test_muon_updates_kernels_but_not_grids_and_biases() -> None:
     model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 8, 45, 61))
     groups = build_optimiser("muon", model, 0.1, 0.2, 0.3).param_groups
     matrices, grids, rest = groups

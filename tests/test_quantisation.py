@@ -1,4 +1,4 @@
-"""Weights in fewer bits: how far off they may be, and how much smaller the file is."""
+"""Quantised weights: their error, and the size of the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def weights() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("bits", BITS)
-def test_no_weight_is_off_by_more_than_half_a_step(bits: int) -> None:
+def test_quantisation_error_is_at_most_half_a_step(bits: int) -> None:
     before = weights()
     after = unpack(pack(before, bits))
     assert after.keys() == before.keys()
@@ -40,7 +40,7 @@ def test_no_weight_is_off_by_more_than_half_a_step(bits: int) -> None:
         assert (error.abs() <= allowed).all()
 
 
-def test_a_file_of_fewer_bits_is_smaller_and_draws_the_same(tmp_path: Path) -> None:
+def test_fewer_bits_give_a_smaller_file_with_nearly_the_same_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 8, 45, 61)).eval()
     at = torch.linspace(0, 1, 5, dtype=torch.float64)
@@ -58,7 +58,7 @@ def test_a_file_of_fewer_bits_is_smaller_and_draws_the_same(tmp_path: Path) -> N
     assert sizes[8] < 0.35 * sizes[32]
 
 
-def test_damaged_codes_are_refused(tmp_path: Path) -> None:
+def test_damaged_codes_raise_input_error(tmp_path: Path) -> None:
     model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 8, 45, 61))
     export_model(model, tmp_path / "m.pth", {}, 8)
     content = load_checkpoint(tmp_path / "m.pth")

@@ -15,9 +15,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+import torch
 
 from nerv_clip.demo import write_kitchen
-from tests.documents import DOCS, DOCUMENTS, README, ROOT, blocks, commands
+from tests.documents import DOCS, DOCUMENTS, README, ROOT, blocks, commands, names, table
 from tests.samples import write_test_video
 
 Done = subprocess.CompletedProcess[str]
@@ -99,7 +100,7 @@ def run_python(document: Path) -> dict[str, object]:
     return namespace
 
 
-def test_commands_of_the_readme() -> None:
+def test_commands_of_the_readme_run() -> None:
     done = run_all(README)
     assert sum("train_nerv_clip.py" in command for command in done) == 2
     (search,) = [done[command] for command in done if "search.py" in command]
@@ -108,7 +109,7 @@ def test_commands_of_the_readme() -> None:
     assert run_python(README)["moment"]
 
 
-def test_commands_of_the_training_page() -> None:
+def test_commands_of_the_training_page_run() -> None:
     write_kitchen(Path("data/Kitchen"), 0, 60, (36, 64), 1)
     keep_five_frames()
     done = run_all(DOCS / "training.md")
@@ -124,32 +125,49 @@ def test_commands_of_the_training_page() -> None:
     assert Path("output/first/reconstruction.mp4").exists()
     (board,) = [done[c] for c in done if c.startswith("tensorboard")]
     assert "train/pixel_loss" in board.stdout
+    for name in ("first", "kitchen", "kitchen_pixels", "parallel"):
+        check_run_is_as_documented(Path("output") / name)
 
 
-def test_commands_of_the_verification_page() -> None:
+def check_run_is_as_documented(path: Path) -> None:
+    """Every file of a run, and every key of its checkpoints, is in the documents."""
+    page = DOCS / "run_directory.md"
+    documented = {Path(name).parts[0] for name in names(page, "Files")}
+    assert {item.name for item in path.iterdir()} <= documented
+    for checkpoint in ("model_best.pth", "model_latest.pth"):
+        keys = torch.load(path / checkpoint, weights_only=True).keys()
+        assert sorted(keys) == sorted(names(page, checkpoint))
+
+
+def test_commands_of_the_verification_page_run() -> None:
     (done,) = run_all(DOCS / "verification.md").values()
     assert done.stdout.startswith("verdict: learned and generalises")
+    rows = json.loads(Path("output/clip_verification/verification.json").read_text())["rows"]
+    compared = {row["name"].split(" (")[0] for row in rows} - {"prediction"}
+    assert compared == {row[0] for row in table(DOCS / "verification.md", "Baselines")}
     written = {path.name for path in Path("output/clip_verification").iterdir()}
     assert written == {"report.html", "verification.json", "per_frame.csv"}
 
 
-def test_commands_of_the_search_page() -> None:
+def test_commands_of_the_search_page_run() -> None:
     done = run_all(DOCS / "search.md")
     texts, like, edl, fidelity = done.values()
     assert "a kettle on the counter:" in texts.stdout
+    documented = names(DOCS / "search.md", "Lists for programs")
+    assert all(list(moment) == documented for moment in json.loads(like.stdout))
     assert json.loads(like.stdout)
     assert edl.stdout.startswith("TITLE: ")
     assert "checkpoints/kitchen: 2 queries" in fidelity.stdout
 
 
-def test_commands_of_the_demo_page() -> None:
+def test_commands_of_the_demo_page_run() -> None:
     done = run_all(DOCS / "demo.md")
     assert Path("data/Kitchen/labels.json").exists()
     (search,) = [done[command] for command in done if "search.py" in command]
     assert "a kettle on the counter:" in search.stdout
 
 
-def test_examples_of_the_python_page() -> None:
+def test_examples_of_the_python_page_run() -> None:
     write_test_video(Path("video.mp4"), 12)
     namespace = run_python(DOCS / "python.md")
     assert tuple(namespace["pictures"].shape) == (3, 3, 48, 80)  # type: ignore[attr-defined]
@@ -157,7 +175,7 @@ def test_examples_of_the_python_page() -> None:
     assert Path("output/clip_verification/report.html").exists()
 
 
-def test_no_document_has_commands_without_a_test() -> None:
+def test_every_document_with_code_has_a_test() -> None:
     tested = {"README.md", "training.md", "verification.md", "search.md", "demo.md"}
     assert {document.name for document in DOCUMENTS if commands(document)} == tested
     scripts = {d.name for d in DOCUMENTS if any(b.language == "python" for b in blocks(d))}

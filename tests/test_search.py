@@ -1,9 +1,10 @@
-"""Moments by text, image and likeness: the parts by hand, then a small real run."""
+"""Search: each part against hand-computed values, then a small trained run."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from scipy import stats
 
 from nerv_clip import InputError, load_clip_encoder
 from nerv_clip.cli import main_guard
+from nerv_clip.progress import SilentProgress, Task
 from nerv_clip.search import (
     Answer,
     Hit,
@@ -30,9 +32,9 @@ from nerv_clip.search import (
     summary,
 )
 from nerv_clip.search.index import cosines, grid_times
-from nerv_clip.search.phrases import CANONICAL, UNRELATED, phrases_of
+from nerv_clip.search.phrases import CANONICAL, UNRELATED, load_phrases
 from nerv_clip.search.query import TEMPLATES, Term, parse_query, text_vector
-from nerv_clip.search.question import TEMPERATURE, Background, Question, ask_vector
+from nerv_clip.search.relevancy import TEMPERATURE, EncodedQuery, ReferenceTexts, image_query
 from tests.samples import write_tiny_clip
 from tests.test_commands import CLIP_FLAGS, train
 from train.search import main
@@ -49,17 +51,17 @@ from train.search import main
         ("x-ray  of a hand ", [("x-ray  of a hand", 1, False)]),
     ],
 )  # fmt: skip
-def test_a_query_is_parsed_into_terms(query: str, terms: list[tuple[Any, ...]]) -> None:
+def test_query_is_parsed_into_terms(query: str, terms: list[tuple[Any, ...]]) -> None:
     assert parse_query(query) == tuple(Term(*term) for term in terms)
 
 
 @pytest.mark.parametrize("query", ["", "   ", "-apple", "mug^x", "mug^", "mug^0", "^2", "mug -^2"])
-def test_a_query_that_asks_for_nothing_is_refused(query: str) -> None:
+def test_query_without_a_positive_term_is_refused(query: str) -> None:
     with pytest.raises(InputError):
         parse_query(query)
 
 
-def test_moments_are_the_runs_above_half_height() -> None:
+def test_moments_are_runs_above_half_maximum() -> None:
     curve = np.array([0, 0, 1, 3, 4, 3, 1, 0, 0, 0, 0, 2.5, 2, 0, 0.0])
     assert spans(curve) == [Span(3, 4, 5), Span(11, 11, 12)]
     dip = np.array([0, 4, 1, 3, 0, 0, 0, 3.5])
@@ -70,11 +72,11 @@ def test_moments_are_the_runs_above_half_height() -> None:
     assert spans(np.ones(1)) == [Span(0, 0, 0)]
 
 
-def test_the_grid_s_times() -> None:
+def test_grid_times_are_evenly_spaced() -> None:
     assert grid_times(3, 4).tolist() == [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1]
     assert grid_times(1, 4).tolist() == [0]
     for grid in (0, 65):
-        with pytest.raises(InputError, match="--grid"):
+        with pytest.raises(InputError, match="`grid`"):
             grid_times(3, grid)
 
 
@@ -83,46 +85,46 @@ def rows(count: int, dim: int, seed: int) -> Any:  # noqa: ANN401 - any float ar
     return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
-def test_cosines_of_an_index_larger_than_a_chunk() -> None:
+def test_cosines_match_numpy_for_an_index_larger_than_a_chunk() -> None:
     index = rows(40_000, 8, 0).astype(np.float16)
     vectors = rows(3, 8, 1).astype(np.float32)
     expected = index.astype(np.float32) @ vectors.T
     np.testing.assert_allclose(cosines(index, vectors), expected, atol=1e-6)
 
 
-def test_relevancy_by_hand() -> None:
-    """LERF's: the least of the softmaxes against each canonical text."""
+def test_relevancy_matches_the_definition_of_lerf() -> None:
+    """The minimum of the softmaxes against each canonical text."""
     index = rows(20, 8, 0).astype(np.float16)
     vectors, canonical = rows(2, 8, 1).astype(np.float32), rows(3, 8, 2).astype(np.float32)
-    background = Background(canonical, rows(5, 8, 3).astype(np.float32))
+    texts = ReferenceTexts(canonical, rows(5, 8, 3).astype(np.float32))
     products = index.astype(np.float64) @ vectors.T
     against = index.astype(np.float64) @ canonical.T
     each = np.exp(TEMPERATURE * products[:, :, None])
     softmax = each / (each + np.exp(TEMPERATURE * against[:, None, :]))
     first, second = softmax.min(2).T
-    level = background.level(index)
-    np.testing.assert_allclose(level.background[:, 0], against.max(1), atol=1e-5)
-    one = Question("", vectors[:1], np.ones(1, np.float32), np.array([False]), background)
-    np.testing.assert_allclose(one.scores(index, level).relevancy, first, atol=1e-5)
+    reference = texts.reference(index)
+    np.testing.assert_allclose(reference.background[:, 0], against.max(1), atol=1e-5)
+    one = EncodedQuery("", vectors[:1], np.ones(1, np.float32), np.array([False]), texts)
+    np.testing.assert_allclose(one.scores(index, reference).relevancy, first, atol=1e-5)
     weights, negated = np.array([3, 1], np.float32), np.array([False, True])
-    both = Question("", vectors, weights, negated, background).scores(index, level)
+    both = EncodedQuery("", vectors, weights, negated, texts).scores(index, reference)
     np.testing.assert_allclose(both.relevancy, first**0.75 * (1 - second) ** 0.25, atol=1e-5)
     np.testing.assert_allclose(
         both.cosine, 0.75 * products[:, 0] - 0.25 * products[:, 1], atol=1e-5
     )
-    alone = np.ones(1, np.float32), np.array([False]), background
+    options = np.ones(1, np.float32), np.array([False]), texts
     best = [
-        Question("", text[None], *alone).scores(index, level).relevancy.max()
-        for text in background.unrelated
+        EncodedQuery("", text[None], *options).scores(index, reference).relevancy.max()
+        for text in texts.unrelated
     ]
-    assert level.threshold == pytest.approx(np.quantile(best, 0.95), abs=1e-6)
+    assert reference.threshold == pytest.approx(np.quantile(best, 0.95), abs=1e-6)
 
 
-def test_a_picture_is_measured_from_the_clip_s_average() -> None:
+def test_image_is_compared_with_the_mean_over_the_video() -> None:
     index = rows(30, 8, 0).astype(np.float16)
-    question = ask_vector("like", index[4])
-    level = question.level(index)
-    relevancy, cosine = question.scores(index, level)
+    query = image_query("like", index[4])
+    reference = query.reference(index)
+    relevancy, cosine = query.scores(index, reference)
     expected = index.astype(np.float64) @ index[4].astype(np.float64)
     np.testing.assert_allclose(cosine, expected, atol=2e-3)
     np.testing.assert_allclose(
@@ -130,10 +132,10 @@ def test_a_picture_is_measured_from_the_clip_s_average() -> None:
     )
     pairs = (index.astype(np.float64) @ index.astype(np.float64).T).mean()
     typical = 1 / (1 + np.exp(-TEMPERATURE * (pairs - expected.mean())))
-    assert level.threshold == pytest.approx(typical, abs=2e-3)
+    assert reference.threshold == pytest.approx(typical, abs=2e-3)
 
 
-def test_a_text_is_averaged_over_the_templates_that_are_known() -> None:
+def test_text_vector_is_the_mean_over_templates() -> None:
     demo = load_clip_encoder("demo")
     each = demo.texts([template.format("a red mug") for template in TEMPLATES]).numpy()
     mean = each.mean(0)
@@ -142,24 +144,24 @@ def test_a_text_is_averaged_over_the_templates_that_are_known() -> None:
     )
 
 
-def test_phrases_come_from_the_encoder_s_folder(tmp_path: Path) -> None:
-    assert "two red mugs" in phrases_of(load_clip_encoder("demo")).unrelated
+def test_phrases_are_read_from_the_encoder_s_folder(tmp_path: Path) -> None:
+    assert "two red mugs" in load_phrases(load_clip_encoder("demo")).unrelated
     plain = load_clip_encoder(write_tiny_clip(tmp_path / "plain"))
-    assert phrases_of(plain) == (CANONICAL, UNRELATED)
+    assert load_phrases(plain) == (CANONICAL, UNRELATED)
     (tmp_path / "plain" / "words.txt").write_text("mug\n")
     with pytest.raises(InputError, match=r"phrases\.json"):
-        phrases_of(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
+        load_phrases(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
     for content in ("{", '{"canonical": ["mug"]}', '{"canonical": ["mug"], "unrelated": []}'):
         (tmp_path / "plain" / "phrases.json").write_text(content)
         with pytest.raises(InputError, match="'canonical' and 'unrelated'"):
-            phrases_of(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
+            load_phrases(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
 
 
 def moment(start: float, end: float, relevancy: float = 0.9) -> Moment:
     return Moment(0, 0, 0, start, start, end, 0, False, relevancy, 1.0, 0.3, None)
 
 
-def test_an_edl_holds_the_matches_at_the_clip_s_rate() -> None:
+def test_edl_lists_the_matches_at_the_video_s_frame_rate() -> None:
     hits = [
         Hit("a mug", "t", Path("output/kitchen"), 25.0, True, moment(1.0, 2.96)),
         Hit("a mug", "t", Path("output/kitchen"), 25.0, True, moment(3661.0, 3661.0)),
@@ -180,6 +182,19 @@ def test_an_edl_holds_the_matches_at_the_clip_s_rate() -> None:
     assert event.split()[4] == "00:09:59:12"  # frame 17,982, which non-drop timecode counts
 
 
+class RecordedTasks(SilentProgress):
+    """Records the total and the label of each task."""
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[int | None, str]] = []
+
+    def task(
+        self, label: str, total: int | None, unit: str = "step", done: int = 0
+    ) -> AbstractContextManager[Task]:
+        self.tasks.append((total, label))
+        return super().task(label, total, unit, done)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, video_file: Path, teacher: str) -> Path:
     """A small trained run whose teacher has random weights."""
@@ -189,7 +204,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, video_file: Path, teacher: str
         return (folder / train(video_file, *CLIP_FLAGS, "--clip_model", teacher)).resolve()
 
 
-def test_a_run_answers_with_moments(run: Path) -> None:
+def test_search_finds_moments_of_a_run(run: Path) -> None:
     found = load_run(run)
     answer = found.search("a red mug", top=3, grid=4)
     assert len(answer.times) == len(answer.relevancy) == 45
@@ -207,33 +222,28 @@ def test_a_run_answers_with_moments(run: Path) -> None:
     assert best.z == pytest.approx(above)
     assert best.true_relevancy == pytest.approx(answer.true_relevancy[best.frame])
     assert answer.match == (answer.relevancy.max() > answer.threshold)
-    # what is on the frames' own times is what the run stored of them
+    # at the times of the frames, the index holds the embeddings that the run stores
     stored = np.load(run / "predicted.npy").astype(np.float32)
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
     assert (found.index(4)[::4] * stored).sum(1).min() > 0.999
 
 
-def test_the_index_is_kept_by_the_checkpoint_s_hash(run: Path, tmp_path: Path) -> None:
-    asked: list[tuple[int, str]] = []
-
-    def start(total: int, label: str) -> Any:  # noqa: ANN401 - what is told of each step
-        asked.append((total, label))
-        return lambda done: None
-
-    load_run(run, start=start).index(2)
-    load_run(run, start=start).index(2)
-    assert asked == [(23, "indexing")]
+def test_index_is_cached_by_the_checkpoint_s_hash(run: Path, tmp_path: Path) -> None:
+    progress = RecordedTasks()
+    load_run(run, progress=progress).index(2)
+    load_run(run, progress=progress).index(2)
+    assert progress.tasks == [(23, "indexing")]
     moved = tmp_path / "moved"
     shutil.copytree(run, moved)
-    load_run(moved, start=start).index(2)
-    assert len(asked) == 1  # the same checkpoint at another place
+    load_run(moved, progress=progress).index(2)
+    assert len(progress.tasks) == 1  # the same checkpoint at another place
     (kept,) = (tmp_path / "cache" / "nerv_clip" / "indexes").iterdir()
     kept.write_bytes(b"damaged")
-    assert load_run(run, start=start).index(2).shape == (23, 16)
-    assert len(asked) == 2
+    assert load_run(run, progress=progress).index(2).shape == (23, 16)
+    assert len(progress.tasks) == 2
 
 
-def test_images_and_likeness(run: Path, tmp_path: Path) -> None:
+def test_search_by_image_and_by_similar_moment(run: Path, tmp_path: Path) -> None:
     found = load_run(run)
     picture = tmp_path / "picture.png"
     Image.new("RGB", (80, 48), "red").save(picture)
@@ -251,14 +261,14 @@ def test_images_and_likeness(run: Path, tmp_path: Path) -> None:
     turned.save(tmp_path / "turned.png", exif=exif)
     cosines = [found.search_image(tmp_path / f"{n}.png").cosine for n in ("upright", "turned")]
     np.testing.assert_allclose(*cosines, atol=1e-5)
-    alike = found.search_like(0.1, 0.2)
-    seconds = [(m.start_seconds, m.end_seconds) for m in alike.moments]
+    similar = found.search_like(0.1, 0.2)
+    seconds = [(m.start_seconds, m.end_seconds) for m in similar.moments]
     assert all(end < 0.1 or start > 0.2 for start, end in seconds)
     with pytest.raises(InputError, match="the video runs from"):
         found.search_like(7, 8)
 
 
-def test_runs_of_different_teachers_are_never_mixed(
+def test_library_ranks_runs_of_different_teachers_separately(
     run: Path, video_file: Path, tmp_path: Path
 ) -> None:
     other = write_tiny_clip(tmp_path / "other", seed=3)
@@ -271,7 +281,7 @@ def test_runs_of_different_teachers_are_never_mixed(
     assert sorted(len(runs) for runs in library.runs.values()) == [1, 2]
     assert len(library.skipped) == 1
     assert "pixels has no CLIP head" in library.skipped[0]
-    hits, refused = library.ask(lambda each: each.search("a red mug"), top=5)
+    hits, refused = library.search(lambda each: each.search("a red mug"), top=5)
     assert refused == []
     by_teacher = {teacher: [h for h in hits if h.teacher == teacher] for teacher in library.runs}
     for teacher, found in by_teacher.items():
@@ -282,19 +292,19 @@ def test_runs_of_different_teachers_are_never_mixed(
         Library([folder / "pixels"])
     (other_teacher,) = {teacher for teacher, runs in library.runs.items() if len(runs) == 1}
 
-    def demanding(each: TrainedRun) -> Answer:
-        if each.teacher.id != other_teacher:
-            raise InputError(f"{each.run.path} knows no mug")
+    def refuse_other_teachers(each: TrainedRun) -> Answer:
+        if each.query_encoder.id != other_teacher:
+            raise InputError(f"{each.run.path} cannot be searched")
         return each.search("a red mug")
 
-    hits, refused = library.ask(demanding, top=5)
+    hits, refused = library.search(refuse_other_teachers, top=5)
     assert {hit.teacher for hit in hits} == {other_teacher}
     assert len(refused) == 2
-    with pytest.raises(InputError, match="asks for nothing"):
-        library.ask(lambda each: each.search(" "), top=5)
+    with pytest.raises(InputError, match="no text to search for"):
+        library.search(lambda each: each.search(" "), top=5)
 
 
-def test_fidelity_by_hand(run: Path) -> None:
+def test_fidelity_matches_hand_computed_values(run: Path) -> None:
     found = load_run(run)
     truth = np.arange(12) < 4
     table = fidelity(found, [LabelledQuery("a red mug", truth), LabelledQuery("a pan", None)])
@@ -309,19 +319,20 @@ def test_fidelity_by_hand(run: Path) -> None:
     (row,) = table[
         (table["index"] == "predicted") & (table["frames"] == "all") & table["ap"].notna()
     ].to_dict("records")
-    question = found.teacher.ask_text("a red mug")
-    background = found.teacher.background
-    mine, theirs = (
-        question.scores(index, background.level(index)).relevancy
+    query = found.query_encoder.encode_text("a red mug")
+    texts = found.query_encoder.reference_texts
+    assert found.true is not None
+    predicted, true = (
+        query.scores(index, texts.reference(index)).relevancy
         for index in (found.index(1), found.true)
     )
-    assert row["spearman"] == pytest.approx(stats.spearmanr(mine, theirs).statistic)
-    best, true_best = set(np.argsort(-mine)[:5]), set(np.argsort(-theirs)[:5])
+    assert row["spearman"] == pytest.approx(stats.spearmanr(predicted, true).statistic)
+    best, true_best = set(np.argsort(-predicted)[:5]), set(np.argsort(-true)[:5])
     assert row["overlap@5"] == len(best & true_best) / 5
-    less = theirs[list(true_best)].mean() - theirs[list(best)].mean()
-    assert row["shortfall"] == pytest.approx(less / np.ptp(theirs), abs=1e-4)
+    shortfall = true[list(true_best)].mean() - true[list(best)].mean()
+    assert row["shortfall"] == pytest.approx(shortfall / np.ptp(true), abs=1e-4)
     inside = np.zeros(12, bool)
-    for span in spans(mine):
+    for span in spans(predicted):
         inside[span.start : span.end + 1] = True
     assert row["iou"] == pytest.approx((inside & truth).sum() / (inside | truth).sum())
     assert len(summary(table)) == 12
@@ -329,7 +340,7 @@ def test_fidelity_by_hand(run: Path) -> None:
         fidelity(found, [LabelledQuery("a pan", truth[:3])])
 
 
-def test_the_script_prints_lists(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_script_prints_text_json_csv_and_edl(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def printed(*argv: str) -> str:
         capsys.readouterr()
         main(["--run", str(run), *argv])
@@ -349,7 +360,7 @@ def test_the_script_prints_lists(run: Path, capsys: pytest.CaptureFixture[str]) 
     assert "2 queries" in printed("--fidelity", str(queries))
 
 
-def test_what_cannot_be_searched_is_refused(
+def test_unusable_input_is_refused_with_one_line(
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -359,13 +370,13 @@ def test_what_cannot_be_searched_is_refused(
         capsys.readouterr()
         monkeypatch.setattr("sys.argv", ["search.py", "--run", str(path), *argv])
         with pytest.raises(SystemExit) as left:
-            main_guard(main)
+            main_guard(main, {})
         assert left.value.code == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
-    assert "nothing is asked" in refused()
-    assert "asks for nothing" in refused(" ")
+    assert "there is no query" in refused()
+    assert "no text to search for" in refused(" ")
     assert "--top" in refused("mug", "--top", "0")
     assert "--grid" in refused("mug", "--grid", "0")
     assert "START-END" in refused("--like", "now")
@@ -379,11 +390,11 @@ def test_what_cannot_be_searched_is_refused(
     swapped = tmp_path / "swapped"
     shutil.copytree(run, swapped)
     config = json.loads((swapped / "config.json").read_text())
-    config["flags"]["clip_model"] = write_tiny_clip(tmp_path / "another", seed=9)
+    config["teacher"]["model"] = write_tiny_clip(tmp_path / "another", seed=9)
     (swapped / "config.json").write_text(json.dumps(config))
     assert "cannot be compared" in refused("mug", path=swapped)
     (swapped / "config.json").write_text(json.dumps(config | {"teacher": None}))
-    assert "names no teacher" in refused("mug", path=swapped)
+    assert "has no teacher" in refused("mug", path=swapped)
     cut = tmp_path / "cut"
     shutil.copytree(run, cut)
     (cut / "true.npy").write_bytes((run / "true.npy").read_bytes()[:-100])

@@ -1,4 +1,4 @@
-"""The size solver: any frame, any size, within 2 %."""
+"""The solver: model size within 2 % for any frame size, and invalid configurations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from nerv_clip.cli import parse
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
-from nerv_clip.models.solver import count, decoder_parameters, solve
+from nerv_clip.models.parameters import count, decoder_parameters
+from nerv_clip.models.solver import solve
 
 
 @settings(max_examples=60, deadline=None)
@@ -22,7 +23,7 @@ from nerv_clip.models.solver import count, decoder_parameters, solve
     st.integers(1, 1500),
     st.sampled_from(["xyt_40_20_20", "pe_1.25_80"]),
 )
-def test_any_frame_at_any_size(
+def test_any_frame_size_meets_the_model_size_within_2_percent(
     height: int, width: int, modelsize: float, frames: int, embed: str
 ) -> None:
     arch = solve(ModelConfig(modelsize=modelsize, embed=embed), frames, frames, height, width)
@@ -32,7 +33,7 @@ def test_any_frame_at_any_size(
     assert columns >= width
 
 
-def test_the_count_is_that_of_the_real_network() -> None:
+def test_count_matches_the_parameters_of_the_network() -> None:
     config = ModelConfig(modelsize=0.3, predict_clip=True, clip_dim=16)
     arch = solve(config, 20, 20, 45, 61)
     model = NeRVClip(arch)
@@ -47,12 +48,12 @@ def test_the_count_is_that_of_the_real_network() -> None:
 
 
 @pytest.mark.parametrize("size", [0.02, 0.05, 0.1, 0.2])
-def test_below_the_range_it_is_the_nearest_that_fits(size: float) -> None:
+def test_small_model_sizes_are_not_exceeded(size: float) -> None:
     arch = solve(ModelConfig(modelsize=size, lower_width=4), 24, 24, 48, 80)
     assert 0.9 < count(arch) / (size * 1e6) <= 1
 
 
-def test_latents_and_the_table_of_embeddings_are_counted() -> None:
+def test_stored_latents_and_embeddings_are_counted() -> None:
     latents = ModelConfig(modelsize=0.3, embed="", enc_strds=(4, 2, 2), enc_dim=(16, 4))
     arch = solve(latents, 30, 20, 64, 96)
     model = NeRVClip(arch)
@@ -70,14 +71,14 @@ def test_latents_and_the_table_of_embeddings_are_counted() -> None:
     assert abs(count(arch) / 3e5 - 1) < 0.02
 
 
-def test_a_long_clip_has_coarser_grids_not_more_of_them() -> None:
+def test_long_video_has_coarser_temporal_grids() -> None:
     arch = solve(ModelConfig(modelsize=0.3), 20_000, 20_000, 180, 320)
     cells = arch.grid[0] * arch.grid[1]
     assert sum(steps * channels * cells for steps, channels in arch.grids) < 0.35 * 3e5
     assert arch.grids[0][0] < 20_000 / 2
 
 
-def test_given_strides_and_grid_are_kept() -> None:
+def test_given_strides_and_grid_are_used() -> None:
     arch = solve(ModelConfig(modelsize=0.3, dec_strds=(5, 2, 2), grid=(3, 5)), 9, 9, 57, 95)
     assert arch.strides == (5, 2, 2)
     assert arch.grid == (3, 5)
@@ -93,7 +94,7 @@ def test_given_strides_and_grid_are_kept() -> None:
         ((2160, 3840), 4, 4, 4),
     ],
 )
-def test_the_head_up_samples_where_frames_are_large(
+def test_rgb_head_up_samples_large_frames(
     size: tuple[int, int], best: int, default: int, fast: int
 ) -> None:
     for preset, expected in (("best", best), ("default", default), ("fast", fast)):
@@ -101,7 +102,7 @@ def test_the_head_up_samples_where_frames_are_large(
         assert solve(config, 9, 9, *size).head_stride == expected
 
 
-def test_it_survives_a_checkpoint() -> None:
+def test_architecture_is_restored_from_plain_values() -> None:
     arch = solve(ModelConfig(modelsize=0.3), 9, 9, 57, 95)
     assert Architecture.from_plain(arch.plain()) == arch
     with pytest.raises(InputError, match="another version"):
@@ -130,12 +131,12 @@ def test_it_survives_a_checkpoint() -> None:
         (ModelConfig(predict_clip=True, clip_dim=16, clip_tap=9), "`clip_tap`"),
     ],
 )
-def test_what_no_network_has_is_refused(config: ModelConfig, match: str) -> None:
+def test_invalid_configurations_raise_input_error(config: ModelConfig, match: str) -> None:
     with pytest.raises(InputError, match=match):
         solve(config, 12, 12, 48, 80)
 
 
-def test_a_norm_over_a_single_cell_is_refused() -> None:
+def test_instance_norm_of_a_single_cell_raises_input_error() -> None:
     config = ModelConfig(embed="", enc_strds=(5, 4, 2), conv_type=("conv", "conv"), norm="in")
     assert solve(config, 12, 12, 80, 40).grid == (2, 1)
     with pytest.raises(InputError, match="`norm` in"):
@@ -143,7 +144,7 @@ def test_a_norm_over_a_single_cell_is_refused() -> None:
 
 
 @pytest.mark.parametrize("size", [(45, 61), (11, 200), (97, 33)])
-def test_odd_frames_come_out_as_they_went_in(size: tuple[int, int]) -> None:
+def test_decoded_frames_have_the_size_of_the_video(size: tuple[int, int]) -> None:
     arch = solve(ModelConfig(modelsize=0.3), 5, 5, *size)
     frames = NeRVClip(arch)(torch.tensor([0.0, 1.0], dtype=torch.float64)).frames
     assert frames.shape == (2, 3, *size)

@@ -31,7 +31,7 @@ def main(video_file: str, out: str) -> None:
         )
         split = split_frames(12, "3_3_4")
         training = Trainer(build_network(arch, split), video, split, config, true, workers=group)
-        losses = [result.total_loss for result in training.fit()]
+        losses = [result.losses["total"] for result in training.fit()]
         path = Path(out) / f"{group.size}_{group.rank}.pth"
         torch.save({"weights": training.model.state_dict(), "losses": losses}, path)
 

@@ -1,4 +1,15 @@
-"""The command line: parser, options, commands, terminal. Nothing else in the core imports it."""
+"""The command line. Nothing else in the core imports it.
+
+- ``parser``: the flags of training
+- ``options``: flags as checked values
+- ``messages``: errors in terms of flags, exit codes
+- ``terminal``: progress bars and lines
+- ``inputs``: load video and teacher
+- ``commands``: train and evaluate
+- ``search``: search runs
+- ``forecast``: size, memory and time before training
+- ``demo_build``: everything in checkpoints/, from nothing
+"""
 
 from nerv_clip.cli.commands import run_command
 from nerv_clip.cli.forecast import Estimate, estimate

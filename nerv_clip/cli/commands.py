@@ -18,14 +18,12 @@ from nerv_clip.errors import InputError
 from nerv_clip.files import atomic_write, file_hash
 from nerv_clip.interruption import interruptible
 from nerv_clip.models.checkpoint import load_model
-from nerv_clip.models.config import Architecture
-from nerv_clip.models.solver import decoder_parameters, head_parameters
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.runs.config import RunConfig, SplitRecord
+from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run
-from nerv_clip.runs.inputs import Inputs, describe_teacher, describe_video
-from nerv_clip.runs.provenance import git_commit, versions
 from nerv_clip.runs.run import Run
-from nerv_clip.runs.training import RunTraining, check_same, count_parameters
+from nerv_clip.runs.training import RunTraining
 from nerv_clip.teacher.loading import check_dim
 from nerv_clip.training.distributed import Workers, resolve_device, workers
 
@@ -40,7 +38,7 @@ class Command(Protocol):
 
 
 def run_command(options: Options) -> bool:
-    """Train, or evaluate, as the options say; False if it was interrupted and can be resumed."""
+    """Train or evaluate; False if the training was interrupted and can be resumed."""
     device = resolve_device(options.device)
     # momentum of inactive units decays into denormal numbers, which made late steps 1.4 times
     # slower on a CPU
@@ -141,7 +139,17 @@ class EvaluateCommand:
                 )
         self.inputs = load_inputs(options, device, self.terminal)
         self._check_shape()
-        record = _describe(options, self.inputs, self.arch, group.size)
+        record = describe(
+            self.inputs,
+            self.arch,
+            split=SplitRecord(rule=options.split, shuffled=options.shuffle),
+            preset=options.preset,
+            model=options.model,
+            train=options.train,
+            debug=options.debug,
+            weight=options.weight,
+            processes=group.size,
+        )
         names: tuple[str, ...] = ("video", "data_split")
         width, teacher = self.arch.clip_dim or self.arch.clip_input, self.inputs.teacher
         if width and teacher is not None:
@@ -190,25 +198,6 @@ class EvaluateCommand:
             self.terminal.message(f"written to {self.run.path}")
         self.group.wait()
         return True
-
-
-def _describe(options: Options, inputs: Inputs, arch: Architecture, processes: int) -> RunConfig:
-    """What ``config.json`` says of a checkpoint that is evaluated into its own directory."""
-    return RunConfig(
-        video=describe_video(inputs.video, options.data),
-        split=SplitRecord(rule=options.split, shuffled=options.shuffle),
-        teacher=describe_teacher(inputs.teacher),
-        preset=options.preset,
-        model=options.model,
-        train=options.train,
-        debug=options.debug,
-        weight=None if options.weight is None else file_hash(options.weight),
-        processes=processes,
-        architecture=arch,
-        parameters=count_parameters(arch),
-        versions=versions(),
-        commit=git_commit(),
-    )
 
 
 def _peak_gib(device: str) -> float:

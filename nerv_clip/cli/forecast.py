@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from nerv_clip.cli.options import Options
-from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
+from nerv_clip.models.solver import solve
 from nerv_clip.teacher.loading import known_dim
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import resolve_device
@@ -84,7 +85,7 @@ class _OneFrame:
 def estimate(options: Options) -> Estimate:
     """Measure one training step on the first frame; the rest of the video is not read.
 
-    The number of frames is what the container says, which may differ by a few. A teacher from a
+    The number of frames is taken from the container and may be off by a few. A teacher from a
     hub is assumed to have embeddings of 512 numbers. Raises `InputError` for flags that training
     would refuse.
     """
@@ -95,7 +96,7 @@ def estimate(options: Options) -> Estimate:
     frames = sum(spec.keeps(i) for i in range(first.expected or 0))
     if first.expected:
         spec.check_reach(first.expected)
-    frames = max(frames, 1)  # the container may not say
+    frames = max(frames, 1)  # some containers do not store it
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
     split = split_frames(frames, options.split, options.shuffle)

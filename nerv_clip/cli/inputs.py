@@ -1,4 +1,4 @@
-"""The inputs of a training command, read as its options say."""
+"""Load the inputs of a training command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
     split = split_frames(len(video), options.split, options.shuffle)
     if "val" not in split:
         progress.message(
-            f"--data_split {options.split} holds out no frame: held-out metrics stay empty"
+            f"--data_split {options.split} has no held-out frames: their metrics stay empty"
         )
     if options.teacher is None:
         return Inputs(video, split)

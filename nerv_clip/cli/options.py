@@ -24,7 +24,7 @@ from nerv_clip.video.split import parse_split
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that a training command says, checked."""
+    """The checked values of all flags of a training command."""
 
     data: VideoSpec
     cache_gb: float
@@ -140,7 +140,11 @@ def _defaults_of_run(path: Path, weight: str | None) -> Defaults | None:
         run = Run(Path(weight).parent)
     if not run.config.exists():
         return None
-    config: RunConfig = run.read_config()
+    return defaults_of_config(run.read_config())
+
+
+def defaults_of_config(config: RunConfig) -> Defaults:
+    """The settings of a run as defaults of the flags."""
     video, teacher = config.video, config.teacher
     return Defaults(
         model=config.model,
@@ -173,31 +177,22 @@ def _numbers(flag: str, text: str, kinds: tuple[Callable[[str], Any], ...]) -> t
 
 
 def _model_config(args: argparse.Namespace) -> ModelConfig:
-    return ModelConfig(
-        modelsize=args.modelsize,
-        embed=args.embed,
-        grid=_numbers("--fc_hw", args.fc_hw, (int, int)) if args.fc_hw else None,
-        dec_strds=tuple(args.dec_strds) if args.dec_strds else None,
-        head_strd=args.head_strd,
-        head_cells=args.head_cells,
-        enc_strds=tuple(args.enc_strds),
-        enc_dim=_numbers("--enc_dim", args.enc_dim, (int, float)),
-        ks=_numbers("--ks", args.ks, (int, int, int)),
-        reduce=args.reduce,
-        lower_width=args.lower_width,
-        stem_width=args.stem_width,
-        num_blks=_numbers("--num_blks", args.num_blks, (int, int)),
-        conv_type=_pair("--conv_type", args.conv_type),
-        norm=args.norm,
-        act=args.act,
-        out_bias=args.out_bias,
-        grids=_grids(args.t_grids),
-        motion=args.motion_weight > 0,
-        predict_clip=args.predict_clip,
-        clip_dim=args.clip_dim or 0,
-        clip_tap=args.clip_tap or 0,
-        clip_input=args.clip_input,
-    )
+    """Most flags have the name of their field; the others, and lists, are listed here."""
+    parsed = {
+        "grid": _numbers("--fc_hw", args.fc_hw, (int, int)) if args.fc_hw else None,
+        "dec_strds": tuple(args.dec_strds) if args.dec_strds else None,
+        "enc_strds": tuple(args.enc_strds),
+        "enc_dim": _numbers("--enc_dim", args.enc_dim, (int, float)),
+        "ks": _numbers("--ks", args.ks, (int, int, int)),
+        "num_blks": _numbers("--num_blks", args.num_blks, (int, int)),
+        "conv_type": _pair("--conv_type", args.conv_type),
+        "grids": _grids(args.t_grids),
+        "motion": args.motion_weight > 0,
+        "clip_dim": args.clip_dim or 0,
+        "clip_tap": args.clip_tap or 0,
+    }
+    same = {f.name: getattr(args, f.name) for f in fields(ModelConfig) if f.name not in parsed}
+    return ModelConfig(**parsed, **same)
 
 
 def _pair(flag: str, values: list[str]) -> tuple[str, str]:

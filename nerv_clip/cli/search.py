@@ -27,41 +27,44 @@ from nerv_clip.search import (
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The flags; raises `InputError` where nothing is asked."""
+    """Parse the flags; raises `InputError` for a command without a query."""
     parser = Parser(
         prog="search.py", description="Find moments of trained runs by text, image or similarity."
     )
     parser.add_argument("queries", nargs="*", help='texts, such as "a red mug -green apple^0.5"')
     parser.add_argument("--run", type=Path, required=True, help="a run, or a folder of runs")
-    parser.add_argument("--image", type=Path, help="what looks like this file")
-    parser.add_argument("--like", metavar="START-END", help="what is like these seconds of the run")
-    parser.add_argument("--top", type=int, default=5, help="moments to list for each question")
-    parser.add_argument("--grid", type=int, default=4, help="times searched to every frame")
+    parser.add_argument("--image", type=Path, help="find moments that look like this image")
+    parser.add_argument(
+        "--like", metavar="START-END", help="find moments similar to these seconds of the run"
+    )
+    parser.add_argument("--top", type=int, default=5, help="moments to list for each query")
+    parser.add_argument("--grid", type=int, default=4, help="times searched per frame")
     parser.add_argument(
         "--fidelity",
         type=Path,
         metavar="FILE",
-        help="score the index by a rendered kitchen's labels.json, or by a text a line",
+        help="compare the predicted with the true index: labels.json of a rendered kitchen, or a "
+        "file with one text per line",
     )
     shape = parser.add_mutually_exclusive_group()
     for name in ("json", "csv", "edl"):
         shape.add_argument(f"--{name}", action="store_const", dest="shape", const=name)
     args = parser.parse_args(argv)
     if not (args.queries or args.image or args.like or args.fidelity):
-        raise InputError("nothing is asked: give a text, --image, --like or --fidelity")
+        raise InputError("there is no query: give a text, --image, --like or --fidelity")
     if args.top < 1:
         raise InputError(f"--top {args.top}: give 1 or more")
     return args
 
 
-def questions(args: argparse.Namespace) -> list[Callable[[TrainedRun], Answer]]:
-    """Each of the questions, as something to do with a run."""
+def queries_of(args: argparse.Namespace) -> list[Callable[[TrainedRun], Answer]]:
+    """The queries of a command, each as a function of the run that is searched."""
     options = {"top": args.top, "grid": args.grid}
-    asked: list[Callable[[TrainedRun], Answer]] = [
+    queries: list[Callable[[TrainedRun], Answer]] = [
         partial(TrainedRun.search, query=query, **options) for query in args.queries
     ]
     if args.image:
-        asked.append(partial(TrainedRun.search_image, path=args.image, **options))
+        queries.append(partial(TrainedRun.search_image, path=args.image, **options))
     if args.like:
         try:
             start, end = (float(part) for part in args.like.split("-"))
@@ -69,12 +72,12 @@ def questions(args: argparse.Namespace) -> list[Callable[[TrainedRun], Answer]]:
             raise InputError(
                 f"--like {args.like}: give START-END in seconds, such as 2-3.5"
             ) from None
-        asked.append(partial(TrainedRun.search_like, start=start, end=end, **options))
-    return asked
+        queries.append(partial(TrainedRun.search_like, start=start, end=end, **options))
+    return queries
 
 
-def score(path: Path, file: Path, terminal: Terminal) -> None:
-    """Print how well each index of a run answers the queries of a file, and say what was asked."""
+def print_fidelity(path: Path, file: Path, terminal: Terminal) -> None:
+    """Print how well each index of a run answers the queries in a file."""
     run = load_run(path, progress=terminal)
     if file.suffix == ".json":
         queries = [LabelledQuery(text, truth) for text, truth in labelled_queries(file).items()]
@@ -85,7 +88,7 @@ def score(path: Path, file: Path, terminal: Terminal) -> None:
             raise InputError(f"cannot read {file}: {error}") from None
         queries = [LabelledQuery(line.strip(), None) for line in lines if line.strip()]
     if not queries:
-        raise InputError(f"{file} holds no query: write one a line")
+        raise InputError(f"{file} contains no query: write one per line")
     table = fidelity(run, queries, terminal)
     print(f"{path}: {len(queries)} queries")
     print(summary(table).round(4).to_string(index=False, na_rep="–"))
@@ -95,20 +98,20 @@ def search(argv: list[str]) -> None:
     """Print the moments that answer the queries, or how good the predicted index is."""
     args, terminal = parse(argv), Terminal()
     if args.fidelity:
-        score(args.run, args.fidelity, terminal)
-    asked = questions(args)
-    if not asked:
+        print_fidelity(args.run, args.fidelity, terminal)
+    queries = queries_of(args)
+    if not queries:
         return
     library = Library([args.run], progress=terminal)
     for reason in library.skipped:
         terminal.message(f"not searched: {reason}")
     hits = []
-    for ask in asked:
-        found = library.ask(ask, args.top)
+    for query in queries:
+        found = library.search(query, args.top)
         hits += found.hits
         for reason in found.refused:
             terminal.message(f"not searched: {reason}")
     if not hits:
-        terminal.message("no other moment is like it")
+        terminal.message("no other moment is similar")
     write = {None: as_text, "json": as_json, "csv": as_csv, "edl": as_edl}[args.shape]
     print(write(hits))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
-if TYPE_CHECKING:  # whoever only reads metrics does not wait for torch
+if TYPE_CHECKING:  # reading metrics does not need torch
     from torch import Tensor
 
 SPLITS = ("all", "train", "val")

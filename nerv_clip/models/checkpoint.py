@@ -28,7 +28,7 @@ def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path | str) -> dict[str, Any]:
     """Read a checkpoint with ``weights_only=True``, on the CPU.
 
     Raises `InputError` if the file is missing, damaged, or not a checkpoint of this program.
@@ -56,7 +56,7 @@ def export_model(model: NeRVClip, path: Path, about: Mapping[str, Any], bits: in
     save_checkpoint(content, path)
 
 
-def load_model(path: Path, device: torch.device | str = "cpu") -> NeRVClip:
+def load_model(path: Path | str, device: torch.device | str = "cpu") -> NeRVClip:
     """Build the network of a ``model_best.pth`` and load its weights, in evaluation mode.
 
     The network has no encoder, so true frames cannot influence what it decodes. Raises

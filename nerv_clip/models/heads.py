@@ -1,19 +1,24 @@
 """Heads: small modules that turn features of the decoder into something other than pixels.
 
-`HEADS` has one row a head: its name, where it taps the decoder, and how its module is built.
-`NeRVClip` builds and runs the heads by a loop over this table. To add a head, write its module and
-a row here, its size in `nerv_clip.models.config` (and a flag for it), and a row for its loss in
+`HEADS` has one row a head: its name, its size, where it taps the decoder, and how its module is
+built. The solver and `NeRVClip` loop over this table. To add a head, write its module and a row
+here, its settings in `nerv_clip.models.config` (and a flag for each), and a row for its loss in
 `nerv_clip.training.objectives`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import nn
 
-from nerv_clip.models.config import Architecture
+from nerv_clip.errors import InputError
+from nerv_clip.models.config import Architecture, ModelConfig
+
+MOTION_CELL = 8  # pixels; motion is smooth, and coarse cells learn larger motions
 
 
 class ClipHead(nn.Sequential):
@@ -39,9 +44,17 @@ class MotionHead(nn.Sequential):
 
     def __init__(self, *, width: int, hidden: int = 16) -> None:
         last = nn.Conv2d(hidden, 5, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
+
+
+class Shape(NamedTuple):
+    """What a head's size may depend on: the decoder's strides, and the number of train frames."""
+
+    strides: tuple[int, ...]
+    head_stride: int
+    train_frames: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,26 +62,50 @@ class Head:
     """A row of `HEADS`.
 
     ``name`` is the key of the head's output in `Features`; its module is the submodule
-    ``{name}_head`` of the network. ``tap`` gives the up-block whose output the head reads (0: the
-    stem), or None for an architecture without this head. ``build`` makes the module from the
-    architecture and the channels at the tap. ``draws`` says whether frames need the head: if so,
-    its parameters count towards ``modelsize``.
+    ``{name}_head`` of the network. ``solve`` gives the head's fields of the `Architecture`, none
+    for a network without the head, and raises `InputError` for settings out of range. ``tap``
+    gives the up-block whose output the head reads (0: the stem), or None for an architecture
+    without this head. ``build`` makes the module from the architecture and the channels at the
+    tap. ``draws`` says whether frames need the head: if so, its parameters count towards
+    ``modelsize``.
     """
 
     name: str
+    solve: Callable[[ModelConfig, Shape], dict[str, int]]
     tap: Callable[[Architecture], int | None]
     build: Callable[[Architecture, int], nn.Module]
     draws: bool = False
 
 
+def _solve_clip(config: ModelConfig, shape: Shape) -> dict[str, int]:
+    if not 0 <= config.clip_tap <= len(shape.strides):
+        raise InputError(
+            f"`clip_tap` {config.clip_tap}: this network has up-blocks 1 to {len(shape.strides)} "
+            "(0 taps the stem)"
+        )
+    return {"clip_dim": config.clip_dim, "clip_tap": config.clip_tap} if config.predict_clip else {}
+
+
+def _solve_motion(config: ModelConfig, shape: Shape) -> dict[str, int]:
+    """Tap the first up-block whose cells are at most `MOTION_CELL` pixels wide, or the last."""
+    if not config.motion or shape.train_frames < 2:
+        return {}
+    strides = shape.strides
+    blocks = range(1, len(strides) + 1)
+    fine = (i for i in blocks if math.prod(strides[i:]) * shape.head_stride <= MOTION_CELL)
+    return {"motion_tap": next(fine, len(strides)), "motion_steps": shape.train_frames}
+
+
 HEADS = (
     Head(
         name="clip",
+        solve=_solve_clip,
         tap=lambda arch: arch.clip_tap if arch.clip_dim else None,
         build=lambda arch, width: ClipHead(width=width, dim=arch.clip_dim),
     ),
     Head(
         name="motion",
+        solve=_solve_motion,
         tap=lambda arch: arch.motion_tap or None,
         build=lambda arch, width: MotionHead(width=width),
         draws=True,

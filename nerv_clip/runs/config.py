@@ -1,4 +1,4 @@
-"""What ``config.json`` says of a run: typed, versioned, and read only here.
+"""``config.json``, the description of a run: typed, versioned, and read only here.
 
 The file is described in docs/run_directory.md. `RunConfig.from_json` reads the present format and
 upgrades an older one; a newer one is refused.
@@ -91,13 +91,13 @@ class ParameterCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that ``config.json`` says of a run.
+    """The content of ``config.json``.
 
-    ``model`` and ``train`` are what was asked for, ``architecture`` the network that was solved
-    for it. ``preset`` names the preset that the other values started from. ``weight`` is the
+    ``model`` and ``train`` are the settings, ``architecture`` the network that was solved for
+    them. ``preset`` names the preset that the other values started from. ``weight`` is the
     SHA-256 of the checkpoint that training started from, None for a random start; ``processes``
     the number of processes; ``debug`` whether epochs were cut to ten steps. ``versions`` and
-    ``commit`` say which program wrote the run.
+    ``commit`` identify the program that wrote the run.
     """
 
     video: VideoRecord

@@ -31,7 +31,7 @@ def load_map(run: Run, projection: Projection) -> tuple[Array, Array]:
 
 
 def map_file(run: Run, projection: Projection) -> Path:
-    """The file that holds a run's map; the map is fitted now if there is none yet.
+    """The file with a run's map, which is fitted first if there is none yet.
 
     Maps are kept in the user's cache, since UMAP compiles for half a minute in each new process.
     A shipped run brings the map with the default parameters. Raises `InputError` as `project`

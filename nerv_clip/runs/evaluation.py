@@ -30,7 +30,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     progress: Progress = SILENT,
 ) -> Evaluation:
-    """Evaluate ``model_best.pth`` of a run, and write what its directory says of it.
+    """Evaluate ``model_best.pth`` of a run, and write the results into its directory.
 
     ``video`` is the one that the run was trained on; by default it is read from where it was then.
     The teacher is loaded where the run has one. Raises `InputError` for another video, and where

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.config import RunConfig, TeacherRecord, VideoRecord
+from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run
 from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -38,34 +38,6 @@ def embedded(
     """Inputs with the true embeddings computed, or read from their cache."""
     true = None if teacher is None else embed_video(teacher, video, progress=progress)
     return Inputs(video, split, teacher, true)
-
-
-def describe_video(video: Video, spec: VideoSpec) -> VideoRecord:
-    """What ``config.json`` says of a video."""
-    return VideoRecord(
-        path=str(spec.path),
-        crop=spec.crop,
-        resize=spec.resize,
-        start=spec.start,
-        end=spec.end,
-        step=spec.step,
-        hash=video.hash,
-        frames=len(video),
-        height=video.height,
-        width=video.width,
-        fps=video.fps,
-        timestamps=video.timestamps,
-    )
-
-
-def describe_teacher(teacher: ClipEncoder | None) -> TeacherRecord | None:
-    """What ``config.json`` says of a teacher."""
-    if teacher is None:
-        return None
-    model, pretrained = teacher.source
-    return TeacherRecord(
-        model=model, pretrained=pretrained, name=teacher.name, id=teacher.id, dim=teacher.dim
-    )
 
 
 def check_video(video: Video, config: RunConfig) -> None:

@@ -77,11 +77,13 @@ class Run:
         return isinstance(content, dict) and ("format" in content or "identity" in content)
 
     def create(self) -> None:
-        """Make the directory; raises `InputError` where it holds files but no run."""
+        """Make the directory; raises `InputError` where it contains files but no run."""
         make_folder(self.path)
         foreign = any(not item.name.startswith(".") for item in self.path.iterdir())
         if foreign and not self.is_run:
-            raise InputError(f"{self.path} holds files but no run: choose another folder (`outf`)")
+            raise InputError(
+                f"{self.path} contains files but no run: choose another folder (`outf`)"
+            )
 
     def clear(self, everything: bool) -> None:
         """Remove an earlier run's files; with ``everything``, all files but the lock.
@@ -102,7 +104,7 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Lock the directory against a second training; the lock ends with its process.
 
-        Raises `InputError` where another process holds the lock. Files that a killed process left
+        Raises `InputError` where another process has the lock. Files that a killed process left
         half-written are removed.
         """
         try:
@@ -126,7 +128,7 @@ class Run:
 
     @property
     def in_training(self) -> bool:
-        """Whether a training holds the lock of this directory now."""
+        """Whether a training has locked this directory now."""
         try:
             with (self.path / ".lock").open("r") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -137,7 +139,7 @@ class Run:
         return False
 
     def write_status(self, status: TrainingStatus) -> None:
-        """Say how far the training is, for `read_status` in another process."""
+        """Write how far the training is, for `read_status` in another process."""
         self.write_json(self.status, asdict(status))
 
     def read_status(self) -> TrainingStatus | None:

@@ -26,7 +26,7 @@ class Curves:
 
     def epoch(self, result: EpochResult) -> None:
         """Log an epoch: PSNR, learning rate, and the losses that it trained."""
-        for name, value in result._asdict().items():
+        for name, value in result.row().items():
             if name not in ("epoch", "seconds") and value is not None:
                 self.writer.add_scalar(f"train/{name}", value, result.epoch)
 

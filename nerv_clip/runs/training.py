@@ -1,4 +1,4 @@
-"""Train a run: a run directory from a video, resumed where it was stopped."""
+"""The training of a run directory, resumed where it was stopped."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
-from nerv_clip.files import file_hash
 from nerv_clip.models.checkpoint import (
     export_model,
     load_checkpoint,
@@ -24,66 +23,23 @@ from nerv_clip.models.checkpoint import (
 from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.quantisation import unpack
-from nerv_clip.models.solver import decoder_parameters, head_parameters, solve
+from nerv_clip.models.solver import solve
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.config import ParameterCounts, RunConfig, SplitRecord
+from nerv_clip.runs.config import SplitRecord
+from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluation
-from nerv_clip.runs.inputs import Inputs, describe_teacher, describe_video, embedded
-from nerv_clip.runs.provenance import git_commit, versions
+from nerv_clip.runs.inputs import Inputs
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
-from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.config import TrainConfig
-from nerv_clip.training.distributed import Workers, resolve_device
+from nerv_clip.training.distributed import Workers
 from nerv_clip.training.format_0 import upgrade_state
 from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.results import EpochResult, Step
 from nerv_clip.training.trainer import Trainer
-from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import Video
 
 DEBUG_STEPS = 10  # in an epoch of a debug run
-
-
-def train(
-    video: Video,
-    out: Path | str,
-    *,
-    data_split: str = "1_1_1",
-    model: ModelConfig | None = None,
-    config: TrainConfig | None = None,
-    teacher: ClipEncoder | None = None,
-    device: str = "auto",
-    resume: bool = True,
-    progress: Progress = SILENT,
-) -> Iterator[EpochResult]:
-    """Train one network on a video into the run directory ``out``, yielding every epoch.
-
-    The run is evaluated after the last epoch. Where ``out`` holds an unfinished training of the
-    same video and settings, it is resumed, or started again with ``resume=False``; a generator
-    that is closed early has saved its state. ``model`` and ``config`` are the network's and the
-    training's settings; a ``teacher`` is needed for ``predict_clip`` and ``clip_input``. Raises
-    `InputError` for settings that do not fit each other or the video, and where ``out`` is the
-    run of another training.
-    """
-    place = resolve_device(device)
-    config = config or TrainConfig()
-    inputs = embedded(video, split_frames(len(video), data_split), teacher, progress)
-    training = RunTraining(
-        Run(Path(out)),
-        inputs,
-        model or ModelConfig(),
-        config,
-        split=SplitRecord(rule=data_split, shuffled=False),
-        device=place,
-        progress=progress,
-    )
-    training.run.create()
-    with training.run.locked():
-        training.begin(resume=resume)
-        yield from training.fit()
-        training.finish()
 
 
 class RunTraining:
@@ -129,20 +85,16 @@ class RunTraining:
             self.workers,
             max_steps=DEBUG_STEPS if debug else None,
         )
-        self.record = RunConfig(
-            video=describe_video(video, video.spec),
+        self.record = describe(
+            inputs,
+            arch,
             split=split,
-            teacher=describe_teacher(inputs.teacher),
             preset=preset,
             model=model,
             train=config,
             debug=debug,
-            weight=None if weight is None else file_hash(weight),
+            weight=weight,
             processes=self.workers.size,
-            architecture=arch,
-            parameters=count_parameters(arch),
-            versions=versions(),
-            commit=git_commit(),
         )
         self.started = self.shown = time.monotonic()
         self.best: tuple[bool, float] | None = None  # after the warm-up?, score of model_best.pth
@@ -154,10 +106,10 @@ class RunTraining:
         return self.trainer.epoch >= self.config.epochs and self.pending is None
 
     def begin(self, *, resume: bool = True, overwrite: bool = False) -> None:
-        """Resume the training that the directory holds, or begin a new one.
+        """Resume the training in the directory, or begin a new one.
 
-        ``overwrite`` empties the directory first. Raises `InputError` where the directory holds
-        the run of another training.
+        ``overwrite`` empties the directory first. Raises `InputError` where the directory
+        contains the run of another training.
         """
         there = self.run.latest.exists() or self.run.best.exists()
         if overwrite or not resume or not there:
@@ -170,7 +122,7 @@ class RunTraining:
         check_same(self.run.read_config(), self.record, self.run.path)
         if not self.run.latest.exists():
             raise InputError(
-                f"{self.run.path} holds a trained network but no {self.run.latest.name} to resume "
+                f"{self.run.path} has a trained network but no {self.run.latest.name} to resume "
                 "from: choose another folder (`outf`), or start again (`not_resume`)"
             )
         state = upgrade_state(load_checkpoint(self.run.latest))
@@ -261,7 +213,7 @@ class RunTraining:
     def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
         if curves is not None:
             curves.flush()
-            extra = {"best": self.best, "pending": pending._asdict() if pending else None}
+            extra = {"best": self.best, "pending": asdict(pending) if pending else None}
             save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
 
     def _evaluate_epoch(self, result: EpochResult, curves: Curves) -> None:
@@ -287,7 +239,7 @@ class RunTraining:
             self.run.candidate.replace(self.run.best)
             write_evaluation(self.run, evaluation, self.inputs.true)
         self.run.candidate.unlink(missing_ok=True)
-        self.run.append_history({**result._asdict(), **metrics.flat(), "best": is_best})
+        self.run.append_history({**result.row(), **metrics.flat(), "best": is_best})
         similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
         curves.evaluation(result.epoch, metrics, similarity)
         middle = len(self.inputs.video) // 2
@@ -295,30 +247,6 @@ class RunTraining:
         curves.pictures(result.epoch, true.cpu(), drawn.cpu())
         self.progress.message(metrics.line(f"epoch {result.epoch}"))
         self._save(curves)
-
-
-def count_parameters(arch: Architecture) -> ParameterCounts:
-    """The parameters of a network, counted without allocating them."""
-    with torch.device("meta"):
-        model = NeRVClip(arch, with_encoder=False)
-    return ParameterCounts(decoder=decoder_parameters(model), clip_head=head_parameters(model))
-
-
-def check_same(
-    stored: RunConfig, wanted: RunConfig, path: Path, names: tuple[str, ...] | None = None
-) -> None:
-    """Raise `InputError`, naming the arguments, where a run was trained with other values.
-
-    Only ``names`` are compared, if given.
-    """
-    before, now = stored.identity, wanted.identity
-    differing = [name for name in names or now if before.get(name) != now[name]]
-    if differing:
-        named = ", ".join(f"`{name}`" for name in differing)
-        raise InputError(
-            f"{path} was trained with other values of {named}: use the same, choose another "
-            "folder (`outf`), or start again (`not_resume`)"
-        )
 
 
 def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
@@ -331,6 +259,6 @@ def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
         return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
     except (RuntimeError, KeyError, ValueError, zlib.error):
         raise InputError(
-            f"`weight` {weight} holds another network than these settings give: use the settings "
-            "that it was trained with"
+            f"`weight` {weight} is another network than these settings give: use the settings that "
+            "it was trained with"
         ) from None

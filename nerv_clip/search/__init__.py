@@ -1,6 +1,18 @@
-"""Moments of a trained run by text, image or likeness, without its video.
+"""Search videos by text, by image or by similar moments, in the predicted embeddings of runs.
 
-`load_run` one run, or a `Library` of many; `fidelity` says what the predicted index is worth.
+`load_run` loads one run, `Library` many; `fidelity` compares the predicted embeddings with the
+true ones. Neither needs the source video. The modules, each importing only those above it:
+
+- ``query``: the syntax of queries, and the embedding of a term
+- ``phrases``: reference texts
+- ``index``: predicted embeddings on a grid of times
+- ``relevancy``: scores of an index for a query
+- ``query_encoder``: from texts and images to queries
+- ``moments``: from a curve of scores to moments
+- ``trained_run``: search in one run
+- ``library``: search in many runs
+- ``formats``: lists of hits as text, JSON, CSV, EDL
+- ``fidelity``: predicted against true embeddings
 """
 
 from nerv_clip.search.fidelity import LabelledQuery, fidelity, summary

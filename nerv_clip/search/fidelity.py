@@ -1,4 +1,4 @@
-"""Is the predicted index as good as the real one? The same queries asked of both, and of others."""
+"""Compare the search results of predicted embeddings with those of true and other embeddings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.interpolation import interpolated
+from nerv_clip.evaluation.results import SPLITS
 from nerv_clip.metrics import average_precision
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_arrays
 from nerv_clip.search.moments import spans
-from nerv_clip.search.question import Curve, Index
+from nerv_clip.search.relevancy import Curve, Index
 from nerv_clip.search.trained_run import TrainedRun
 
-PARTS = ("all", "train", "val")
 TOPS = (1, 5, 10)
 
 
 class LabelledQuery(NamedTuple):
-    """A text, and of which frames it is true (T,) where that is known."""
+    """A text, and the mask (T,) of the frames that show it; None where that is not known."""
 
     text: str
     truth: NDArray[np.bool_] | None
@@ -34,61 +34,71 @@ def fidelity(
     queries: Sequence[LabelledQuery],
     progress: Progress = SILENT,
 ) -> pd.DataFrame:
-    """A row for every query, index and part of the frames.
+    """Run the same queries on several indexes of the frames of a run.
 
-    Indexes: ``true`` embeddings, ``predicted``, ``interpolated`` (spherical, between the
-    neighbouring train frames' true embeddings, a train frame's own left out), and ``teacher on
-    reconstruction`` where the run stores it. Columns, of the frames' relevancies:
+    Indexes: ``true`` and ``predicted`` embeddings; ``interpolated``, the spherical interpolation of
+    the true embeddings of the neighbouring train frames, without the frame itself; and ``teacher
+    on reconstruction`` where the run stores it.
 
-    - ``spearman`` with the true index's; NaN where one does not vary
-    - ``overlap@k``: the share of the k best frames that are also the true index's
-    - ``shortfall``: how much less the five best frames' mean true score is than the true index's
-      five best, in units of the range of the true scores
-    - ``ap``: average precision by the labels; NaN without, or where all or none are true
-    - ``iou``: of the frames in the query's moments with the labelled ones, over all frames
+    Returns a row for every query, index and split ("all", "train", "val"; column ``frames``), with
+    these measures of the relevancies of the frames:
+
+    - ``spearman``: rank correlation with the true index; NaN where one does not vary
+    - ``overlap@k``: share of the k best frames that are also among the k best of the true index
+    - ``shortfall``: mean true relevancy of the true index's five best frames, minus that of this
+      index's five best, relative to the range of the true relevancies
+    - ``ap``: average precision by the labels; NaN without labels of both values
+    - ``iou``: intersection over union of the frames in the moments with the labelled frames, on
+      all frames
+
+    Raises `InputError` where the run stores no true embeddings, and where the labels have the wrong
+    number of frames.
     """
     indexes = indexes_of(run)
-    levels = {name: run.query_encoder.background.level(index) for name, index in indexes.items()}
+    texts = run.query_encoder.reference_texts
+    references = {name: texts.reference(index) for name, index in indexes.items()}
     rows = []
     with progress.task("querying", len(queries), "query") as task:
         for query in queries:
             if query.truth is not None and len(query.truth) != run.frames:
                 raise InputError(
-                    f"the labels are of {len(query.truth)} frames, {run.run.path} has {run.frames}"
+                    f"the labels are of {len(query.truth)} frames, but {run.run.path} has "
+                    f"{run.frames}: give the labels of its video"
                 )
-            question = run.query_encoder.ask_text(query.text)
+            encoded = run.query_encoder.encode_text(query.text)
             scores = {
-                name: question.scores(index, levels[name]).relevancy
+                name: encoded.scores(index, references[name]).relevancy
                 for name, index in indexes.items()
             }
-            for part in PARTS:
-                chosen = np.array([part in ("all", name) for name in run.split])
+            for split in SPLITS:
+                chosen = np.array([split in ("all", name) for name in run.split])
                 if chosen.sum() < 2:
                     continue
                 for name in indexes:
-                    row = _row(scores[name], scores["true"], query.truth, chosen, part)
-                    rows.append({"query": query.text, "index": name, "frames": part, **row})
+                    row = _row(scores[name], scores["true"], query.truth, chosen, split)
+                    rows.append({"query": query.text, "index": name, "frames": split, **row})
             task.advance()
     return pd.DataFrame(rows)
 
 
 def indexes_of(run: TrainedRun) -> dict[str, Index]:
-    """Unit embeddings (T, dim) of the frames, by what they were made from."""
+    """The indexes of `fidelity`: unit embeddings (T, dim) of the frames, by name."""
     if run.true is None:
         raise InputError(
-            f"{run.run.path} stores no true.npy to compare with: evaluate it with --eval_only"
+            f"{run.run.path} has no {run.run.true.name}, the true embeddings: evaluate the run "
+            "again (`eval_only`)"
         )
     train = [i for i, name in enumerate(run.split) if name == "train"]
     between = interpolated(np.array(run.true, np.float64), train, spherical=True)
-    found = {"true": run.true, "predicted": run.index(1)}
+    indexes = {"true": run.true, "predicted": run.index(1)}
     if not np.isnan(between).any():
         between /= np.linalg.norm(between, axis=1, keepdims=True)
-        found["interpolated"] = between.astype(np.float16)
+        indexes["interpolated"] = between.astype(np.float16)
     if run.run.baselines.exists():
         stored = read_arrays(run.run.baselines)
         if "reconstruction" in stored:
-            found["teacher on reconstruction"] = stored["reconstruction"]
-    return found
+            indexes["teacher on reconstruction"] = stored["reconstruction"]
+    return indexes
 
 
 def _row(
@@ -96,29 +106,30 @@ def _row(
     true_score: Curve,
     truth: NDArray[np.bool_] | None,
     chosen: NDArray[np.bool_],
-    part: str,
+    split: str,
 ) -> dict[str, float]:
     from scipy.stats import spearmanr  # slow to import
 
-    mine, theirs = score[chosen], true_score[chosen]
-    varies = min(np.ptp(mine), np.ptp(theirs)) > 0
-    best, true_best = np.argsort(-mine, kind="stable"), np.argsort(-theirs, kind="stable")
-    row = {"spearman": float(spearmanr(mine, theirs).statistic) if varies else np.nan}
+    own, true = score[chosen], true_score[chosen]
+    varies = min(np.ptp(own), np.ptp(true)) > 0
+    best, true_best = np.argsort(-own, kind="stable"), np.argsort(-true, kind="stable")
+    row = {"spearman": float(spearmanr(own, true).statistic) if varies else np.nan}
     for k in TOPS:
-        top = min(k, len(mine))
+        top = min(k, len(own))
         row[f"overlap@{k}"] = len(set(best[:top]) & set(true_best[:top])) / top
-    less = theirs[true_best[:5]].mean() - theirs[best[:5]].mean()
-    row["shortfall"] = float(less / max(np.ptp(theirs), 1e-12))
+    shortfall = true[true_best[:5]].mean() - true[best[:5]].mean()
+    row["shortfall"] = float(shortfall / max(np.ptp(true), 1e-12))
     row["ap"] = row["iou"] = np.nan
     if truth is not None:
         if 0 < truth[chosen].sum() < chosen.sum():
-            row["ap"] = average_precision(mine, truth[chosen])
-        if part == "all" and truth.any():
-            row["iou"] = _overlap(score, truth)
+            row["ap"] = average_precision(own, truth[chosen])
+        if split == "all" and truth.any():
+            row["iou"] = _intersection_over_union(score, truth)
     return row
 
 
-def _overlap(score: Curve, truth: NDArray[np.bool_]) -> float:
+def _intersection_over_union(score: Curve, truth: NDArray[np.bool_]) -> float:
+    """Of the frames in the moments of ``score`` (T,) with the labelled frames."""
     inside = np.zeros(len(score), bool)
     for span in spans(score):
         inside[span.start : span.end + 1] = True
@@ -126,6 +137,6 @@ def _overlap(score: Curve, truth: NDArray[np.bool_]) -> float:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean over queries for each index and part, in the order of `PARTS`."""
+    """The mean over queries for each index and split, in the order of `fidelity`."""
     means = table.drop(columns="query").groupby(["frames", "index"], sort=False).mean()
     return means.reset_index()

@@ -1,4 +1,4 @@
-"""Hits as lists for people and programs: text, JSON, CSV, and an EDL for video editors."""
+"""Lists of hits as text, JSON, CSV, and as an edit decision list (EDL) for video editors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nerv_clip.search.library import Hit
 
 
 def as_text(hits: Sequence[Hit]) -> str:
-    """A line for each hit, below the question, and the teacher where there are several."""
+    """A line for each hit, below its query, with the teacher where there are several."""
     lines = []
     several = len({hit.teacher for hit in hits}) > 1
     for question, teacher in dict.fromkeys((hit.question, hit.teacher) for hit in hits):
-        own = [hit for hit in hits if (hit.question, hit.teacher) == (question, teacher)]
-        what = question + (f" (teacher {teacher})" if several else "")
-        matched = any(hit.match for hit in own)
-        lines.append(f"{what}:" if matched else f"{what}: no clear match; the nearest:")
-        lines += [_line(hit) for hit in own]
+        found = [hit for hit in hits if (hit.question, hit.teacher) == (question, teacher)]
+        title = question + (f" (teacher {teacher})" if several else "")
+        matched = any(hit.match for hit in found)
+        lines.append(f"{title}:" if matched else f"{title}: no clear match; nearest moments:")
+        lines += [_line(hit) for hit in found]
     return "\n".join(lines)
 
 
@@ -30,38 +30,40 @@ def _line(hit: Hit) -> str:
     true = "" if m.true_relevancy is None else f" (true embedding {m.true_relevancy:.2f})"
     return (
         f"  {m.start_seconds:8.2f} – {m.end_seconds:.2f} s, best at {m.peak_seconds:.2f} s, frame "
-        f"{m.frame} {'held out' if m.held_out else 'seen'}: relevancy {m.relevancy:.2f}{true}, "
+        f"{m.frame}{' (held out)' if m.held_out else ''}: relevancy {m.relevancy:.2f}{true}, "
         f"z {m.z:+.1f}, {hit.run}{'' if hit.match else ' (no clear match)'}"
     )
 
 
-def _plain(hit: Hit) -> dict[str, Any]:
-    about = {**hit._asdict(), "run": str(hit.run), "fps": round(hit.fps, 6)}
-    del about["moment"]
-    return {**about, **hit.moment._asdict()}
+def _fields(hit: Hit) -> dict[str, Any]:
+    """The fields of a hit and of its moment, as JSON values."""
+    fields = {**hit._asdict(), "run": str(hit.run), "fps": round(hit.fps, 6)}
+    del fields["moment"]
+    return {**fields, **hit.moment._asdict()}
 
 
 def as_json(hits: Sequence[Hit]) -> str:
-    """A list of objects with the fields of a `Hit` and of its `Moment`."""
-    return json.dumps([_plain(hit) for hit in hits], indent=2)
+    """A JSON list of objects with the fields of `Hit` and of its `Moment`."""
+    return json.dumps([_fields(hit) for hit in hits], indent=2)
 
 
 def as_csv(hits: Sequence[Hit]) -> str:
-    """The same as comma-separated values."""
-    return pd.DataFrame([_plain(hit) for hit in hits]).to_csv(index=False)
+    """A CSV table with the same fields as `as_json`."""
+    return pd.DataFrame([_fields(hit) for hit in hits]).to_csv(index=False)
 
 
 def as_edl(hits: Sequence[Hit], title: str = "NeRV-CLIP") -> str:
-    """The clear matches as a CMX 3600 edit decision list, one after another.
+    """A CMX 3600 edit decision list of the clear matches, one after another.
 
-    Timecodes are non-drop: they count the source's frames from 0, at its rate rounded to whole
-    frames a second; the record side starts at one hour, as editors are used to. Raises
-    `InputError` where videos of different rates would be mixed.
+    Timecodes are non-drop: they count the frames of the source from 0, at its rate rounded to
+    whole frames per second. The record side starts at one hour, the convention in video editing.
+    Raises `InputError` for hits of different frame rates.
     """
     rates = {max(1, round(hit.fps)) for hit in hits}
     if len(rates) > 1:
         raise InputError(
-            f"an EDL has one frame rate, these runs have {sorted(rates)}: search them one by one"
+            f"an EDL has one frame rate, but these runs have {sorted(rates)}: search the runs one "
+            "by one"
         )
     rate = rates.pop() if rates else 1
     lines = [f"TITLE: {title}", "FCM: NON-DROP FRAME", ""]

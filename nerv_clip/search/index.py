@@ -1,4 +1,4 @@
-"""A network's embeddings on a grid of times, computed once and kept by the checkpoint's hash."""
+"""The index of a video: predicted embeddings on a grid of times, cached by checkpoint hash."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from nerv_clip.models.checkpoint import load_model
 from nerv_clip.progress import SILENT, Progress
 
 BATCH = 8  # times embedded at once
-CHUNK = 16_384  # rows compared at once, so that a large index stays on disk
-FINEST = 64
+CHUNK = 16_384  # rows compared at once: a large index is never in memory as a whole
+MAX_GRID = 64
 
 
 def grid_times(frames: int, grid: int) -> NDArray[np.float64]:
-    """Times in [0, 1], ``grid`` to every step between frames: ((frames - 1) · grid + 1,)."""
-    if not 1 <= grid <= FINEST:
-        raise InputError(f"--grid {grid}: give 1 (the frames themselves) to {FINEST}")
+    """Times in [0, 1], ``grid`` for each interval between frames: ((frames - 1) · grid + 1,).
+
+    Raises `InputError` for a ``grid`` outside 1 to `MAX_GRID`.
+    """
+    if not 1 <= grid <= MAX_GRID:
+        raise InputError(f"`grid` {grid}: give 1 (the frames themselves) to {MAX_GRID}")
     return np.linspace(0, 1, (frames - 1) * grid + 1) if frames > 1 else np.zeros(1)
 
 
@@ -33,27 +36,28 @@ def load_index(
 ) -> NDArray[np.float16]:
     """Unit embeddings (times, dim) float16 at `grid_times`, memory-mapped.
 
-    They lie in the user's cache under the SHA-256 of the checkpoint, so that another checkpoint is
-    another index. Raises `InputError` for a checkpoint without a CLIP head.
+    Computed once for each checkpoint and ``grid``, and stored in the user's cache under the
+    SHA-256 of the checkpoint. Raises `InputError` for a checkpoint without a CLIP head.
     """
     path = user_cache() / "indexes" / f"{file_hash(checkpoint)[:32]}-{grid}.npy"
-    kept = _mapped(path)
-    if kept is not None:
-        return kept
+    cached = _read_mapped(path)
+    if cached is not None:
+        return cached
     model = load_model(checkpoint)
     if not model.arch.clip_dim:
-        raise InputError(f"{checkpoint} has no CLIP head to search: train with --predict_clip")
+        raise InputError(f"{checkpoint} has no CLIP head to search: train with `predict_clip`")
     times = grid_times(model.arch.frames, grid)
     values = embed_times(model, times, BATCH, progress, "indexing").half().numpy()
     make_folder(path.parent)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.save(file, values)
-    fresh = _mapped(path)
-    assert fresh is not None  # noqa: S101 - just written
-    return fresh
+    index = _read_mapped(path)
+    assert index is not None  # noqa: S101 - just written
+    return index
 
 
-def _mapped(path: Path) -> NDArray[np.float16] | None:
+def _read_mapped(path: Path) -> NDArray[np.float16] | None:
+    """A memory-mapped array; None where the file is missing or damaged."""
     try:
         values: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -62,13 +66,13 @@ def _mapped(path: Path) -> NDArray[np.float16] | None:
 
 
 def cosines(index: NDArray[np.float16], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Products of unit rows (N, dim) with unit vectors (Q, dim): (N, Q) float32.
+    """Cosine similarities of unit rows (N, dim) with unit vectors (Q, dim): (N, Q) float32.
 
-    The index may be memory-mapped and larger than memory: it is read in chunks.
+    The index is read in chunks: it may be memory-mapped and larger than memory.
     """
     out = np.empty((len(index), len(vectors)), np.float32)
-    wanted = torch.from_numpy(np.ascontiguousarray(vectors.T, np.float32))
+    queries = torch.from_numpy(np.ascontiguousarray(vectors.T, np.float32))
     for start in range(0, len(index), CHUNK):
         rows = torch.from_numpy(np.array(index[start : start + CHUNK])).float()
-        out[start : start + CHUNK] = (rows @ wanted).numpy()
+        out[start : start + CHUNK] = (rows @ queries).numpy()
     return out

@@ -1,4 +1,4 @@
-"""Many runs asked at once, their moments ranked together."""
+"""Search many runs at once and rank their moments together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 
 
 class Hit(NamedTuple):
-    """A moment, and the question that it answers; ``match`` as in `Answer`.
+    """A moment found by a query; ``question`` and ``match`` as in `Answer`.
 
-    Hits are comparable where their ``teacher`` is the same; ``fps`` is the source's.
+    ``teacher`` identifies the teacher: only hits of the same teacher can be compared. ``run`` is
+    the run directory, ``fps`` the frames per second of the source.
     """
 
     question: str
@@ -27,16 +28,18 @@ class Hit(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """The best moments, and why some runs could not be asked."""
+    """The best moments, and an error message for each run that could not be searched."""
 
     hits: list[Hit]
     refused: list[str]
 
 
 class Library:
-    """Runs by teacher: what lives in different spaces is never ranked together.
+    """The runs below some folders, grouped by teacher.
 
-    ``skipped`` says of each run that cannot be searched why not.
+    Embeddings of different teachers cannot be compared, so that their moments are ranked
+    separately. ``runs`` are by the id of the teacher; ``skipped`` holds an error message for each
+    run that cannot be searched. Raises `InputError` where there is no run to search.
     """
 
     def __init__(self, folders: Iterable[Path], progress: Progress = SILENT) -> None:
@@ -46,7 +49,9 @@ class Library:
         for run in find_runs(folders):
             try:
                 if not run.best.exists():
-                    raise InputError(f"{run.path} has no {run.best.name} yet")
+                    raise InputError(
+                        f"{run.path} has no {run.best.name}: wait for its training, or resume it"
+                    )
                 loaded = load_run(run.path, progress=progress)
             except InputError as error:
                 self.skipped.append(str(error))
@@ -56,29 +61,31 @@ class Library:
                 loaded.query_encoder = shared[0].query_encoder
             shared.append(loaded)
         if not self.runs:
-            named = ", ".join(map(str, folders))
-            why = f" ({'; '.join(self.skipped)})" if self.skipped else ""
-            raise InputError(f"no run with a CLIP head under {named}{why}")
+            where = ", ".join(map(str, folders))
+            reasons = f" ({'; '.join(self.skipped)})" if self.skipped else ""
+            raise InputError(
+                f"no run with a CLIP head under {where}{reasons}: train one with `predict_clip`"
+            )
 
-    def ask(self, of_run: Callable[[TrainedRun], Answer], top: int) -> Hits:
-        """The best ``top`` moments of each teacher's runs, clear matches first; no further mix.
+    def search(self, search_run: Callable[[TrainedRun], Answer], top: int) -> Hits:
+        """Find the best ``top`` moments for each teacher, clear matches first.
 
-        ``of_run`` asks one run, such as ``lambda run: run.search("a red mug")``. A run that
-        cannot answer is left out; raises `InputError` with the reasons where none can.
+        ``search_run`` searches one run, such as ``lambda run: run.search("a red mug")``. A run for
+        which it raises `InputError` is left out. Raises `InputError` where it does for all.
         """
-        out, refused = [], []
+        found, refused = [], []
         for teacher, runs in self.runs.items():
             hits = []
             for run in runs:
                 try:
-                    answer = of_run(run)
+                    answer = search_run(run)
                 except InputError as error:
                     refused.append(str(error))
                     continue
-                about = (answer.question, teacher, run.run.path, run.source_fps)
-                hits += [Hit(*about, answer.match, moment) for moment in answer.moments]
+                source = (answer.question, teacher, run.run.path, run.source_fps)
+                hits += [Hit(*source, answer.match, moment) for moment in answer.moments]
             hits.sort(key=lambda hit: (not hit.match, -hit.moment.relevancy))
-            out += hits[:top]
+            found += hits[:top]
         if len(refused) == sum(map(len, self.runs.values())):
             raise InputError("; ".join(dict.fromkeys(refused)))
-        return Hits(out, refused)
+        return Hits(found, refused)

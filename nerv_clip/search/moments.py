@@ -1,4 +1,4 @@
-"""From a curve of scores over time to moments: where they start, peak and end."""
+"""Moments of a curve of scores over time: where they start, peak and end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-BRIDGE = 2.0  # frames: a shorter dip does not end a moment
+BRIDGE = 2.0  # frames: runs that are at most this far apart are merged
 
 
 class Span(NamedTuple):
@@ -19,10 +19,10 @@ class Span(NamedTuple):
 
 
 def spans(scores: NDArray[np.floating], grid: int = 1) -> list[Span]:
-    """Moments of a curve (N,) with ``grid`` points a frame, the best peak first.
+    """Moments of a curve (N,) with ``grid`` points per frame, the highest peak first.
 
-    A moment is a run of points above half the height of the curve's highest peak over its lowest
-    point (full width at half maximum); runs that lie less than `BRIDGE` frames apart are one.
+    A moment is a run of points at or above the middle between the curve's minimum and maximum
+    (full width at half maximum). Runs at most `BRIDGE` frames apart are merged.
     """
     level = (scores.max() + scores.min()) / 2
     inside = np.flatnonzero(scores >= level)

@@ -1,4 +1,4 @@
-"""Texts that a query is compared with, to say whether a video shows it at all."""
+"""Reference texts: the background of relevancy, and the threshold of a clear match."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNRELATED = (
 
 
 class Phrases(NamedTuple):
-    """``canonical`` texts are the background of relevancy, ``unrelated`` ones that of a match."""
+    """``canonical`` texts give the background of relevancy, ``unrelated`` texts its threshold."""
 
     canonical: tuple[str, ...]
     unrelated: tuple[str, ...]
@@ -36,29 +36,29 @@ class Phrases(NamedTuple):
 _LISTS = " and ".join(f"'{field}'" for field in Phrases._fields)
 
 
-def phrases_of(encoder: ClipEncoder) -> Phrases:
-    """Those of the encoder's folder, where it has a ``phrases.json``, or the built-in ones.
+def load_phrases(encoder: ClipEncoder) -> Phrases:
+    """The texts in ``phrases.json`` of the encoder's folder, or else the built-in ones.
 
-    Raises `InputError` where the encoder knows only some words and none of these texts, or where
-    its file has no such lists.
+    Raises `InputError` where ``phrases.json`` does not hold both lists, and where there is no such
+    file and the encoder's vocabulary covers none of the built-in texts.
     """
     path = None if encoder.folder is None else encoder.folder / PHRASES
     if path is not None and path.exists():
         try:
             content = json.loads(path.read_text())
-            own = Phrases(*(tuple(map(str, content[field])) for field in Phrases._fields))
+            phrases = Phrases(*(tuple(map(str, content[field])) for field in Phrases._fields))
         except (OSError, ValueError, TypeError, KeyError):
-            own = Phrases((), ())
-        if not all(own):
-            raise InputError(f"{path} has to hold a list of texts under each of {_LISTS}")
-        return own
-    known = [
+            phrases = Phrases((), ())
+        if not all(phrases):
+            raise InputError(f"{path} must contain a list of texts under each of {_LISTS}")
+        return phrases
+    usable = [
         tuple(text for text in texts if not encoder.unknown(text))
         for texts in (CANONICAL, UNRELATED)
     ]
-    if not all(known):
+    if not all(usable):
         raise InputError(
-            f"the encoder {encoder.name} has a words.txt but no {PHRASES}: write texts that it "
-            f"knows there, under {_LISTS}"
+            f"the encoder {encoder.name} has a words.txt but no {PHRASES}: write such a file, with "
+            f"lists of texts in these words under {_LISTS}"
         )
-    return Phrases(*known)
+    return Phrases(*usable)

@@ -1,4 +1,4 @@
-"""What is asked: texts with weights, some negated, as vectors of the teacher's space."""
+"""The query syntax: terms with weights, some negated; and the embedding of a term."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "a video frame of {}")
 
 
 class Term(NamedTuple):
-    """A text with its weight; ``negated`` asks for its absence."""
+    """A text with its weight; ``negated`` where the query is for its absence."""
 
     text: str
     weight: float
@@ -24,10 +24,11 @@ class Term(NamedTuple):
 
 
 def parse_query(query: str) -> tuple[Term, ...]:
-    """``"a red mug -green apple^0.5"``: terms begin at a word after ``-`` or ``+``.
+    """Parse a query such as ``"a red mug +a pan -green apple^0.5"`` into terms.
 
-    ``^`` and a number at a term's end is its weight, 1 by default. Raises `InputError` for an
-    empty query, for a weight that is no positive number, and where all is negated.
+    ``+`` or ``-`` before a word begins a term, ``-`` a negated one. ``^`` and a number after a term
+    is its weight, 1 by default. Raises `InputError` for an empty query, for a weight that is not a
+    positive number, and where all terms are negated.
 
     >>> parse_query("a red mug -apple^0.5")[1]
     Term(text='apple', weight=0.5, negated=True)
@@ -37,7 +38,8 @@ def parse_query(query: str) -> tuple[Term, ...]:
     terms = [_term(text.strip(), sign == "-") for sign, text in signed if text.strip()]
     if not any(not term.negated for term in terms):
         raise InputError(
-            f"the query {query!r} asks for nothing: say what should be there, such as 'mug -apple'"
+            f"the query {query!r} has no text to search for: give at least one term without -, "
+            "such as 'mug -apple'"
         )
     return tuple(terms)
 
@@ -45,17 +47,17 @@ def parse_query(query: str) -> tuple[Term, ...]:
 def _term(text: str, negated: bool) -> Term:
     words, _, weight = text.partition("^")
     if not words.strip() or ("^" in text and not re.fullmatch(r"\d*\.?\d+", weight)):
-        raise InputError(f"{text!r}: give a text, and after ^ a weight such as 0.5")
+        raise InputError(f"{text!r} is not a term: give a text, and after ^ a weight such as 0.5")
     if "^" in text and float(weight) == 0:
-        raise InputError(f"{text!r}: a weight of 0 asks for nothing")
+        raise InputError(f"{text!r} has a weight of 0: give a positive weight")
     return Term(words.strip(), float(weight) if weight else 1.0, negated)
 
 
 def text_vector(encoder: ClipEncoder, text: str) -> NDArray[np.float32]:
-    """A text's unit embedding (dim,), averaged over the `TEMPLATES` that the encoder knows.
+    """Unit embedding (dim,) of a text: the mean over the `TEMPLATES` in the encoder's vocabulary.
 
     Prompt ensembling as in CLIP (Radford et al., 2021).
     """
-    known = [t for t in TEMPLATES if not encoder.unknown(t.format(""))]
-    vectors = encoder.texts([template.format(text) for template in known])
+    usable = [template for template in TEMPLATES if not encoder.unknown(template.format(""))]
+    vectors = encoder.texts([template.format(text) for template in usable])
     return np.asarray(torch.nn.functional.normalize(vectors.mean(0), dim=0).cpu().numpy())

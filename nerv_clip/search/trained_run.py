@@ -1,4 +1,4 @@
-"""A run as something to ask: where in its video is this?"""
+"""Search the video of one run by text, by image, or by similarity to one of its moments."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
 from nerv_clip.search.query_encoder import QueryEncoder
-from nerv_clip.search.question import Curve, Index, Level, Question, ask_vector
+from nerv_clip.search.relevancy import Curve, EncodedQuery, Index, Reference, image_query
 
-GRID = 4  # points a frame
+GRID = 4  # points per frame
 
 
 class Moment(NamedTuple):
-    """A stretch of a video that answers a question.
+    """A part of a video that matches a query.
 
-    ``start``, ``peak``, ``end`` are times in [0, 1]; the ``_seconds`` are the source's timestamps;
-    ``frame`` is the frame index nearest to the peak, ``held_out`` whether training never saw it.
-    ``relevancy`` in [0, 1], ``z`` in standard deviations over the video and ``cosine`` are those of
-    the predicted embedding at the peak; ``true_relevancy`` is the true embedding's at ``frame``,
-    None where the run stores none.
+    ``start``, ``peak``, ``end`` are times in [0, 1]; ``start_seconds`` and so on are the timestamps
+    of the source. ``frame`` is the index of the frame nearest to the peak; ``held_out`` is whether
+    it is a held-out frame. ``relevancy`` in [0, 1], ``cosine`` in [-1, 1] and ``z``, the z-score of
+    the cosine over the video, are of the predicted embedding at the peak. ``true_relevancy`` is of
+    the true embedding of ``frame``, None where the run does not store it.
     """
 
     start: float
@@ -48,11 +48,13 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run says to one question: curves over its grid of times, and the best moments.
+    """The result of a query on one run: curves over a grid of times, and the best moments.
 
-    ``match`` is False, no clear match, where the best relevancy does not exceed ``threshold``:
-    ``moments`` holds the nearest then. ``true_relevancy`` (T,) is by the frames' true embeddings,
-    None where the run stores none.
+    ``question`` is the query as text. ``times`` in [0, 1], ``relevancy`` in [0, 1] and ``cosine``
+    in [-1, 1] have an entry for each point of the grid. ``match`` is False, no clear match, where
+    the best relevancy does not exceed ``threshold``; ``moments`` are the nearest ones then.
+    ``true_relevancy`` (T,) is of the true embeddings of the frames, None where the run does not
+    store them.
     """
 
     question: str
@@ -66,7 +68,7 @@ class Answer:
 
 
 class TrainedRun:
-    """A run directory with its teacher, made by `load_run`."""
+    """A run directory with its teacher, to search in; made by `load_run`."""
 
     def __init__(
         self, path: Path, query_encoder: QueryEncoder | None = None, progress: Progress = SILENT
@@ -81,11 +83,11 @@ class TrainedRun:
         self.split = self.config.split_frames()
         self.timestamps = np.array(self.config.video.timestamps)
         self._indexes: dict[int, Index] = {}
-        self._levels: dict[int, Level] = {}
+        self._text_references: dict[int, Reference] = {}
 
     @cached_property
     def true(self) -> Index | None:
-        """True embeddings of the frames (T, dim), where the run stores them."""
+        """True unit embeddings of the frames (T, dim); None where the run does not store them."""
         if not self.run.true.exists():
             return None
         return read_array(self.run.true, mapped=True)
@@ -96,27 +98,35 @@ class TrainedRun:
             self._indexes[grid] = load_index(self.run.best, grid, self._progress)
         return self._indexes[grid]
 
-    def _level(self, question: Question, grid: int) -> Level:
-        """The level of an index: for texts it is the same each time."""
-        if question.background is None:
-            return question.level(self.index(grid))
-        if grid not in self._levels:
-            self._levels[grid] = question.level(self.index(grid))
-        return self._levels[grid]
+    def _reference(self, query: EncodedQuery, grid: int) -> Reference:
+        """The reference of an index, computed once for all texts."""
+        if query.reference_texts is None:
+            return query.reference(self.index(grid))
+        if grid not in self._text_references:
+            self._text_references[grid] = query.reference(self.index(grid))
+        return self._text_references[grid]
 
     def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
-        """The moments that a text describes; `parse_query` says how terms are weighed or negated.
+        """Find the best ``top`` moments for a text, in the syntax of `parse_query`.
 
-        Raises `InputError` for an empty query and for words that the teacher does not know.
+        ``grid`` is the number of points per frame. Raises `InputError` for an empty query and for
+        words outside the teacher's vocabulary.
         """
-        return self.answer(self.query_encoder.ask_text(query), top, grid)
+        return self.find_moments(self.query_encoder.encode_text(query), top, grid)
 
     def search_image(self, path: Path, top: int = 5, grid: int = GRID) -> Answer:
-        """The moments that look like an image file."""
-        return self.answer(self.query_encoder.ask_image(path), top, grid)
+        """Find the moments that are similar to an image file.
+
+        Raises `InputError` where the file cannot be read.
+        """
+        return self.find_moments(self.query_encoder.encode_image(path), top, grid)
 
     def search_like(self, start: float, end: float, top: int = 5, grid: int = GRID) -> Answer:
-        """The other moments that are like the one from ``start`` to ``end``, in source seconds."""
+        """Find other moments that are similar to the one from ``start`` to ``end``.
+
+        Both are timestamps of the source, in seconds. Raises `InputError` where the video has no
+        frame or grid point between them.
+        """
         index, times = self.index(grid), grid_times(self.frames, grid)
         seconds = self.seconds(times)
         chosen = (seconds >= start) & (seconds <= end)
@@ -126,38 +136,48 @@ class TrainedRun:
                 f"{seconds[-1]:g} s"
             )
         mean = np.array(index[chosen], np.float32).mean(0)
-        question = ask_vector(f"like {start:g} to {end:g} s", mean)
-        return self.answer(question, top, grid, besides=chosen)
+        query = image_query(f"like {start:g} to {end:g} s", mean)
+        return self.find_moments(query, top, grid, exclude=chosen)
 
-    def answer(
+    def find_moments(
         self,
-        question: Question,
+        query: EncodedQuery,
         top: int = 5,
         grid: int = GRID,
-        besides: NDArray[np.bool_] | None = None,
+        exclude: NDArray[np.bool_] | None = None,
     ) -> Answer:
-        """The best ``top`` moments for a question, none that touches the points ``besides``."""
-        level = self._level(question, grid)
-        relevancy, cosine = question.scores(self.index(grid), level)
+        """Find the best ``top`` moments for an encoded query.
+
+        Moments that contain a grid point of the mask ``exclude`` are left out.
+        """
+        reference = self._reference(query, grid)
+        relevancy, cosine = query.scores(self.index(grid), reference)
         true = None
         if self.true is not None:
-            true = question.scores(self.true, question.level(self.true)).relevancy
+            true = query.scores(self.true, query.reference(self.true)).relevancy
         found = [
             span
             for span in spans(relevancy, grid)
-            if besides is None or not besides[span.start : span.end + 1].any()
+            if exclude is None or not exclude[span.start : span.end + 1].any()
         ]
-        clear = [span for span in found if relevancy[span.peak] > level.threshold]
+        clear = [span for span in found if relevancy[span.peak] > reference.threshold]
         times = grid_times(self.frames, grid)
         moments = [
             self._moment(span, times, relevancy, cosine, true) for span in (clear or found)[:top]
         ]
         return Answer(
-            question.label, times, relevancy, cosine, true, level.threshold, bool(clear), moments
+            question=query.label,
+            times=times,
+            relevancy=relevancy,
+            cosine=cosine,
+            true_relevancy=true,
+            threshold=reference.threshold,
+            match=bool(clear),
+            moments=moments,
         )
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The source's timestamps at times in [0, 1], linear between frames."""
+        """Timestamps of the source, in seconds, at times in [0, 1]; linear between frames."""
         place = times * (self.frames - 1)
         return np.asarray(np.interp(place, np.arange(self.frames), self.timestamps))
 
@@ -195,10 +215,10 @@ def load_run(
     query_encoder: QueryEncoder | None = None,
     progress: Progress = SILENT,
 ) -> TrainedRun:
-    """A run to search, by its directory; raises `InputError` where it has no CLIP head.
+    """Load a run directory, to search its video.
 
     The teacher is loaded with the first text or image; runs with the same teacher may share a
-    ``query_encoder``.
+    ``query_encoder``. Raises `InputError` where the run has no CLIP head.
 
     >>> load_run("checkpoints/kitchen").search("a purple kettle").moments[0].frame  # doctest: +SKIP
     """

@@ -1,1 +1,8 @@
-"""The frozen CLIP model, through open_clip, and its embeddings of frames and texts."""
+"""The frozen CLIP model, and its embeddings of frames and texts.
+
+- ``names``: names of teachers and files of a teacher's folder, without torch
+- ``preprocessing``: open_clip's preprocessing of tensor batches
+- ``encoder``: `ClipEncoder`: images and texts to embeddings
+- ``loading``: load a teacher through open_clip
+- ``embeddings``: the true embeddings of a video, cached
+"""

@@ -17,7 +17,7 @@ WORDS = "words.txt"  # in such a folder, optional: all words that the text tower
 
 
 def teacher_named(model: str | None, pretrained: str | None) -> tuple[str, str | None]:
-    """The model and its weights, with defaults for what is None.
+    """The model and its weights, with defaults in place of None.
 
     The default model is ViT-B-32; its default weights are laion2b_s34b_b79k. The demo encoder and
     a local folder bring their own weights.

@@ -1,1 +1,17 @@
-"""Training: the trainer, losses and their schedule, optimisers, distributed training."""
+"""Training in memory: the trainer, its losses and optimisers.
+
+- ``config``: `TrainConfig`
+- ``presets``: settings that belong together, by name
+- ``builder``: a network that is ready to be trained
+- ``data``: the train frames, their times and embeddings
+- ``objectives``: the terms of the loss, as a table
+- ``losses``: pixel losses, CLIP loss, spherical interpolation
+- ``optimisers``: Muon and Adam, by parameter group
+- ``schedules``: learning rates
+- ``trainer``: `Trainer`: a generator of epochs that can be saved at any step
+- ``running_means``: means over an epoch
+- ``weight_average``: averaged weights
+- ``results``: `EpochResult` and `Step`
+- ``distributed``: several processes
+- ``format_0``: the training state of older checkpoints
+"""

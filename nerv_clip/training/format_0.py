@@ -1,11 +1,12 @@
 """Format 0 of ``model_latest.pth``: a training state with one tensor of sums.
 
 Its ``sums`` are those of the pixel, CLIP and total loss and of the PSNR, over ``step`` steps; its
-``pending`` epoch is a list of the first seven fields of `EpochResult`.
+``pending`` epoch is a list: epoch, the three losses, PSNR, learning rate, seconds.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
@@ -28,5 +29,8 @@ def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
             del named["clip"]
         content["sums"], content["counts"] = named, dict.fromkeys(named, content["step"])
     if isinstance(pending, (list, tuple)):
-        content["pending"] = EpochResult(*pending)._asdict()
+        epoch, pixel, clip, total, psnr, lr, seconds = pending
+        losses = {"pixel": pixel, "clip": clip, "slerp": None, "motion": None, "total": total}
+        result = EpochResult(epoch=epoch, losses=losses, psnr=psnr, lr=lr, seconds=seconds)
+        content["pending"] = asdict(result)
     return content

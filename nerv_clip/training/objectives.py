@@ -91,10 +91,10 @@ def warped_neighbours(batch: Batch) -> Pair:
 class Objective:
     """A row of `OBJECTIVES`.
 
-    ``name`` is the key of the loss; `nerv_clip.training.results.EpochResult` reports its mean as
-    ``{name}_loss``. ``weight`` is its weight in the total loss; ``active`` says whether an epoch
-    (from 0) trains it; ``pair`` computes the prediction and the target, and ``loss`` a scalar
-    from them.
+    ``name`` is the key of the loss in `nerv_clip.training.results.EpochResult`, and
+    ``{name}_loss`` its column in ``history.csv``. ``weight`` is its weight in the total loss;
+    ``active`` says whether an epoch (from 0) trains it; ``pair`` computes the prediction and the
+    target, and ``loss`` a scalar from them.
     """
 
     name: str

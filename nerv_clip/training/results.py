@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class EpochResult(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
     """A finished epoch: means over its steps.
 
-    ``epoch`` counts from 1. ``pixel_loss``, ``clip_loss``, ``slerp_loss`` and ``motion_loss`` are
-    the terms of `nerv_clip.training.objectives` without their weights, None in an epoch that does
-    not train them; ``total_loss`` is their weighted sum. ``psnr`` is that of the train frames as
-    they were drawn, in dB; ``lr`` the learning rate of the last step; ``seconds`` the duration.
+    ``epoch`` counts from 1. ``losses`` has the terms of `nerv_clip.training.objectives` by name,
+    without their weights, None in an epoch that does not train them; ``"total"`` is their weighted
+    sum. ``psnr`` is that of the train frames as they were drawn, in dB; ``lr`` the learning rate of
+    the last step; ``seconds`` the duration.
     """
 
     epoch: int
-    pixel_loss: float
-    clip_loss: float | None
-    total_loss: float
+    losses: dict[str, float | None]
     psnr: float
     lr: float
     seconds: float
-    slerp_loss: float | None = None
-    motion_loss: float | None = None
 
-    @classmethod
-    def of(
-        cls, means: Mapping[str, float], *, epoch: int, lr: float, seconds: float
-    ) -> EpochResult:
-        """The result of an epoch from the means of its losses, ``"total"`` and ``"psnr"``."""
-        return cls(
-            epoch=epoch,
-            pixel_loss=means["pixel"],
-            clip_loss=means.get("clip"),
-            total_loss=means["total"],
-            psnr=means["psnr"],
-            lr=lr,
-            seconds=seconds,
-            slerp_loss=means.get("slerp"),
-            motion_loss=means.get("motion"),
-        )
+    def row(self) -> dict[str, float | None]:
+        """As in ``history.csv``: ``epoch``, ``pixel_loss`` … ``total_loss``, ``psnr``, …."""
+        losses = {f"{name}_loss": loss for name, loss in self.losses.items()}
+        rest = {"psnr": self.psnr, "lr": self.lr, "seconds": self.seconds}
+        return {"epoch": self.epoch, **losses, **rest}
 
 
 class Step(NamedTuple):

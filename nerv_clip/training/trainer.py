@@ -19,7 +19,12 @@ from nerv_clip.training.builder import check_train_times
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.data import TrainingData
 from nerv_clip.training.distributed import Workers
-from nerv_clip.training.objectives import Batch, active_objectives, compute_losses
+from nerv_clip.training.objectives import (
+    OBJECTIVES,
+    Batch,
+    active_objectives,
+    compute_losses,
+)
 from nerv_clip.training.optimisers import build_optimiser
 from nerv_clip.training.results import EpochResult, Step
 from nerv_clip.training.running_means import RunningMeans
@@ -49,7 +54,9 @@ class Trainer:
         max_steps: int | None = None,
     ) -> None:
         if config.best_metric.endswith("_val") and "val" not in split:
-            raise InputError(f"`best_metric` {config.best_metric}: the split holds out no frame")
+            raise InputError(
+                f"`best_metric` {config.best_metric}: the split has no held-out frames"
+            )
         self.model, self.video, self.split, self.config = model, video, split, config
         self.workers, self.max_steps = workers or Workers(), max_steps
         self.device = next(model.parameters()).device
@@ -177,7 +184,7 @@ class Trainer:
         objectives = active_objectives(model.arch, config, self.epoch)
         losses = compute_losses(objectives, batch, config)
         self.optimiser.zero_grad(set_to_none=True)
-        (weight * losses["total"]).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(weight * losses["total"])
         self.workers.average_gradients(model.parameters())
         self.optimiser.step()
         self.updates += 1
@@ -240,9 +247,15 @@ class Trainer:
             )
 
     def _finish_epoch(self) -> EpochResult:
-        means = self.means.compute(self.workers)
-        lr = self.optimiser.param_groups[-1]["lr"]
-        result = EpochResult.of(means, epoch=self.epoch + 1, lr=lr, seconds=self.seconds)
+        means: dict[str, float] = self.means.compute(self.workers)
+        names = [*(objective.name for objective in OBJECTIVES), "total"]
+        result = EpochResult(
+            epoch=self.epoch + 1,
+            losses={name: means.get(name) for name in names},
+            psnr=means["psnr"],
+            lr=self.optimiser.param_groups[-1]["lr"],
+            seconds=self.seconds,
+        )
         self.epoch, self.step, self.order, self.seconds = self.epoch + 1, 0, [], 0.0
         self.means.reset()
         return result

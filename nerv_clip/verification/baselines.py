@@ -1,4 +1,4 @@
-"""What would score without having learned: the guesses that a prediction has to beat."""
+"""Embeddings that are compared with the true ones: the prediction, and the baselines."""
 
 from __future__ import annotations
 
@@ -17,93 +17,111 @@ from nerv_clip.verification.evidence import Evidence
 from nerv_clip.verification.statistics import block_length, shuffled_blocks
 
 Kind = Literal["prediction", "chance", "trivial", "informed"]
-STRENGTHS = np.logspace(-6, 3, 19)  # of the ridge, among which leave-one-out chooses
-DRAWS = 10  # of each guess that is random
-STORED = {  # rows that the teacher's view of the frames gives, under their names in the run
+STRENGTHS = np.logspace(-6, 3, 19)  # of ridge regression, chosen by leave-one-out
+RANDOM_DRAWS = 10  # of each random baseline
+PREDICTION, NEAREST = "prediction", "nearest train frame"
+LINEAR, SPHERICAL = "linear interpolation", "spherical interpolation"
+TEACHER_ROWS = {  # the teacher's embeddings of other frames: their keys in `Evidence.stored`
     "teacher on the pixel blend": "blend",
     "teacher on the reconstruction": "reconstruction",
     "teacher's ceiling (frame slightly cropped, JPEG)": "perturbed",
 }
-PREDICTION, NEAREST = "prediction", "nearest train frame"
-LINEAR, SPHERICAL = "linear interpolation", "spherical interpolation"
 
 
-class Candidate(NamedTuple):
-    """A guess at the true embeddings (T, D), once or, where it is random, several times.
+class Embeddings(NamedTuple):
+    """Embeddings of all frames that are compared with the true ones.
 
-    Frames that cannot be guessed (of a video with one train frame) are NaN. ``missing`` says why
-    there is none.
+    ``draws`` are arrays (T, D): one, or several for a random baseline. Rows are NaN for frames
+    that have no embedding (nearest train frame and interpolation in a video with one train frame).
+    ``draws`` is empty where the embeddings are not available, and ``missing`` is the reason.
     """
 
     name: str
     kind: Kind
-    values: list[Array]
+    draws: list[Array]
     missing: str = ""
 
 
-def candidates(evidence: Evidence, seed: int = 0) -> Iterator[Candidate]:
-    """The prediction and all that it is compared with, from the poorest to the best informed."""
-    true, predicted, train = evidence.true, evidence.predicted, evidence.train
+def prediction_and_baselines(evidence: Evidence, seed: int = 0) -> Iterator[Embeddings]:
+    """The prediction, then the baselines: by chance, trivial, informed.
+
+    Chance baselines carry no information about individual frames. Trivial ones use the true
+    embeddings of the train frames only. Informed ones also use the coordinate encoding, or pixels.
+    """
+    yield Embeddings(PREDICTION, "prediction", [evidence.predicted])
+    yield from _chance(evidence, seed)
+    yield from _trivial(evidence)
+    yield from _informed(evidence)
+
+
+def _chance(evidence: Evidence, seed: int) -> Iterator[Embeddings]:
+    true, predicted, count = evidence.true, evidence.predicted, len(evidence.true)
     rng = np.random.default_rng(seed)
-    count = len(true)
     length = block_length(true)
-    yield Candidate(PREDICTION, "prediction", [predicted])
-    drawn = [unit(rng.standard_normal(true.shape)) for _ in range(DRAWS)]
-    yield Candidate("random unit vectors", "chance", drawn)
-    drawn = [predicted[rng.permutation(count)] for _ in range(DRAWS)]
-    yield Candidate("shuffled frame-embedding pairs", "chance", drawn)
-    apart = min(length, count // 2)  # a smaller shift leaves each near its own
-    shifts = np.unique(np.linspace(apart, count - apart, DRAWS).round().astype(int))
-    drawn = [np.roll(predicted, shift, 0) for shift in shifts]
-    yield Candidate("temporal shuffle: circular shifts", "chance", drawn)
-    drawn = [predicted[shuffled_blocks(count, length, rng)] for _ in range(DRAWS)]
-    yield Candidate("temporal shuffle: blocks", "chance", drawn)
-    yield Candidate(
-        "untrained network", "chance", [untrained(evidence.model, evidence.times, seed)]
-    )
-    mean = np.repeat(true[train].mean(0, keepdims=True), count, 0)
-    yield Candidate("mean train embedding", "trivial", [mean])
-    yield Candidate(NEAREST, "trivial", [nearest(true, train)])
-    yield Candidate(LINEAR, "trivial", [interpolated(true, train, spherical=False)])
-    yield Candidate(SPHERICAL, "trivial", [interpolated(true, train, spherical=True)])
+    draws = [unit(rng.standard_normal(true.shape)) for _ in range(RANDOM_DRAWS)]
+    yield Embeddings("random unit vectors", "chance", draws)
+    draws = [predicted[rng.permutation(count)] for _ in range(RANDOM_DRAWS)]
+    yield Embeddings("shuffled frame-embedding pairs", "chance", draws)
+    least = min(length, count // 2)  # a smaller shift moves frames onto nearly equal ones
+    shifts = np.unique(np.linspace(least, count - least, RANDOM_DRAWS).round().astype(int))
+    draws = [np.roll(predicted, shift, 0) for shift in shifts]
+    yield Embeddings("temporal shuffle: circular shifts", "chance", draws)
+    draws = [predicted[shuffled_blocks(count, length, rng)] for _ in range(RANDOM_DRAWS)]
+    yield Embeddings("temporal shuffle: blocks", "chance", draws)
+    untrained = untrained_embeddings(evidence.model, evidence.times, seed)
+    yield Embeddings("untrained network", "chance", [untrained])
+
+
+def _trivial(evidence: Evidence) -> Iterator[Embeddings]:
+    true, train = evidence.true, evidence.train
+    mean = np.repeat(true[train].mean(0, keepdims=True), len(true), 0)
+    yield Embeddings("mean train embedding", "trivial", [mean])
+    yield Embeddings(NEAREST, "trivial", [nearest(true, train)])
+    yield Embeddings(LINEAR, "trivial", [interpolated(true, train, spherical=False)])
+    yield Embeddings(SPHERICAL, "trivial", [interpolated(true, train, spherical=True)])
+
+
+def _informed(evidence: Evidence) -> Iterator[Embeddings]:
     features = time_features(evidence.model, evidence.times)
     name = "ridge regression from the encoding"
     if features is None:
-        yield Candidate(name, "informed", [], "no coordinate encoding: --embed ''")
+        yield Embeddings(name, "informed", [], "the network has no coordinate encoding")
     else:
-        yield Candidate(name, "informed", [ridge(features, true, train)])
-    for name, key in STORED.items():
-        stored = evidence.stored.get(key)
-        missing = "" if stored is not None else "needs the source video"
-        yield Candidate(name, "informed", [] if stored is None else [stored], missing)
+        yield Embeddings(name, "informed", [ridge(features, evidence.true, evidence.train)])
+    for name, key in TEACHER_ROWS.items():
+        if key in evidence.stored:
+            yield Embeddings(name, "informed", [evidence.stored[key]])
+        else:
+            yield Embeddings(name, "informed", [], "needs the source video")
 
 
 def ridge(features: Array, true: Array, train: list[int]) -> Array:
-    """Ridge regression from features (T, F), its strength by leave-one-out over train frames.
+    """Ridge regression of ``true`` (T, D) from ``features`` (T, F), fitted to the train frames.
 
-    A train frame is predicted without itself (by the hat matrix), so that none is merely recalled.
-    The intercept is not shrunk.
+    Each train frame is predicted by a fit that leaves it out (computed from the hat matrix); the
+    regularisation strength minimises the error of these predictions. The intercept is not
+    regularised.
     """
     x, y = features - features[train].mean(0), true[train] - true[train].mean(0)
     u, s, v = np.linalg.svd(x[train], full_matrices=False)
     errors: list[float] = []
-    answers: list[Array] = []
+    predictions: list[Array] = []
     for strength in STRENGTHS:
         shrink = s**2 / (s**2 + strength)
         fitted = (u * shrink) @ (u.T @ y)
         leverage = (u**2 * shrink).sum(1, keepdims=True) + 1 / len(train)
         left_out = y - (y - fitted) / np.maximum(1 - leverage, 1e-9)
-        candidate = x @ (v.T @ ((s / (s**2 + strength))[:, None] * (u.T @ y)))
-        candidate[train] = left_out
+        predicted = x @ (v.T @ ((s / (s**2 + strength))[:, None] * (u.T @ y)))
+        predicted[train] = left_out
         errors.append(float(((y - left_out) ** 2).mean()))
-        answers.append(candidate)
-    best = answers[int(np.argmin(errors))]
+        predictions.append(predicted)
+    best = predictions[int(np.argmin(errors))]
     best += true[train].mean(0)
     return best
 
 
 def time_features(model: NeRVClip, times: Array) -> Array | None:
-    """The coordinate encoding at each time, averaged over the cells: (T, F); None without one."""
+    """The coordinate encoding at each time, averaged over positions: (T, F); None without one."""
     encoding = build_encoding(model.arch.embed, model.arch.frames, model.arch.grid)
     if encoding is None:
         return None
@@ -112,8 +130,8 @@ def time_features(model: NeRVClip, times: Array) -> Array | None:
     return np.asarray(values.double().mean((2, 3)).numpy())
 
 
-def untrained(model: NeRVClip, times: Array, seed: int) -> Array:
-    """Embeddings of a network of the same architecture whose weights have learned nothing."""
+def untrained_embeddings(model: NeRVClip, times: Array, seed: int) -> Array:
+    """Embeddings (T, D) of a network of the same architecture with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = NeRVClip(model.arch, with_encoder=False).eval()

@@ -1,4 +1,4 @@
-"""What a verification compares: a checkpoint's predicted embeddings, and the true ones."""
+"""The data of a verification: predicted, true and other embeddings of every frame."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from nerv_clip.video.split import Split
 from nerv_clip.video.times import frame_time
 
 TRUE = "true"
-OTHERS = ("reconstruction", "blend", "perturbed")  # the arrays of baselines.npz
+TEACHER_ARRAYS = ("reconstruction", "blend", "perturbed")  # in baselines.npz
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run's predicted and true unit embeddings (T, D), and the teacher's of other frames.
+    """Unit embeddings (T, D) of the frames of a run.
 
-    ``predicted`` are computed from the checkpoint, whose only input is the time. ``stored`` holds
-    the teacher's embeddings (T, D) of frames other than the true ones, under the names of
-    `OTHERS`; those that the run did not store are absent.
+    ``predicted`` are computed by the network, whose only input is ``times`` (T,), in [0, 1].
+    ``stored`` are the teacher's embeddings of reconstructed, blended and perturbed frames, by the
+    names in `TEACHER_ARRAYS`; arrays that are not available are absent. ``checkpoint_hash`` is
+    the SHA-256 of the file.
     """
 
     checkpoint: Path
@@ -48,38 +49,36 @@ class Evidence:
     @property
     def train(self) -> list[int]:
         """Indices of the train frames."""
-        return self.part("train")
+        return self.indices("train")
 
-    def part(self, name: str) -> list[int]:
-        """Indices of the frames of a split, or of ``"all"``."""
+    def indices(self, name: str) -> list[int]:
+        """Indices of the frames of the split ``name``, or of all frames for ``"all"``."""
         return [i for i, split in enumerate(self.split) if name in ("all", split)]
 
 
 def gather(
     checkpoint: Path, data_path: Path | None = None, progress: Progress = SILENT
 ) -> Evidence:
-    """The evidence for a checkpoint in its run directory.
+    """Read or compute the embeddings of a checkpoint in its run directory.
 
-    With ``data_path``, the source video, what the run did not store is computed; it has to be the
-    video that the run was trained on. Raises `InputError` where there is nothing to verify.
+    With ``data_path``, the source video, embeddings that the run does not store are computed.
+    Raises `InputError` where the run has no CLIP head, has a single frame, was trained with
+    `clip_input`, or stores no true embeddings while ``data_path`` is None, and where the video is
+    not the one that the run was trained on.
     """
-    model, digest = load_model(checkpoint), file_hash(checkpoint)
-    before = ""
-    while digest != before:  # a training may replace the file meanwhile: read until both agree
-        before = digest
-        model, digest = load_model(checkpoint), file_hash(checkpoint)
+    model, digest = _load_with_hash(checkpoint)
     run = Run(checkpoint.parent)
     config = run.read_config()
-    _check(checkpoint, model, config)
+    _check_checkpoint(checkpoint, model, config)
     frames = model.arch.frames
-    known = _stored(run, (frames, model.arch.clip_dim))
+    known = _read_stored(run, (frames, model.arch.clip_dim))
     if data_path is not None:
-        missing = {TRUE, *OTHERS} - known.keys()
-        known |= _computed(run, checkpoint, data_path, missing, progress)
+        missing = {TRUE, *TEACHER_ARRAYS} - known.keys()
+        known |= _compute_missing(run, checkpoint, data_path, missing, progress)
     if TRUE not in known:
         raise InputError(
-            f"{run.path} has no {run.true.name}, the embeddings to compare with: name the source "
-            "video (`data_path`)"
+            f"{run.path} has no {run.true.name}, the true embeddings: give the source video "
+            "(`data_path`)"
         )
     times = np.array([frame_time(i, frames) for i in range(frames)])
     predicted = embed_times(model, times, progress=progress, label="predicting")
@@ -96,39 +95,55 @@ def gather(
     )
 
 
-def _check(checkpoint: Path, model: NeRVClip, config: RunConfig) -> None:
+def _load_with_hash(checkpoint: Path) -> tuple[NeRVClip, str]:
+    """The network of a checkpoint, and the SHA-256 of the file that it was loaded from.
+
+    A training process may replace the file between the two steps: both are repeated until the
+    hash stays the same.
+    """
+    before = ""
+    while True:
+        model, digest = load_model(checkpoint), file_hash(checkpoint)
+        if digest == before:
+            return model, digest
+        before = digest
+
+
+def _check_checkpoint(checkpoint: Path, model: NeRVClip, config: RunConfig) -> None:
     if model.arch.clip_input:
         raise InputError(
-            f"{checkpoint} was trained with `clip_input`: true embeddings are its input, so a "
-            "comparison with them would be circular; verify a run trained with `predict_clip`"
+            f"{checkpoint} was trained with `clip_input`: its input contains the true embeddings, "
+            "so that the comparison would be circular; verify a run trained with `predict_clip`"
         )
     if not model.arch.clip_dim:
         raise InputError(f"{checkpoint} has no CLIP head: verify a run trained with `predict_clip`")
     if config.architecture != model.arch:
         raise InputError(f"{checkpoint} does not belong to the config.json beside it")
     if model.arch.frames < 2:
-        raise InputError(f"{checkpoint} has a single frame: there is nothing to compare it with")
+        raise InputError(
+            f"{checkpoint} has a single frame: verification compares at least two frames"
+        )
 
 
-def _stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
-    """True and other embeddings that the run's evaluation stored, scaled to unit length."""
+def _read_stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
+    """True and other embeddings that the run stores, scaled to unit length."""
     found = {TRUE: read_array(run.true)} if run.true.exists() else {}
     if run.baselines.exists():
         file = read_arrays(run.baselines)
-        found |= {name: file[name] for name in OTHERS if name in file}
+        found |= {name: file[name] for name in TEACHER_ARRAYS if name in file}
     for name, values in found.items():
         if values.shape != shape:
             raise InputError(
-                f"{run.path}: its embeddings '{name}' have the shape {values.shape}, those of its "
-                f"checkpoint {shape}; evaluate the run again (`eval_only`)"
+                f"{run.path}: the stored embeddings '{name}' have shape {values.shape}, but the "
+                f"checkpoint has {shape}; evaluate the run again (`eval_only`)"
             )
     return {name: unit(values.astype(np.float64)) for name, values in found.items()}
 
 
-def _computed(
+def _compute_missing(
     run: Run, checkpoint: Path, data_path: Path, missing: set[str], progress: Progress
 ) -> dict[str, Array]:
-    """What is missing, from the frames and the teacher; the video is checked in any case."""
+    """The embeddings ``missing``, from the video and the teacher; always checks the video."""
     config = run.read_config()
     video = load_run_video(config, data_path, progress)
     if not missing:
@@ -137,7 +152,7 @@ def _computed(
     inputs = embedded(video, config.split_frames(), teacher, progress)
     assert inputs.true is not None  # noqa: S101 - there is a teacher
     found = {TRUE: inputs.true}
-    if missing & set(OTHERS):
+    if missing & set(TEACHER_ARRAYS):
         evaluation = evaluate_checkpoint(
             checkpoint,
             video,
@@ -146,6 +161,6 @@ def _computed(
             teacher=teacher,
             progress=progress,
         )
-        others = (evaluation.reconstructed, evaluation.blended, evaluation.perturbed)
-        found |= {n: v for n, v in zip(OTHERS, others, strict=True) if v is not None}
+        arrays = (evaluation.reconstructed, evaluation.blended, evaluation.perturbed)
+        found |= {n: v for n, v in zip(TEACHER_ARRAYS, arrays, strict=True) if v is not None}
     return {name: unit(found[name].double().numpy()) for name in missing}

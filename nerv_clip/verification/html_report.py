@@ -1,195 +1,83 @@
-"""A verification as one HTML page that needs nothing else."""
+"""A verification as one HTML page that needs no other file and no network."""
 
 from __future__ import annotations
 
 import html
-import math
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nerv_clip.runs.provenance import git_commit
-from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
+from nerv_clip.verification.measures import Measures
+from nerv_clip.verification.names import MEASURES, SPLIT_TITLES
+from nerv_clip.verification.plots import all_plots
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.text_report import (
-    COLUMNS,
-    PART_NAMES,
+    NO_NEIGHBOUR,
     cells,
-    differences_told,
-    spread,
-    tests_told,
+    describe_differences,
+    describe_tests,
+    format_interval,
 )
-from nerv_clip.verification.verify import PARTS, Figures, Row, Verification
-
-if TYPE_CHECKING:  # plotly is slow to import
-    from plotly.graph_objects import Figure
-
-COLOURS = {"train": "#0072b2", "val": "#d55e00", "unused": "#7f7f7f"}  # Okabe and Ito's
-SHAPES = {"train": "circle", "val": "diamond", "unused": "x"}
+from nerv_clip.verification.verify import Row, Verification
 
 
-def page(verification: Verification) -> str:
-    """The report as one HTML page, its plots with their own script inside."""
+def to_html(verification: Verification) -> str:
+    """The report as one HTML page, with Plotly's script inside."""
     import plotly.io  # slow to import
 
     v = verification
-    figures = [_bars(v), _curve(v), _matrices(v), _shifts(v)]
     plots = [
         plotly.io.to_html(figure, include_plotlyjs=index == 0, full_html=False)
-        for index, figure in enumerate(figures)
+        for index, figure in enumerate(all_plots(v))
     ]
-    tables = "".join(
-        f"<h2>{PART_NAMES[p].capitalize()} ({v.parts[p].frames})</h2>{_html_table(v.rows, p)}"
-        for p in v.parts
-    )
-    tests = "".join(
-        f"<li>{html.escape(line)}</li>" for line in [*tests_told(v), *differences_told(v)]
-    )
-    config = v.evidence.config
-    video = config.video
-    teacher = "none" if config.teacher is None else config.teacher.name
-    about = (
-        f"{v.evidence.checkpoint}: {video.frames} frames of {video.height}×{video.width}, "
-        f"split {config.split.rule}, teacher {teacher}, seed {config.train.seed}, commit "
-        f"{git_commit() or 'unknown'}"
-    )
     return PAGE.format(
         label=html.escape(v.verdict.label),
         sentence=html.escape(v.verdict.sentence),
-        about=html.escape(about),
-        tests=tests,
-        tables=tables,
+        about=html.escape(_about(v)),
+        tests=_list(describe_tests(v)),
+        differences=_list(describe_differences(v)),
         plots="".join(f"<section>{plot}</section>" for plot in plots),
+        tables="".join(_table(v, split) for split in v.splits),
     )
 
 
-def _html_table(rows: list[Row], part: str) -> str:
-    head = "".join(f"<th>{title}</th>" for title in COLUMNS.values())
-    body = []
-    for row in rows:
-        figures = row.figures[part]
-        if figures is None:
-            said = html.escape(row.missing or "no neighbour to guess from")
-            tail = f'<td colspan="{len(COLUMNS)}" class="none">{said}</td>'
-        else:
-            tail = "".join(
-                f'<td title="{_hint(figures, name)}">{text}</td>'
-                for name, text in zip(COLUMNS, cells(figures), strict=True)
-            )
-        body.append(f'<tr class="{row.kind}"><th>{html.escape(row.name)}</th>{tail}</tr>')
-    return f"<div class=wide><table><tr><th></th>{head}</tr>{''.join(body)}</table></div>"
+def _list(lines: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
 
-def _hint(figures: Figures, name: str) -> str:
-    value = getattr(figures, name)
-    return f"95 %: {spread(value)}" if isinstance(value, Interval) else ""
+def _about(v: Verification) -> str:
+    config = v.evidence.config
+    video = config.video
+    teacher = "none" if config.teacher is None else config.teacher.name
+    return (
+        f"{v.evidence.checkpoint}: {video.frames} frames of {video.width}×{video.height} pixels, "
+        f"split {config.split.rule}, teacher {teacher}, seed {config.train.seed}, commit "
+        f"{git_commit() or 'unknown'}"
+    )
 
 
-def _bars(v: Verification) -> Figure:
-    from plotly.graph_objects import Figure
+def _table(v: Verification, split: str) -> str:
+    title = f"{SPLIT_TITLES[split].capitalize()} ({v.splits[split].frames})"
+    head = "".join(f"<th>{name}</th>" for name in MEASURES.values())
+    body = "".join(_table_row(row, split) for row in v.rows)
+    table = f"<table><tr><th></th>{head}</tr>{body}</table>"
+    return f"<h3>{title}</h3><div class=wide>{table}</div>"
 
-    figure = Figure()
-    for part in [p for p in PARTS if p != "all" and p in v.parts]:
-        shown = [(row.name, row.figures[part]) for row in reversed(v.rows)]
-        kept = [(name, figures.centred) for name, figures in shown if figures is not None]
-        figure.add_scatter(
-            x=[c.mean for _, c in kept],
-            y=[name for name, _ in kept],
-            error_x={
-                "array": [c.high - c.mean for _, c in kept],
-                "arrayminus": [c.mean - c.low for _, c in kept],
-            },
-            mode="markers",
-            name=PART_NAMES[part],
-            marker={"color": COLOURS[part], "symbol": SHAPES[part], "size": 9},
+
+def _table_row(row: Row, split: str) -> str:
+    measures = row.measures[split]
+    if measures is None:
+        reason = html.escape(row.missing or NO_NEIGHBOUR)
+        values = f'<td colspan="{len(MEASURES)}" class="none">{reason}</td>'
+    else:
+        values = "".join(
+            f'<td title="{_interval(measures, name)}">{text}</td>'
+            for name, text in zip(MEASURES, cells(measures), strict=True)
         )
-    return _dressed(
-        figure, "Centred cosine with the true embeddings, mean and 95 % interval", "", "", 520
-    )
+    return f'<tr class="{row.kind}"><th>{html.escape(row.name)}</th>{values}</tr>'
 
 
-def _curve(v: Verification) -> Figure:
-    from plotly.graph_objects import Figure
-
-    table = v.per_frame
-    figure = Figure()
-    for name, dash in ((SPHERICAL, "dash"), (NEAREST, "dot")):
-        figure.add_scatter(
-            x=table["frame"],
-            y=table[f"centred cosine: {name}"],
-            mode="lines",
-            name=name,
-            line={"color": "#999999", "dash": dash, "width": 1},
-        )
-    for part in sorted(set(table["split"])):
-        rows = table[table["split"] == part]
-        figure.add_scatter(
-            x=rows["frame"],
-            y=rows[f"centred cosine: {PREDICTION}"],
-            mode="markers",
-            name=f"prediction, {PART_NAMES.get(part, part)}",
-            marker={"color": COLOURS[part], "symbol": SHAPES[part], "size": 6},
-        )
-    return _dressed(
-        figure, "Each frame's centred cosine with its true embedding", "frame index", "cosine", 420
-    )
-
-
-def _matrices(v: Verification) -> Figure:
-    from plotly.subplots import make_subplots
-
-    titles = ("true with true", "predicted with true", "predicted with predicted")
-    figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.05)
-    true, predicted = v.evidence.true, v.evidence.predicted
-    frames = np.arange(len(true))
-    for column, (a, b) in enumerate(
-        ((true, true), (predicted, true), (predicted, predicted)), start=1
-    ):
-        figure.add_heatmap(
-            x=_thinned(frames),
-            y=_thinned(frames),
-            z=np.round(_thinned(a) @ _thinned(b).T, 3),
-            coloraxis="coloraxis",
-            row=1,
-            col=column,
-        )
-        figure.update_yaxes(autorange="reversed", row=1, col=column)
-    figure.update_layout(coloraxis={"colorscale": "Cividis", "colorbar": {"title": "cosine"}})
-    return _dressed(figure, "Similarity of frames with frames, by frame index", "", "", 440)
-
-
-def _thinned(values: NDArray[Any]) -> NDArray[Any]:
-    """At most 200 of a sequence, evenly: a matrix of more is a large file and no clearer."""
-    return values[:: max(1, math.ceil(len(values) / 200))]
-
-
-def _shifts(v: Verification) -> Figure:
-    from plotly.graph_objects import Figure
-
-    figure = Figure()
-    figure.add_scatter(
-        y=v.shifts, mode="lines", name="shifted", line={"color": COLOURS["train"], "width": 1.5}
-    )
-    figure.add_hline(y=float(v.shifts[0]), line={"dash": "dot", "color": COLOURS["val"]})
-    title = "Mean cosine when the prediction is shifted in time (dotted: not shifted)"
-    return _dressed(figure, title, "shift, frames", "cosine", 380)
-
-
-def _dressed(figure: Figure, title: str, x: str, y: str, height: int) -> Figure:
-    figure.update_layout(
-        title=title,
-        template="plotly_white",
-        height=height,
-        margin={"l": 10, "r": 10, "t": 60, "b": 40},
-        legend={"orientation": "h", "y": -0.15},
-        font={"family": "system-ui, sans-serif"},
-    )
-    if x:
-        figure.update_xaxes(title=x)
-        figure.update_yaxes(title=y)
-    figure.update_yaxes(automargin=True)
-    return figure
+def _interval(measures: Measures, name: str) -> str:
+    value = getattr(measures, name)
+    return f"95 % interval: {format_interval(value)}" if isinstance(value, Interval) else ""
 
 
 PAGE = """<!doctype html>
@@ -200,27 +88,50 @@ PAGE = """<!doctype html>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto;
   padding: 0 1rem; color: #1b1f24; }}
 h1 {{ font-size: 1.7rem; margin: 0 0 .3rem; }} h1::first-letter {{ text-transform: uppercase; }}
-h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem; }}
+h2 {{ font-size: 1.3rem; margin: 2.2rem 0 .5rem; }}
+h3 {{ font-size: 1.05rem; margin: 1.6rem 0 .4rem; }}
 .about, .none {{ color: #57606a; }}
+.about {{ overflow-wrap: anywhere; }}
 .wide {{ overflow-x: auto; }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }}
+dt {{ font-weight: 600; }} dd {{ margin: 0; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 td, th {{ padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e3e6ea; }}
 tr > th:first-child {{ text-align: left; font-weight: 400; white-space: nowrap; }}
-tr:first-child > th {{ font-weight: 600; }}
+tr:first-child > th {{ font-weight: 600; white-space: nowrap; }}
 .prediction > * {{ background: #eaf3fb; font-weight: 600 !important; }}
 td.none {{ text-align: left; }}
+@media (max-width: 640px) {{ tr > th:first-child {{ white-space: normal; min-width: 8rem; }} }}
 section {{ overflow-x: auto; }} section > div {{ min-width: 720px; }}
 </style></head><body>
 <h1>{label}</h1>
 <p>{sentence}</p>
 <p class="about">{about}</p>
-<ul>{tests}</ul>
+<h2>Tests</h2>
+{tests}
+<h2>Differences</h2>
+{differences}
+<p class="about">If the network was trained with <code>slerp_loss_weight</code> above 0, its CLIP
+head was trained towards interpolation between the train frames. Matching interpolation then shows
+only that it learned to interpolate.</p>
+<h2>Plots</h2>
 {plots}
-<p class="about">Skill is 1 − mean(1 − cosine) over the same of the best of mean, nearest train
-frame and interpolations. On a train frame these leave the frame itself out. Ranks are among all
-frames of the video. A head trained with --arc_weight above 0 was taught interpolation between the
-train frames: that it is level with it says that it learned this, no more. Point at a
-figure for its interval (block bootstrap).</p>
+<h2>Measures</h2>
+<dl>
+<dt>cosine</dt><dd>mean cosine similarity to the true embedding</dd>
+<dt>centred</dt><dd>the same after the mean train embedding is subtracted from both</dd>
+<dt>skill</dt><dd>1 − mean error / mean error of the best trivial baseline (mean train embedding,
+nearest train frame or interpolation); the error is 1 − cosine</dd>
+<dt>R@1, R@5</dt><dd>share of frames whose own true embedding is the most similar one, or among the
+five most similar, of all frames</dd>
+<dt>R@±2</dt><dd>share of frames whose most similar true embedding is at most two frames away</dd>
+<dt>med. rank, MRR</dt><dd>median rank of the own true embedding among all frames (1 is best), and
+mean of 1 / rank</dd>
+<dt>CKA, RSA</dt><dd>debiased centred kernel alignment, and rank correlation of the similarities of
+all pairs of frames</dd>
+</dl>
+<p>For a train frame, nearest train frame, interpolation, pixel blend and ridge regression leave the
+frame itself out. Point at a value to see its 95 % interval (block bootstrap).</p>
 {tables}
 </body></html>
 """

@@ -1,4 +1,4 @@
-"""A verification as JSON, and the files that it leaves in a folder."""
+"""A verification as JSON, and the files of a verification."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.runs.provenance import git_commit, versions
 from nerv_clip.runs.run import Run
-from nerv_clip.verification.html_report import page
+from nerv_clip.verification.html_report import to_html
+from nerv_clip.verification.measures import Measures
 from nerv_clip.verification.statistics import Interval
-from nerv_clip.verification.verify import Figures, Verification
+from nerv_clip.verification.verify import SplitStatistics, Verification
 
 
 def to_json(verification: Verification) -> dict[str, Any]:
-    """Everything as JSON has it; what is not a number is null."""
+    """The content of ``verification.json``; NaN and infinite values become null."""
     v = verification
     config = v.evidence.config
     content = {
@@ -34,23 +35,22 @@ def to_json(verification: Verification) -> dict[str, Any]:
         "data_split": config.split.rule,
         "seed": config.train.seed,
         "verdict": v.verdict._asdict(),
-        "parts": {
-            name: {**part._asdict(), "shift": part.shift._asdict()}
-            for name, part in v.parts.items()
-        },
+        "parts": {name: _split_to_json(statistics) for name, statistics in v.splits.items()},
         "block_permutation": v.blocks._asdict(),
         "rows": [
             {
                 "name": row.name,
                 "kind": row.kind,
                 "missing": row.missing,
-                "figures": {part: _plain(figures) for part, figures in row.figures.items()},
+                "figures": {
+                    split: _measures_to_json(measures) for split, measures in row.measures.items()
+                },
             }
             for row in v.rows
         ],
         "centred_cosine_differences": {
-            part: {name: difference._asdict() for name, difference in by_name.items()}
-            for part, by_name in v.differences.items()
+            split: {name: difference._asdict() for name, difference in by_name.items()}
+            for split, by_name in v.differences.items()
         },
         "shifts": [round(float(value), 5) for value in v.shifts],
         "versions": versions(),
@@ -59,10 +59,23 @@ def to_json(verification: Verification) -> dict[str, Any]:
     return {name: _finite(value) for name, value in content.items()}
 
 
-def _plain(figures: Figures | None) -> dict[str, Any] | None:
-    if figures is None:
+def _split_to_json(statistics: SplitStatistics) -> dict[str, Any]:
+    return {
+        "frames": statistics.frames,
+        "independent": statistics.effective_sample_size,
+        "block": statistics.block,
+        "best_trivial": statistics.best_trivial,
+        "shift": statistics.shift._asdict(),
+    }
+
+
+def _measures_to_json(measures: Measures | None) -> dict[str, Any] | None:
+    if measures is None:
         return None
-    return {k: v._asdict() if isinstance(v, Interval) else v for k, v in figures._asdict().items()}
+    return {
+        name: value._asdict() if isinstance(value, Interval) else value
+        for name, value in measures._asdict().items()
+    }
 
 
 def _finite(value: object) -> object:
@@ -74,17 +87,17 @@ def _finite(value: object) -> object:
 
 
 def store_in_run(verification: Verification) -> None:
-    """Leave the result in the run directory, under its checkpoint's hash, for the app to show."""
+    """Write ``verification.json`` into the run directory, with the hash of the checkpoint."""
     run = Run(verification.evidence.checkpoint.parent)
     run.write_json(run.verification, to_json(verification))
 
 
 def write_verification(verification: Verification, folder: Path) -> None:
-    """``verification.json``, ``per_frame.csv`` and ``report.html`` into a folder."""
+    """Write ``verification.json``, ``per_frame.csv`` and ``report.html`` into a folder."""
     make_folder(folder)
     with atomic_write(folder / "verification.json") as temporary:
         temporary.write_text(json.dumps(to_json(verification), indent=2) + "\n")
     with atomic_write(folder / "per_frame.csv") as temporary:
         verification.per_frame.to_csv(temporary, index=False)
     with atomic_write(folder / "report.html") as temporary:
-        temporary.write_text(page(verification), encoding="utf-8")
+        temporary.write_text(to_html(verification), encoding="utf-8")

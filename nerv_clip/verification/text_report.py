@@ -1,84 +1,77 @@
-"""A verification in words and tables."""
+"""A verification as plain text: the verdict, the tests and the tables."""
 
 from __future__ import annotations
 
 import math
 
 from nerv_clip.verification.baselines import LINEAR, NEAREST, SPHERICAL
-from nerv_clip.verification.statistics import Interval, Outcome
-from nerv_clip.verification.verify import Figures, Row, Verification
+from nerv_clip.verification.measures import Measures
+from nerv_clip.verification.names import MEASURES, SPLIT_TITLES
+from nerv_clip.verification.statistics import Interval, PermutationResult
+from nerv_clip.verification.verify import Row, Verification
 
-PART_NAMES = {"all": "all frames", "train": "train frames", "val": "held-out frames"}
-COLUMNS = {
-    "cosine": "cosine",
-    "centred": "centred",
-    "skill": "skill",
-    "r1": "R@1",
-    "r5": "R@5",
-    "near": "R@±2",
-    "median_rank": "med. rank",
-    "mrr": "MRR",
-    "cka": "CKA",
-    "rsa": "RSA",
-}
+NO_NEIGHBOUR = "needs two or more train frames"  # the reason where measures are None
 
 
 def summary(verification: Verification) -> str:
     """The verdict, the tests and the tables as plain text, for a terminal."""
     v = verification
-    lines = [f"verdict: {v.verdict.label}", v.verdict.sentence, "", *tests_told(v)]
-    for part in v.parts:
-        lines += ["", f"{PART_NAMES[part]} ({v.parts[part].frames})", *_text_table(v.rows, part)]
-    lines += ["", *differences_told(v)]
+    lines = [f"verdict: {v.verdict.label}", v.verdict.sentence, "", *describe_tests(v)]
+    for split, statistics in v.splits.items():
+        lines += ["", f"{SPLIT_TITLES[split]} ({statistics.frames})", *_text_table(v.rows, split)]
+    lines += ["", *describe_differences(v)]
     return "\n".join(lines)
 
 
-def tests_told(v: Verification) -> list[str]:
-    """Of every part its worth in independent frames, and the tests with their p."""
-    lines = []
-    for name, part in v.parts.items():
-        lines.append(
-            f"{PART_NAMES[name]}: {part.frames}, worth {part.independent:.1f} independent ones "
-            f"(blocks of {part.block}); circular shifts: {_test(part.shift)}"
-        )
-    return [*lines, f"shuffled blocks, all frames: {_test(v.blocks)}"]
+def describe_tests(verification: Verification) -> list[str]:
+    """A line for each split, with its effective sample size and test, and the block test."""
+    lines = [
+        f"{SPLIT_TITLES[name]}: effective sample size {split.effective_sample_size:.1f} of "
+        f"{split.frames} frames (block length {split.block}); circular shift test: "
+        f"{_p_value(split.shift)}"
+        for name, split in verification.splits.items()
+    ]
+    return [*lines, f"block permutation test, all frames: {_p_value(verification.blocks)}"]
 
 
-def _test(test: Outcome) -> str:
-    return f"p = {test.p:.2g} (its floor {test.floor:.2g})"
+def _p_value(test: PermutationResult) -> str:
+    return f"p = {test.p:.2g} (smallest possible: {test.floor:.2g})"
 
 
-def differences_told(v: Verification) -> list[str]:
-    """The paired differences that the verdict rests on, with intervals."""
+def describe_differences(verification: Verification) -> list[str]:
+    """The differences in centred cosine that decide the verdict, with intervals."""
     return [
-        f"centred cosine, {PART_NAMES[part]}: prediction less {name}: {spread(difference)}"
-        for part, by_name in v.differences.items()
+        f"centred cosine on {SPLIT_TITLES[split]}, prediction minus {name}: "
+        f"{format_interval(difference)}"
+        for split, by_name in verification.differences.items()
         for name, difference in by_name.items()
-        if part != "all" and name in (NEAREST, LINEAR, SPHERICAL)
+        if split != "all" and name in (NEAREST, LINEAR, SPHERICAL)
     ]
 
 
-def _text_table(rows: list[Row], part: str) -> list[str]:
+def _text_table(rows: list[Row], split: str) -> list[str]:
     width = max(len(row.name) for row in rows)
-    lines = [" " * width + "".join(f"{title:>11}" for title in COLUMNS.values())]
+    lines = [" " * width + "".join(f"{title:>11}" for title in MEASURES.values())]
     for row in rows:
-        figures = row.figures[part]
-        said = row.missing or "no neighbour to guess from"
-        tail = f"  {said}" if figures is None else "".join(f"{c:>11}" for c in cells(figures))
-        lines.append(f"{row.name:<{width}}{tail}")
+        measures = row.measures[split]
+        if measures is None:
+            lines.append(f"{row.name:<{width}}  {row.missing or NO_NEIGHBOUR}")
+        else:
+            lines.append(f"{row.name:<{width}}" + "".join(f"{c:>11}" for c in cells(measures)))
     return lines
 
 
-def cells(figures: Figures) -> list[str]:
-    """A row of a table, in the order of `COLUMNS`."""
-    out = []
-    for name in COLUMNS:
-        value = getattr(figures, name)
+def cells(measures: Measures) -> list[str]:
+    """The cells of a table row, in the order of `MEASURES`; an en dash for NaN."""
+    found = []
+    for name in MEASURES:
+        value = getattr(measures, name)
         mean = value.mean if isinstance(value, Interval) else value
-        out.append("–" if math.isnan(mean) else f"{mean:.1f}" if "rank" in name else f"{mean:.4f}")
-    return out
+        digits = 1 if name == "median_rank" else 4
+        found.append("–" if math.isnan(mean) else f"{mean:.{digits}f}")
+    return found
 
 
-def spread(value: Interval, digits: int = 4) -> str:
-    """A mean with its interval."""
+def format_interval(value: Interval, digits: int = 4) -> str:
+    """A mean with its 95 % interval in brackets."""
     return f"{value.mean:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"

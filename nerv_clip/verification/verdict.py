@@ -1,115 +1,143 @@
-"""The verdict in a sentence, by a rule whose thresholds stand here and in the README."""
+"""The verdict: one of six labels, by a rule with fixed thresholds."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from nerv_clip.verification.statistics import Interval, Outcome
+from nerv_clip.verification.statistics import Interval, PermutationResult
 
-FEWEST_INDEPENDENT = 8.0  # frames; intervals from fewer blocks are too narrow to be believed
-FEWEST_HELD_OUT = 8  # frames, of which each is one value in the mean that decides
+MIN_EFFECTIVE_SAMPLE_SIZE = 8.0  # frames; intervals from fewer blocks are too narrow
+MIN_HELD_OUT = 8  # frames; the mean over fewer decides nothing
 SIGNIFICANCE = 0.05
-MARGIN = 0.02  # of centred cosine: level with interpolation up to this much below it
+MARGIN = 0.02  # in centred cosine: matching interpolation means at most this much below it
 
 
 class Verdict(NamedTuple):
-    """One of the six labels of `judge`, and a sentence that says why."""
+    """One of the six labels of `judge`, and a sentence with the reason."""
 
     label: str
     sentence: str
 
 
 class Facts(NamedTuple):
-    """What the verdict rests on.
+    """The input of `judge`.
 
-    ``centred_train`` is the prediction's centred cosine on train frames. The differences are
-    paired by frame: the prediction's centred cosine minus that of the nearest train frame and of
-    the better interpolation (spherical or linear); ``train_ahead`` on train frames, theirs left
-    out; None where it cannot be formed.
+    ``frames`` and ``held_out`` are numbers of frames. ``centred_train`` is the centred cosine of
+    the prediction on train frames. The last three are differences in centred cosine, paired by
+    frame: the prediction minus the better of linear and spherical interpolation on train frames
+    (each interpolated without itself), and the prediction minus the nearest train frame and minus
+    the better interpolation on held-out frames. They are None where they cannot be computed.
     """
 
     frames: int
-    independent: float
+    effective_sample_size: float
     held_out: int
-    shift: Outcome
-    blocks: Outcome
+    shift: PermutationResult
+    blocks: PermutationResult
     centred_train: Interval
-    train_ahead: Interval | None
+    train_over_interpolation: Interval | None
     over_nearest: Interval | None
     over_interpolation: Interval | None
 
 
 def judge(facts: Facts) -> Verdict:
-    """The first of the following that holds.
+    """Return the first verdict of this list whose condition holds.
 
-    1. *too few independent frames*: fewer than `FEWEST_INDEPENDENT`, or a video so short that no
-       circular shift could be significant.
+    1. *too few independent frames*: the effective sample size is below
+       `MIN_EFFECTIVE_SAMPLE_SIZE`, or the video is so short that no circular shift test can be
+       significant.
     2. *no evidence*: one of the two permutation tests is not significant, or the centred cosine
        on train frames is not above 0.
-    3. *fits the train frames; generalisation untested*: fewer than `FEWEST_HELD_OUT` held out.
-    4. *learned and generalises*: on held-out frames ahead of the nearest train frame, and no more
-       than `MARGIN` behind interpolation.
-    5. *memorised the train frames*: behind the nearest train frame on held-out frames, but ahead
-       of interpolation on the train frames.
-    6. *no better than interpolation*: the rest.
+    3. *fits the train frames; generalisation untested*: fewer than `MIN_HELD_OUT` held-out frames.
+    4. *learned and generalises*: on held-out frames, above the nearest train frame, and at most
+       `MARGIN` below interpolation.
+    5. *memorised the train frames*: on held-out frames, below the nearest train frame; on train
+       frames, above interpolation.
+    6. *no better than interpolation*: otherwise.
 
-    A head trained with ``--arc_weight`` was taught interpolation: level with it is what it learned.
+    Comparisons use the whole 95 % interval: 'above' means that its lower end is above, 'below'
+    that its upper end is below, 'at most' that its lower end is within the margin.
 
-    'Ahead', 'behind', 'above' and 'no more than' speak of the end of the 95 % interval that is
-    the less favourable to the claim.
+    A head trained with a ``slerp_loss_weight`` above 0 was trained towards spherical
+    interpolation: matching it shows only that the head learned to interpolate.
     """
+    return (
+        _too_few_frames(facts)
+        or _no_evidence(facts)
+        or _generalisation_untested(facts)
+        or _compared_with_baselines(facts)
+    )
+
+
+def _too_few_frames(facts: Facts) -> Verdict | None:
+    label = "too few independent frames"
     if facts.shift.floor >= SIGNIFICANCE:
         return Verdict(
-            "too few independent frames",
-            f"{facts.frames} frames have so few circular shifts that no p is below "
-            f"{facts.shift.floor:.2f}, so that neither success nor failure can be told.",
+            label,
+            f"{facts.frames} frames allow so few circular shifts that the smallest possible p is "
+            f"{facts.shift.floor:.2f}: no result would be significant.",
         )
-    if facts.independent < FEWEST_INDEPENDENT:
+    if facts.effective_sample_size < MIN_EFFECTIVE_SAMPLE_SIZE:
         return Verdict(
-            "too few independent frames",
-            f"{facts.frames} frames change so little that they count as about "
-            f"{facts.independent:.1f} independent ones; the rule asks for "
-            f"{FEWEST_INDEPENDENT:.0f}, so that neither success nor failure can be told.",
+            label,
+            f"The effective sample size is {facts.effective_sample_size:.1f} of {facts.frames} "
+            f"frames, because the embeddings change too little; at least "
+            f"{MIN_EFFECTIVE_SAMPLE_SIZE:.0f} are needed.",
         )
+    return None
+
+
+def _no_evidence(facts: Facts) -> Verdict | None:
     worst = max(facts.shift, facts.blocks, key=lambda test: test.p)
-    if worst.p >= SIGNIFICANCE or facts.centred_train.low <= 0:
-        return Verdict(
-            "no evidence",
-            f"Its embeddings fit their own frames no better than frames at other times: p = "
-            f"{worst.p:.3g}, centred cosine on train frames {_told(facts.centred_train)}.",
-        )
-    nearest, between, train = facts.over_nearest, facts.over_interpolation, facts.train_ahead
-    if facts.held_out < FEWEST_HELD_OUT or nearest is None or between is None or train is None:
-        return Verdict(
-            "fits the train frames; generalisation untested",
-            f"Centred cosine {_told(facts.centred_train)} on train frames, but "
-            f"{facts.held_out} frames were held out: train with a --data_split such as 3_3_4.",
-        )
-    said = (
-        f"On held-out frames its centred cosine is {_gap(nearest)} the nearest train frame's, and "
-        f"{_gap(between)} interpolation's"
+    if worst.p < SIGNIFICANCE and facts.centred_train.low > 0:
+        return None
+    return Verdict(
+        "no evidence",
+        "Predicted embeddings do not match their own frames significantly better than frames at "
+        f"other times: p = {worst.p:.3g}, centred cosine on train frames "
+        f"{_signed(facts.centred_train)}.",
+    )
+
+
+def _generalisation_untested(facts: Facts) -> Verdict | None:
+    comparisons = (facts.over_nearest, facts.over_interpolation, facts.train_over_interpolation)
+    if facts.held_out >= MIN_HELD_OUT and None not in comparisons:
+        return None
+    return Verdict(
+        "fits the train frames; generalisation untested",
+        f"Centred cosine on train frames is {_signed(facts.centred_train)}, but only "
+        f"{facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed, for example "
+        "with the split 3_3_4.",
+    )
+
+
+def _compared_with_baselines(facts: Facts) -> Verdict:
+    nearest, between = facts.over_nearest, facts.over_interpolation
+    train = facts.train_over_interpolation
+    assert nearest is not None  # noqa: S101 - `_generalisation_untested` checks all three
+    assert between is not None  # noqa: S101
+    assert train is not None  # noqa: S101
+    comparison = (
+        f"On held-out frames, the centred cosine differs by {_signed(nearest, 4)} from that of the "
+        f"nearest train frame and by {_signed(between, 4)} from that of interpolation"
     )
     if nearest.low > 0 and between.low > -MARGIN:
-        level = "both" if between.low > 0 else f"the one, within {MARGIN} of the other"
-        return Verdict("learned and generalises", f"{said}: ahead of {level}.")
+        second = (
+            "above both" if between.low > 0 else f"above the first, within {MARGIN} of the second"
+        )
+        return Verdict("learned and generalises", f"{comparison}: {second}.")
     if nearest.high < 0 < train.low:
         return Verdict(
             "memorised the train frames",
-            f"{said}: a copy of the neighbour would serve better, though on train frames it is "
-            f"ahead of their neighbours' interpolation by {_told(train)}.",
+            f"{comparison}: a copy of the nearest train embedding is closer. On train frames, it "
+            f"exceeds interpolation by {_signed(train)}.",
         )
     return Verdict(
         "no better than interpolation",
-        f"{said}: its neighbours' true embeddings, kept in a table, would serve at least as well.",
+        f"{comparison}: a stored table of the train embeddings does at least as well.",
     )
 
 
-def _gap(value: Interval) -> str:
-    """A difference as above or below; four digits, since a thousandth can decide."""
-    if value.mean >= 0:
-        return f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}] above"
-    return f"{-value.mean:.4f} [{-value.high:.4f}, {-value.low:.4f}] below"
-
-
-def _told(value: Interval) -> str:
-    return f"{value.mean:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+def _signed(value: Interval, digits: int = 3) -> str:
+    low, high = (f"{end:+.{digits}f}" for end in (value.low, value.high))
+    return f"{value.mean:+.{digits}f} [{low}, {high}]"

@@ -1,1 +1,11 @@
-"""Videos: read, write, split into train and held-out frames, show beside their reconstruction."""
+"""Videos: read, write, split into train and held-out frames.
+
+- ``spec``: which frames of a source are read, and at what size
+- ``reader``: decode a file or a folder of images
+- ``video``: `Video` and `load_video`
+- ``frame_store``: decoded frames in memory or on disk
+- ``times``: the time of a frame
+- ``split``: train, held-out and unused frames
+- ``writer``: images, videos, and the comparison video
+- ``comparison``: read the comparison video, without torch
+"""

@@ -91,7 +91,7 @@ def load_video(
     store: MemoryStore | DiskStore = MemoryStore()
     times: list[float] = []
     kept = _kept(spec)
-    first = next(kept)  # it says about how many there are
+    first = next(kept)  # with it comes the expected number
     with progress.task(f"reading {spec.path.name}", _expected(first[0], spec), "frame") as task:
         for picture, frame in chain([first], kept):
             if isinstance(store, MemoryStore) and (len(times) + 1) * frame.nbytes > cache_gb * GIB:
@@ -130,7 +130,7 @@ def _mean_rate(times: tuple[float, ...]) -> float:
 def _kept(spec: VideoSpec) -> Iterator[tuple[Picture, Tensor]]:
     """The pictures of the range, each with its frame: uint8 (3, H, W), cropped and resized.
 
-    At least one; raises `InputError` where the range or the source holds none.
+    At least one; raises `InputError` where the range or the source is empty.
     """
     first: tuple[int, ...] | None = None
     total = 0

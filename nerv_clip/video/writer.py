@@ -161,7 +161,7 @@ def _encode(
     The stream is decoded while it is written, so that each picture is produced only once.
     """
     pending: deque[Pixels] = deque()
-    figures: list[float] = []
+    qualities: list[float] = []
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         container.metadata["comment"] = comment
         options = {"crf": str(crf), "preset": "medium", "tune": "psnr", "bf": "0"}
@@ -185,9 +185,9 @@ def _encode(
             for packet in packets:
                 shown = decoder.decode(packet)
                 container.mux(packet)
-                figures += [_quality(frame, pending.popleft(), scale) for frame in shown]
-        figures += [_quality(frame, pending.popleft(), scale) for frame in decoder.decode(None)]
-    return float(np.mean(figures))
+                qualities += [_quality(frame, pending.popleft(), scale) for frame in shown]
+        qualities += [_quality(frame, pending.popleft(), scale) for frame in decoder.decode(None)]
+    return float(np.mean(qualities))
 
 
 def _yuv(picture: Pixels) -> av.VideoFrame:

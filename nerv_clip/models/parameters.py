@@ -1,0 +1,37 @@
+"""Count the parameters of a network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from nerv_clip.models.config import Architecture
+from nerv_clip.models.heads import HEADS
+from nerv_clip.models.nerv_clip import NeRVClip
+
+
+def decoder_parameters(model: NeRVClip) -> int:
+    """Number of parameters needed to decode frames: all but the encoder's and the CLIP head's.
+
+    A table of latents or of true embeddings counts as parameters.
+    """
+    total = _size(model) - _size(model.encoder) - head_parameters(model)
+    return total + (model.table.values.numel() if model.table is not None else 0)
+
+
+def head_parameters(model: NeRVClip) -> int:
+    """Number of parameters of the heads that frames do not need: the CLIP head's, 0 without one."""
+    return sum(_size(model.head(head.name)) for head in HEADS if not head.draws)
+
+
+def _size(part: nn.Module | None) -> int:
+    return 0 if part is None else sum(p.numel() for p in part.parameters())
+
+
+@lru_cache(maxsize=4096)  # the app repeats its estimate whenever a flag changes
+def count(arch: Architecture) -> int:
+    """`decoder_parameters` of an architecture, without allocating memory for it."""
+    with torch.device("meta"):
+        return decoder_parameters(NeRVClip(arch))

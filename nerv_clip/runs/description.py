@@ -1,0 +1,107 @@
+"""Describe a run for ``config.json``, and compare two descriptions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nerv_clip.errors import InputError
+from nerv_clip.files import file_hash
+from nerv_clip.models.config import Architecture, ModelConfig
+from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.parameters import decoder_parameters, head_parameters
+from nerv_clip.runs.config import (
+    ParameterCounts,
+    RunConfig,
+    SplitRecord,
+    TeacherRecord,
+    VideoRecord,
+)
+from nerv_clip.runs.inputs import Inputs
+from nerv_clip.runs.provenance import git_commit, versions
+from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.training.config import TrainConfig
+from nerv_clip.video.video import Video
+
+
+def describe(
+    inputs: Inputs,
+    arch: Architecture,
+    *,
+    split: SplitRecord,
+    preset: str,
+    model: ModelConfig,
+    train: TrainConfig,
+    debug: bool,
+    weight: Path | None,
+    processes: int,
+) -> RunConfig:
+    """The description of a run, by this version of the program.
+
+    ``weight`` is the checkpoint that training started from; the other parameters are fields of
+    `RunConfig`.
+    """
+    return RunConfig(
+        video=_video(inputs.video),
+        split=split,
+        teacher=None if inputs.teacher is None else _teacher(inputs.teacher),
+        preset=preset,
+        model=model,
+        train=train,
+        debug=debug,
+        weight=None if weight is None else file_hash(weight),
+        processes=processes,
+        architecture=arch,
+        parameters=_count(arch),
+        versions=versions(),
+        commit=git_commit(),
+    )
+
+
+def _video(video: Video) -> VideoRecord:
+    spec = video.spec
+    return VideoRecord(
+        path=str(spec.path),
+        crop=spec.crop,
+        resize=spec.resize,
+        start=spec.start,
+        end=spec.end,
+        step=spec.step,
+        hash=video.hash,
+        frames=len(video),
+        height=video.height,
+        width=video.width,
+        fps=video.fps,
+        timestamps=video.timestamps,
+    )
+
+
+def _teacher(teacher: ClipEncoder) -> TeacherRecord:
+    model, pretrained = teacher.source
+    return TeacherRecord(
+        model=model, pretrained=pretrained, name=teacher.name, id=teacher.id, dim=teacher.dim
+    )
+
+
+def _count(arch: Architecture) -> ParameterCounts:
+    with torch.device("meta"):  # no memory is allocated
+        model = NeRVClip(arch, with_encoder=False)
+    return ParameterCounts(decoder=decoder_parameters(model), clip_head=head_parameters(model))
+
+
+def check_same(
+    stored: RunConfig, wanted: RunConfig, path: Path, names: tuple[str, ...] | None = None
+) -> None:
+    """Raise `InputError`, naming the arguments, where a run was trained with other values.
+
+    Only ``names`` are compared, if given.
+    """
+    before, now = stored.identity, wanted.identity
+    differing = [name for name in names or now if before.get(name) != now[name]]
+    if differing:
+        named = ", ".join(f"`{name}`" for name in differing)
+        raise InputError(
+            f"{path} was trained with other values of {named}: use the same, choose another "
+            "folder (`outf`), or start again (`not_resume`)"
+        )
