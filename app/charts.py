@@ -70,6 +70,11 @@ def _download(key: str, table: pd.DataFrame | None) -> None:
     )
 
 
+def _colour_bar(title: str) -> dict[str, Any]:
+    text = {"color": palette().text}
+    return {"title": {"text": title, "font": text}, "tickfont": text, "thickness": 11}
+
+
 def show(figure: go.Figure, key: str, table: pd.DataFrame | None = None) -> None:
     """Show a figure and, below it, its data as a CSV download; ``key`` begins with a file name."""
     title, config = figure.layout.title.text, _toolbar(key, REMOVED_BUTTONS)
@@ -228,7 +233,7 @@ def similarity_matrix(values: Values, title: str, rows: str, columns: str) -> go
     index = np.arange(0, len(values), step)
     figure.add_heatmap(
         x=index, y=index, z=np.round(values[::step, ::step], 3), zmin=-0.2, zmax=1,
-        colorscale="Cividis", colorbar={"title": "cosine", "thickness": 10, "len": 0.75},
+        colorscale="Cividis", colorbar={**_colour_bar("cosine"), "len": 0.75},
         hovertemplate="frames %{y}, %{x}<br>cosine %{z:.3f}<extra></extra>",
     )  # fmt: skip
     set_layout(figure, title, f"frame index, {columns}", f"frame index, {rows}", 380)
@@ -273,7 +278,7 @@ def embedding_map(
             low, high = float(np.quantile(colour, 0.05)), float(np.max(colour))
             marker |= {"color": colour, "colorscale": SCALE, "cmin": low, "cmax": high}
             if name == "predicted":
-                marker["colorbar"] = {"title": colour_title, "thickness": 12}
+                marker["colorbar"] = _colour_bar(colour_title)
         figure.add_scatter(
             x=points[:, 0], y=points[:, 1], mode="markers", name=name, marker=marker,
             customdata=frames,

@@ -69,6 +69,10 @@ button[role=radio][aria-checked=true] p { color: TEXT; }
   /* two metrics or pictures per row */
   [class*=st-key-pairs] [data-testid=stHorizontalBlock] > [data-testid=stColumn] {
     min-width: calc(50% - 1rem); flex: 1 1 calc(50% - 1rem); }
+  /* three columns beside the row titles */
+  [data-testid=stTable] :is(td, th) { padding: .3rem .15rem !important; }
+  [data-testid=stTable] :is(td, th, td *, th *) { font-size: .75rem !important;
+    white-space: normal !important; overflow-wrap: anywhere; }
 }
 </style>"""
 
