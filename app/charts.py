@@ -1,100 +1,123 @@
-"""Plotly figures from plain data. Each says in its title what is seen, with units on its axes."""
+"""Plotly figures from plain data, with titles, axis titles and units; and how pages show them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import SPLIT_NAMES, SPLIT_SHAPES, palette
 from numpy.typing import NDArray
+from stored_verification import StoredInterval, StoredRow
+from theme import SPLIT_NAMES, SPLIT_SHAPES, palette
 
-CONFIG = {
-    "displaylogo": False,
-    "toImageButtonOptions": {"format": "png", "scale": 2},
-    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
-}
-LASSO = {**CONFIG, "modeBarButtonsToRemove": ["autoScale2d"]}
-
-SCALE = ((0.0, "#2F6BC1"), (0.5, "#1FA187"), (1.0, "#E08214"))  # seen on white and on black
-TRAINING = (
-    ("psnr", "PSNR in training", "dB"),
-    ("clip_similarity", "CLIP similarity in training", "cosine"),
-)  # fields of history.csv with title and unit
+Values = NDArray[np.floating]
+REMOVED_BUTTONS = ["lasso2d", "select2d", "autoScale2d"]
+SCALE = ((0.0, "#2F6BC1"), (0.5, "#1FA187"), (1.0, "#E08214"))  # visible on white and on black
+TRAINING_CURVES = (
+    ("psnr", "PSNR during training", "PSNR (dB)"),
+    ("clip_similarity", "CLIP similarity during training", "cosine similarity"),
+)  # columns of history.csv, without the split, with title and axis title
 
 
-def dressed(
+def set_layout(
     figure: go.Figure, title: str, x: str = "", y: str = "", height: int = 340
 ) -> go.Figure:
-    """The manner of all figures; a title of 40 letters fits on a phone."""
+    """The layout of all figures; a title of 40 letters fits on a phone."""
+    text, grid = {"color": palette().text}, palette().grid
     figure.update_layout(
         title={"text": title, "font": {"size": 15}},
         height=height,
         margin={"l": 8, "r": 8, "t": 48, "b": 72},
         legend={
             "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0,
-            "xanchor": "left", "itemsizing": "constant",
+            "xanchor": "left", "itemsizing": "constant", "font": text,
         },
         hovermode="closest",
         showlegend=True,
-        uirevision=title,  # a zoom outlives new data
+        uirevision=title,  # keeps the zoom when the data change
     )  # fmt: skip
-    words, grid = {"color": palette().text}, palette().grid
-    figure.update_layout(legend={"font": words})
-    manner = {"automargin": True, "tickfont": words, "gridcolor": grid}
-    figure.update_xaxes(title={"text": x, "font": words}, **manner)
-    figure.update_yaxes(title={"text": y, "font": words}, **manner)
+    axis = {"automargin": True, "tickfont": text, "gridcolor": grid}
+    figure.update_xaxes(title={"text": x, "font": text}, **axis)
+    figure.update_yaxes(title={"text": y, "font": text}, **axis)
     return figure
 
 
-def show(
-    figure: go.Figure,
-    key: str,
-    table: pd.DataFrame | None = None,
-    **options: Any,  # noqa: ANN401
-) -> Any:  # noqa: ANN401 - Streamlit's selection
-    """A figure with its PNG in the toolbar and, below, its numbers as CSV."""
-    config = options.pop("config", CONFIG)
-    image = {**config["toImageButtonOptions"], "filename": key.split(" ")[0]}
-    config = {**config, "toImageButtonOptions": image}
-    title = figure.layout.title.text
-    event = st.plotly_chart(figure, key=key, width="stretch", config=config, alt=title, **options)
-    if table is not None:
-        st.download_button(
-            "Numbers as CSV",
-            table.to_csv(index=False),
-            f"{key.split(' ')[0]}.csv",
-            "text/csv",
-            key=f"csv {key}",
-            type="tertiary",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    return event
+def _toolbar(key: str, removed: Sequence[str]) -> dict[str, Any]:
+    """Plotly's toolbar, with a button that saves the figure as PNG."""
+    return {
+        "displaylogo": False,
+        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": key.split(" ")[0]},
+        "modeBarButtonsToRemove": list(removed),
+    }
 
 
-def over_time(
-    values: Sequence[float] | NDArray[np.floating],
+def _download(key: str, table: pd.DataFrame | None) -> None:
+    if table is None:
+        return
+    name = key.split(" ")[0]
+    st.download_button(
+        "Data as CSV",
+        table.to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        key=f"csv {key}",
+        type="tertiary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show(figure: go.Figure, key: str, table: pd.DataFrame | None = None) -> None:
+    """Show a figure and, below it, its data as a CSV download; ``key`` begins with a file name."""
+    title, config = figure.layout.title.text, _toolbar(key, REMOVED_BUTTONS)
+    st.plotly_chart(figure, key=key, width="stretch", config=config, alt=title)
+    _download(key, table)
+
+
+def show_selectable(
+    figure: go.Figure, key: str, table: pd.DataFrame | None = None, *, lasso: bool = False
+) -> list[int]:
+    """As `show`; the page reruns when points are selected. Returns their frame indices.
+
+    A point's frame index is its ``customdata``. With ``lasso``, several points can be selected.
+    """
+    modes: list[Literal["points", "lasso"]] = ["points", "lasso"] if lasso else ["points"]
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        width="stretch",
+        config=_toolbar(key, ["autoScale2d"] if lasso else REMOVED_BUTTONS),
+        alt=figure.layout.title.text,
+        on_select="rerun",
+        selection_mode=modes,
+    )
+    _download(key, table)
+    points: list[Any] = event["selection"]["points"]
+    return sorted({int(np.ravel(p["customdata"])[0]) for p in points if "customdata" in p})
+
+
+def per_frame(
+    values: Sequence[float] | Values,
     split: Sequence[str],
     title: str,
     y: str,
     *,
     current: int,
-    lines: Mapping[str, NDArray[np.floating]] | None = None,
+    baselines: Mapping[str, Values] | None = None,
     height: int = 340,
 ) -> go.Figure:
-    """A value of every frame, its split told by colour and shape, beside reference lines.
+    """A metric of each frame, with its split as colour and shape, and baselines as lines.
 
-    An upright line marks the ``current`` frame.
+    A vertical line marks the ``current`` frame.
     """
     figure = go.Figure()
     frames = np.arange(len(values))
-    values, parts = np.asarray(values, float), np.asarray(split)
-    manners = ((palette().series[2], "dash"), (palette().series[3], "dot"))
-    for (name, line), (colour, dash) in zip((lines or {}).items(), manners, strict=False):
+    values, splits = np.asarray(values, float), np.asarray(split)
+    styles = ((palette().series[2], "dash"), (palette().series[3], "dot"))
+    for (name, line), (colour, dash) in zip((baselines or {}).items(), styles, strict=False):
         figure.add_scatter(
             x=frames, y=line, mode="lines", name=name, hoverinfo="skip",
             line={"color": colour, "dash": dash, "width": 1.5},
@@ -103,46 +126,44 @@ def over_time(
         x=frames, y=values, mode="lines", line={"color": palette().grey, "width": 1}, opacity=0.4,
         showlegend=False, hoverinfo="skip",
     )  # fmt: skip
-    for part in ("train", "val", "unused"):
-        chosen = parts == part
+    for name in SPLIT_NAMES:
+        chosen = splits == name
         if chosen.any():
             figure.add_scatter(
                 x=frames[chosen],
                 y=values[chosen],
                 mode="markers",
-                name=SPLIT_NAMES[part],
+                name=SPLIT_NAMES[name],
                 customdata=frames[chosen],
-                marker={"color": palette().split[part], "symbol": SPLIT_SHAPES[part], "size": 6},
-                hovertemplate=f"frame %{{x}} ({SPLIT_NAMES[part]})<br>%{{y:.4f}}<extra></extra>",
+                marker={"color": palette().split[name], "symbol": SPLIT_SHAPES[name], "size": 6},
+                hovertemplate=f"frame %{{x}} ({SPLIT_NAMES[name]})<br>%{{y:.4f}}<extra></extra>",
             )
     figure.add_vline(x=current, line={"color": palette().text, "width": 1})
-    figure.update_xaxes(range=_around(len(values)))
-    return dressed(figure, title, "frame index", y, height)
+    figure.update_xaxes(range=_frame_range(len(values)))
+    return set_layout(figure, title, "frame index", y, height)
 
 
-def _around(frames: int) -> list[float]:
-    """An axis that holds all frame indices, and little more."""
+def _frame_range(frames: int) -> list[float]:
+    """The range of an axis of all frame indices, with a small margin."""
     return [-0.01 * frames, 1.01 * frames - 1]
 
 
-def curves(
-    x: NDArray[Any], lines: Mapping[str, NDArray[np.floating]], title: str, xs: str, y: str
+def lines(
+    x: NDArray[Any], curves: Mapping[str, Values], title: str, x_title: str, y_title: str
 ) -> go.Figure:
     """Several curves over the same axis."""
     figure = go.Figure()
     mode = "lines" if len(x) > 50 else "lines+markers"
-    for index, (name, line) in enumerate(lines.items()):
+    for index, (name, curve) in enumerate(curves.items()):
         colour = palette().series[index % len(palette().series)]
-        figure.add_scatter(x=x, y=line, mode=mode, name=name, line={"color": colour, "width": 2})
-    return dressed(figure, title, xs, y)
+        figure.add_scatter(x=x, y=curve, mode=mode, name=name, line={"color": colour, "width": 2})
+    return set_layout(figure, title, x_title, y_title)
 
 
 def relevancy(
-    frames: NDArray[np.floating],
-    predicted: Mapping[str, NDArray[np.floating]],
-    true: Mapping[str, NDArray[np.floating]],
+    frames: Values, predicted: Mapping[str, Values], true: Mapping[str, Values]
 ) -> go.Figure:
-    """Queries over time: by the predicted embeddings at ``frames``, by the true at each frame."""
+    """Relevancy of queries over time: predicted at ``frames``, true at each frame index."""
     figure = go.Figure()
     nearest = np.rint(frames).astype(int)
     for index, (query, values) in enumerate(predicted.items()):
@@ -156,52 +177,52 @@ def relevancy(
             figure.add_scatter(
                 x=np.arange(len(true[query])), y=true[query], mode="lines", hoverinfo="skip",
                 line={"color": colour, "width": 1, "dash": "dot"}, legendgroup=query,
-                name="by the true embeddings", showlegend=index == len(predicted) - 1,
+                name="true embeddings", showlegend=index == len(predicted) - 1,
             )  # fmt: skip
     figure.update_yaxes(range=[0, 1])
-    figure.update_xaxes(range=_around(int(nearest[-1]) + 1))
-    return dressed(figure, "Relevancy over time", "frame index", "relevancy", 360)
+    figure.update_xaxes(range=_frame_range(int(nearest[-1]) + 1))
+    return set_layout(figure, "Relevancy over time", "frame index", "relevancy", 360)
 
 
-def training(history: pd.DataFrame, field: str, title: str, y: str) -> go.Figure | None:
-    """A figure at each evaluation, seen beside held out; None where it was not measured."""
+def training_curve(
+    history: pd.DataFrame, column: str, title: str, y_title: str
+) -> go.Figure | None:
+    """A metric at each evaluation, train and held out; None if it was not measured."""
     figure = go.Figure()
-    for part in ("train", "val"):
-        values = history.get(f"{field}_{part}")
+    for split in ("train", "val"):
+        values = history.get(f"{column}_{split}")
         if values is not None and values.notna().any():
             figure.add_scatter(
-                x=history["epoch"], y=values, mode="lines+markers", name=SPLIT_NAMES[part],
-                line={"color": palette().split[part]},
-                marker={"symbol": SPLIT_SHAPES[part], "size": 8},
+                x=history["epoch"], y=values, mode="lines+markers", name=SPLIT_NAMES[split],
+                line={"color": palette().split[split]},
+                marker={"symbol": SPLIT_SHAPES[split], "size": 8},
             )  # fmt: skip
-    return dressed(figure, title, "epoch", y, 300) if figure.data else None
+    return set_layout(figure, title, "epoch", y_title, 300) if figure.data else None
 
 
-def distribution(
-    values: NDArray[np.floating], split: Sequence[str], title: str, x: str
-) -> go.Figure:
-    """Histograms of a value, seen beside held out."""
+def histogram(values: Values, split: Sequence[str], title: str, x_title: str) -> go.Figure:
+    """Distributions of a metric over the train and the held-out frames."""
     figure = go.Figure()
-    parts = np.asarray(split)
-    ends = np.nanmin(values), np.nanmax(values)
-    size = max((ends[1] - ends[0]) / 30, 1e-6)
-    for part in ("train", "val"):
-        chosen = values[parts == part]
+    splits = np.asarray(split)
+    first, last = float(np.nanmin(values)), float(np.nanmax(values))
+    size = max((last - first) / 30, 1e-6)
+    for name in ("train", "val"):
+        chosen = values[splits == name]
         if len(chosen):
             figure.add_histogram(
-                x=chosen, name=SPLIT_NAMES[part], opacity=0.65, histnorm="probability",
-                xbins={"start": ends[0], "end": ends[1] + size, "size": size},
+                x=chosen, name=SPLIT_NAMES[name], opacity=0.65, histnorm="probability",
+                xbins={"start": first, "end": last + size, "size": size},
                 marker={
-                    "color": palette().split[part],
-                    "pattern": {"shape": "/" if part == "val" else ""},
+                    "color": palette().split[name],
+                    "pattern": {"shape": "/" if name == "val" else ""},
                 },
             )  # fmt: skip
     figure.update_layout(barmode="overlay")
-    return dressed(figure, title, x, "share of frames", 300)
+    return set_layout(figure, title, x_title, "share of frames", 300)
 
 
-def matrix(values: NDArray[np.floating], title: str, rows: str, columns: str) -> go.Figure:
-    """Similarity of frames with frames; every other one where there are very many."""
+def similarity_matrix(values: Values, title: str, rows: str, columns: str) -> go.Figure:
+    """Cosine similarity of each pair of frames (T, T); at most about 200 x 200 are drawn."""
     figure = go.Figure()
     step = max(1, -(-len(values) // 200))
     index = np.arange(0, len(values), step)
@@ -210,25 +231,29 @@ def matrix(values: NDArray[np.floating], title: str, rows: str, columns: str) ->
         colorscale="Cividis", colorbar={"title": "cosine", "thickness": 10},
         hovertemplate="frames %{y}, %{x}<br>cosine %{z:.3f}<extra></extra>",
     )  # fmt: skip
-    dressed(figure, title, f"frame index, {columns}", f"frame index, {rows}", 380)
+    set_layout(figure, title, f"frame index, {columns}", f"frame index, {rows}", 380)
     figure.update_xaxes(constrain="domain")
     figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain")
     return figure.update_layout(margin={"b": 24})
 
 
-def scatter_map(
-    predicted: NDArray[np.floating],
-    true: NDArray[np.floating],
-    colour: NDArray[np.floating] | None,
-    colour_name: str,
+def embedding_map(
+    predicted: Values,
+    true: Values,
+    colour: Values | None,
+    colour_title: str,
     split: Sequence[str],
     *,
-    joined: bool,
+    connected: bool,
     current: int,
 ) -> go.Figure:
-    """Predicted (filled) and true (open) embeddings as points; the current frame is ringed."""
+    """Predicted and true embeddings as points (T, 2), with the ``current`` frame marked.
+
+    ``colour`` has a number for each frame; None colours by split. ``connected`` draws a line
+    between the two points of each frame.
+    """
     figure = go.Figure()
-    if joined:
+    if connected:
         gaps = np.full(len(true), np.nan)
         both = np.stack([true, predicted, np.stack([gaps, gaps], 1)], 1).reshape(-1, 2)
         figure.add_scatter(
@@ -236,25 +261,25 @@ def scatter_map(
             line={"color": palette().grey, "width": 0.7}, opacity=0.6,
         )  # fmt: skip
     frames = np.arange(len(true))
-    parts = np.asarray(split)
+    splits = np.asarray(split)
     for name, points in (("true", true), ("predicted", predicted)):
-        open_ = name == "true"  # a ring around the prediction, so that both are seen
-        marker: dict[str, Any] = {"size": 11 if open_ else 6, "line": {"width": 1.5 * open_}}
-        marker["symbol"] = [SPLIT_SHAPES[part] + ("-open" if open_ else "") for part in parts]
+        is_open = name == "true"  # a ring around the predicted point: both remain visible
+        marker: dict[str, Any] = {"size": 11 if is_open else 6, "line": {"width": 1.5 * is_open}}
+        marker["symbol"] = [SPLIT_SHAPES[part] + ("-open" if is_open else "") for part in splits]
         if colour is None:
-            marker["color"] = [palette().split[part] for part in parts]
+            marker["color"] = [palette().split[part] for part in splits]
         else:
-            # a few outliers would take most of the scale
+            # without the quantile, a few outliers take most of the scale
             low, high = float(np.quantile(colour, 0.05)), float(np.max(colour))
             marker |= {"color": colour, "colorscale": SCALE, "cmin": low, "cmax": high}
             if name == "predicted":
-                marker["colorbar"] = {"title": colour_name, "thickness": 12}
+                marker["colorbar"] = {"title": colour_title, "thickness": 12}
         figure.add_scatter(
             x=points[:, 0], y=points[:, 1], mode="markers", name=name, marker=marker,
             customdata=frames,
             hovertemplate=f"{name}, frame %{{customdata}}<extra></extra>",
         )  # fmt: skip
-    for part in dict.fromkeys(parts):
+    for part in dict.fromkeys(splits):
         hue = palette().split[part] if colour is None else palette().text
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name=SPLIT_NAMES[part],
@@ -267,38 +292,41 @@ def scatter_map(
             "size": 18, "symbol": "circle-open", "color": palette().series[3], "line": {"width": 3},
         },
     )  # fmt: skip
-    dressed(figure, "Embeddings: predicted filled, true open", "", "", 600)
+    set_layout(figure, "Embeddings: predicted filled, true open", "", "", 600)
     figure.update_xaxes(showticklabels=False, zeroline=False, showgrid=False)
     figure.update_yaxes(showticklabels=False, zeroline=False, showgrid=False, scaleanchor="x")
     return figure.update_layout(margin={"b": 40})
 
 
-def intervals(rows: Sequence[Mapping[str, Any]], measure: str, title: str, x: str) -> go.Figure:
-    """How far every guess is from the truth, 1 minus a cosine, with its interval.
+def intervals(rows: Sequence[StoredRow], measure: str, title: str, x_title: str) -> go.Figure:
+    """1 minus a similarity measure of the prediction and each baseline, with 95 % intervals.
 
-    On a logarithmic axis, since what matters lies close together near 0.
+    The axis is logarithmic, because the interesting values lie close together near 0.
     """
     figure = go.Figure()
-    names = [row["name"] for row in reversed(rows)]
-    for part, lift in (("train", 0.06), ("val", -0.2)):
+    names = [row.name for row in reversed(rows)]
+    for split, offset in (("train", 0.06), ("val", -0.2)):
         for place, row in enumerate(reversed(rows)):
-            value = (row["figures"].get(part) or {}).get(measure)
-            if value is None or value["mean"] is None:
+            value = (row.figures.get(split) or {}).get(measure)
+            if not isinstance(value, StoredInterval):
+                continue
+            if value.mean is None or value.low is None or value.high is None:
                 continue
             figure.add_scatter(
-                x=[1 - value["mean"]], y=[place + lift], mode="markers", name=SPLIT_NAMES[part],
+                x=[1 - value.mean], y=[place + offset], mode="markers", name=SPLIT_NAMES[split],
                 error_x={
-                    "array": [value["mean"] - value["low"]],
-                    "arrayminus": [value["high"] - value["mean"]],
+                    "array": [value.mean - value.low],
+                    "arrayminus": [value.high - value.mean],
                 },
                 marker={
-                    "color": palette().split[part], "symbol": SPLIT_SHAPES[part], "size": 8,
+                    "color": palette().split[split], "symbol": SPLIT_SHAPES[split], "size": 8,
                 },
-                legendgroup=part, showlegend=not any(t.legendgroup == part for t in figure.data),
-                hovertemplate=f"{row['name']}, {SPLIT_NAMES[part]}<br>%{{x:.4f}}<extra></extra>",
+                legendgroup=split,
+                showlegend=not any(t.legendgroup == split for t in figure.data),
+                hovertemplate=f"{row.name}, {SPLIT_NAMES[split]}<br>%{{x:.4f}}<extra></extra>",
             )  # fmt: skip
-    dressed(figure, title, x, "", 46 * len(names) + 130)
-    for place, name in enumerate(names):  # above its points: a phone has no room beside them
+    set_layout(figure, title, x_title, "", 46 * len(names) + 130)
+    for place, name in enumerate(names):  # above the points: a phone has no room beside them
         figure.add_annotation(
             x=0, xref="paper", xanchor="left", y=place + 0.36, text=name, showarrow=False,
             font={"size": 12, "color": palette().text},

@@ -1,13 +1,14 @@
-"""The app's frame: pages, the run picker, and what stands in the URL."""
+"""Entry point of the app: navigation, the run picker, and the state in the URL."""
 
 from __future__ import annotations
 
 import streamlit as st
-from look import LOGO, icon, refusals, style
-from state import pick_run, remember, restore
+from session import read_url, run_picker, show_unreadable_runs, write_url
+from theme import LOGO, page_icon, style
+from widgets import input_errors
 
 PAGES = {
-    "One run": [
+    "Selected run": [
         st.Page("screens/overview.py", title="Overview", icon=":material/dashboard:", default=True),
         st.Page("screens/frames.py", title="Frames", icon=":material/movie:"),
         st.Page("screens/semantics.py", title="Semantics", icon=":material/insights:"),
@@ -15,28 +16,29 @@ PAGES = {
         st.Page("screens/search.py", title="Search", icon=":material/search:"),
         st.Page("screens/verify.py", title="Verify", icon=":material/verified:"),
     ],
-    "Many": [
+    "All runs": [
         st.Page("screens/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("screens/train.py", title="Train", icon=":material/model_training:"),
     ],
 }
-ALONE = ("Train", "Compare")  # pages that need no picked run
+WITHOUT_SELECTED_RUN = ("Train", "Compare")
 
-st.set_page_config(page_title="NeRV-CLIP", page_icon=icon(), layout="wide")
+st.set_page_config(page_title="NeRV-CLIP", page_icon=page_icon(), layout="wide")
 st.html(style())
 st.logo(str(LOGO), size="large")
-restore()
+read_url()
 page = st.navigation(PAGES)
 with st.sidebar:
-    st.session_state.path = run = pick_run()
-with refusals():
-    if run is None and page.title not in ALONE:
+    st.session_state.selected_run = run = run_picker()
+    show_unreadable_runs()
+with input_errors():
+    if run is None and page.title not in WITHOUT_SELECTED_RUN:
         st.title("No runs yet")
         st.info(
             "Train one on the **Train** page, or in a terminal:\n\n"
             "`python train/train_nerv_clip.py --data_path VIDEO --predict_clip --outf first`\n\n"
-            "It appears here as soon as its first evaluation is written."
+            "The run appears here after its first evaluation."
         )
     else:
         page.run()
-remember()
+write_url()

@@ -120,7 +120,7 @@ def scrub(page: Page) -> list[dict[str, str]]:
 def search(page: Page) -> list[dict[str, str]]:
     """Seconds from Ctrl-Enter to the answer of a text query; the first loads the teacher."""
     go(page, "Search")
-    box = page.get_by_role("textbox", name="Queries, one a line")
+    box = page.get_by_role("textbox", name="What are you looking for?")
     took = []
     for query in ("a red apple", "a white pan", "the fridge is open", "a hand", "at night"):
         box.fill(query)

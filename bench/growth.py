@@ -1,8 +1,8 @@
-"""Cost against frame size, parameters and length, beside the floor that arithmetic sets.
+"""Cost against frame size, parameters and length, with the lower bound set by arithmetic.
 
-The floor of a step or a frame is its floating-point operations over the fastest rate that this
-machine was seen to reach, in a large product of matrices. The second table says where the time of
-a training step and of a decoded frame goes, by PyTorch's profiler.
+The lower bound of a step or a frame is its floating-point operations divided by the highest rate
+measured on this machine, that of a large matrix product. The second table shows the distribution
+of time in a training step and in decoding a frame, by PyTorch's profiler.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ AXES: dict[str, dict[float, str]] = {
     "parameters": {m * 1e6: f"--modelsize {m}" for m in MILLIONS},
     "frames": {n: f"--vid_end {n}" for n in LENGTHS},
 }
-WHERE = {  # what an operation of PyTorch is called here
+GROUPS = {  # a group of operations, and parts of PyTorch's names for them
     "convolution": ("conv", "mkldnn"),
     "matrix products (SSIM's blur, Muon)": ("mm", "matmul"),
     "activation": ("gelu", "tanh"),
-    "moving neighbours": ("grid_sampler", "upsample"),
-    "moving memory": ("copy", "cat", "shuffle", "clone", "contiguous", "pad", "index", "fill"),
-    "element by element": ("mul", "add", "sub", "div", "neg", "lerp", "sigmoid", "pow", "sum"),
+    "warping": ("grid_sampler", "upsample"),
+    "memory copies": ("copy", "cat", "shuffle", "clone", "contiguous", "pad", "index", "fill"),
+    "elementwise": ("mul", "add", "sub", "div", "neg", "lerp", "sigmoid", "pow", "sum"),
 }
 
 
 class Cost(NamedTuple):
-    """Seconds and operations of a training step (two frames) and of one decoded frame."""
+    """Seconds, and floating-point operations, of a training step (two frames) and of a frame."""
 
     step: float
     frame: float
@@ -58,7 +58,7 @@ class Cost(NamedTuple):
 
 
 def main(argv: list[str]) -> None:
-    """Measure, print the tables, and draw the plot."""
+    """Measure, print the tables, and save the plot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data_path", type=Path, required=True)
     parser.add_argument("--crop_list", default="640_1280")
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     common = ["--data_path", str(args.data_path), "--crop_list", args.crop_list]
     common += ["--resize_list", "160_320", "--modelsize", "0.35", "--device", "cpu"]
-    peak = ceiling()
+    peak = peak_rate()
     points: dict[tuple[str, str], dict[float, Cost]] = {}
     for preset in args.presets:
         for axis, places in AXES.items():
@@ -81,17 +81,19 @@ def main(argv: list[str]) -> None:
         for (preset, axis), costs in points.items()
         for at, point in costs.items()
     ]
-    shares = [where(OurTraining([*common, "--preset", preset]), preset) for preset in args.presets]
-    text = heading(__doc__) + f"Measured ceiling: {peak / 1e9:.0f} GFLOP/s.\n\n"
+    shares = [
+        time_shares(OurTraining([*common, "--preset", preset]), preset) for preset in args.presets
+    ]
+    text = heading(__doc__) + f"Highest measured rate: {peak / 1e9:.0f} GFLOP/s.\n\n"
     text += f"![cost]({args.plot.name})\n\n" if args.plot else ""
     profiles = table([line for lines in shares for line in lines])
-    write(args.out, f"{text}{table(rows)}\n## Where the time goes\n\n{profiles}")
+    write(args.out, f"{text}{table(rows)}\n## Distribution of time\n\n{profiles}")
     if args.plot:
         draw(points, peak, args.plot)
 
 
-def ceiling(size: int = 2048) -> float:
-    """Operations a second in a product of two square matrices, the best of five."""
+def peak_rate(size: int = 2048) -> float:
+    """Operations a second in a product of two square matrices: the best of five."""
     a = torch.randn(size, size)
     return 2 * size**3 / min(seconds(lambda: a @ a) for _ in range(5))
 
@@ -103,7 +105,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def cost(training: OurTraining) -> Cost:
-    """Medians of three steps and of five frames, each after a first one."""
+    """Medians of three steps and of five frames, each after one for warm-up."""
     trainer = training.trainer
     train(trainer)
     step = statistics.median(seconds(lambda: train(trainer)) for _ in range(3))
@@ -118,14 +120,14 @@ def cost(training: OurTraining) -> Cost:
 
 
 def train(trainer: Trainer) -> None:
-    """A step on the first two frames."""
+    """One step, on the first train frames."""
     trainer.order, trainer.step = trainer.train_frames, 0
     trainer.train_step()
 
 
 def operations(action: Callable[[], object]) -> float:
-    mended = {torch.ops.aten.convolution_backward: convolution_backward}
-    with FlopCounterMode(display=False, custom_mapping=mended) as counter:
+    corrected = {torch.ops.aten.convolution_backward: convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=corrected) as counter:
         action()
     return float(counter.get_total_flops())
 
@@ -133,29 +135,30 @@ def operations(action: Callable[[], object]) -> float:
 def convolution_backward(
     gradient: torch.Size, _: torch.Size, weight: torch.Size, *others: list[bool], **__: object
 ) -> int:
-    """Twice that of the way forward, or once where the input needs no gradient.
+    """Operations of a convolution's backward pass, also for depthwise kernels.
 
-    PyTorch's own count takes a depthwise kernel for a dense one.
+    Twice those of the forward pass, or once if the input needs no gradient. PyTorch's own count
+    treats a depthwise kernel as a dense one.
     """
-    wanted = others[-1]  # gradients of the input, the weight and the bias
-    return 2 * math.prod(gradient) * math.prod(weight[1:]) * sum(wanted[:2])
+    needed = others[-1]  # whether the input, the weight and the bias need gradients
+    return 2 * math.prod(gradient) * math.prod(weight[1:]) * sum(needed[:2])
 
 
 def row(preset: str, axis: str, at: float, point: Cost, peak: float) -> dict[str, Any]:
-    floors = point.step_flops / peak, point.frame_flops / peak
+    bounds = point.step_flops / peak, point.frame_flops / peak
     return {
         "preset": preset,
         "axis": axis,
         "at": f"{at:.0f}",
         "ms a step": f"{1e3 * point.step:.0f}",
-        "its floor": f"{1e3 * floors[0]:.0f} ({point.step / floors[0]:.1f}x)",
+        "lower bound of a step, ms": f"{1e3 * bounds[0]:.0f} ({point.step / bounds[0]:.1f}x)",
         "ms a frame": f"{1e3 * point.frame:.1f}",
-        "floor": f"{1e3 * floors[1]:.1f} ({point.frame / floors[1]:.1f}x)",
+        "lower bound of a frame, ms": f"{1e3 * bounds[1]:.1f} ({point.frame / bounds[1]:.1f}x)",
     }
 
 
-def where(training: OurTraining, preset: str) -> list[dict[str, Any]]:
-    """Shares of the profiler's own time of a training step and of a frame, by `WHERE`."""
+def time_shares(training: OurTraining, preset: str) -> list[dict[str, Any]]:
+    """Shares of the self time of a training step and of a frame, by group of operations."""
     trainer, model = training.trainer, training.trainer.averaged()
     t = torch.zeros(1, dtype=torch.float64)
     rows = []
@@ -168,18 +171,18 @@ def where(training: OurTraining, preset: str) -> list[dict[str, Any]]:
         for event in recorded.key_averages():
             spent[group(event.key)] += event.self_cpu_time_total
         total = sum(spent.values())
-        shares = {place: f"{100 * spent[place] / total:.0f} %" for place in [*WHERE, "the rest"]}
-        rows.append({"preset": preset, "what": name, **shares})
+        shares = {place: f"{100 * spent[place] / total:.0f} %" for place in [*GROUPS, "other"]}
+        rows.append({"preset": preset, "work": name, **shares})
     return rows
 
 
 def group(operation: str) -> str:
-    found = (place for place, parts in WHERE.items() if any(part in operation for part in parts))
-    return next(found, "the rest")
+    found = (place for place, parts in GROUPS.items() if any(part in operation for part in parts))
+    return next(found, "other")
 
 
 def draw(points: dict[tuple[str, str], dict[float, Cost]], peak: float, path: Path) -> None:
-    """Milliseconds a step and a frame, floors dashed, as a picture of the plot in Chromium."""
+    """Plot milliseconds a step and a frame, lower bounds dotted, and save Chromium's rendering."""
     figure = make_subplots(2, len(AXES), subplot_titles=list(AXES), vertical_spacing=0.12)
     colours = dict(zip(sorted({preset for preset, _ in points}), ("#4c78a8", "#f58518", "#54a24b")))  # noqa: B905
     for (preset, axis), costs in points.items():
@@ -192,7 +195,7 @@ def draw(points: dict[tuple[str, str], dict[float, Cost]], peak: float, path: Pa
                 trace = go.Scatter(
                     x=[*costs],
                     y=values,
-                    name=preset if dash == "solid" else f"{preset}, floor",
+                    name=preset if dash == "solid" else f"{preset}, lower bound",
                     showlegend=column == 1 and line == 0,
                     mode="lines+markers",
                     line={"color": colours[preset], "dash": dash},

@@ -1,7 +1,7 @@
 """Peak memory of large frames streamed from disk: 20 steps of batch 1, evaluation, comparison.
 
-Each size has a process of its own, whose peak resident memory the system reports. All frames are
-read and kept; the checkpoint is evaluated and written as ``comparison.mp4`` on the first 12.
+Each size runs in its own process, whose peak resident memory the system reports. Training reads
+all frames; the first 12 are evaluated and written as ``comparison.mp4``.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from nerv_clip.cli.products import pairs, score
 from numpy.typing import NDArray
-from report import heading, table, write
+from report import heading, number, table, write
 
-from nerv_clip import Trainer, load_video, solve, split_frames
-from nerv_clip.cli import main_guard, parse
-from nerv_clip.cli.inputs import Inputs
-from nerv_clip.cli.terminal import Terminal
-from nerv_clip.models.checkpoint import export_model, load_model
+from nerv_clip import Run, Trainer, load_video, solve, split_frames
+from nerv_clip.cli import Terminal, main_guard, parse
+from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.parameters import decoder_parameters
+from nerv_clip.runs.evaluation import evaluate_run
+from nerv_clip.runs.inputs import Inputs
 from nerv_clip.training.builder import build_network
-from nerv_clip.video.writer import write_comparison, write_video
+from nerv_clip.video.writer import write_video
 
 STEPS = 20
 SHOWN = 12
@@ -37,14 +36,14 @@ SIZES = {"1080p": (1080, 1920, 8), "4K": (2160, 3840, 16)}  # height, width, GiB
 
 
 def synthetic(frames: int, height: int, width: int) -> NDArray[np.uint8]:
-    """One wide picture of waves, through which the frames pan: (height, width + 2 frames, 3)."""
+    """A wide picture of waves, (height, width + 2 · frames, 3), over which the frames pan."""
     y, x = np.mgrid[0:height, 0 : width + 2 * frames].astype(np.float32) / height
     waves = [np.sin(9 * x + 5 * y), np.sin(23 * x * y), np.cos(31 * y - 7 * x)]
     return (127.5 + 127.5 * np.stack(waves, axis=-1)).astype(np.uint8)
 
 
 def train(path: Path, modelsize: float) -> dict[str, Any]:
-    """Train and decode in this process; returns what it took."""
+    """Train, evaluate and decode in this process; returns a row of the table."""
     flags = ["--data_path", str(path), "--cache_gb", "1", "--modelsize", str(modelsize)]
     options = parse([*flags, "-b", "1", "-e", "1"])
     video = load_video(options.data, cache_gb=options.cache_gb)
@@ -55,23 +54,16 @@ def train(path: Path, modelsize: float) -> dict[str, Any]:
     list(trainer.fit())
     seconds = (time.perf_counter() - start) / STEPS
     with tempfile.TemporaryDirectory() as folder:
-        best = Path(folder) / "m.pth"
-        export_model(trainer.averaged(), best, {})
+        run = Run(Path(folder))
+        export_model(trainer.averaged(), run.best, {})
         first = load_video(replace(options.data, end=SHOWN), cache_gb=options.cache_gb)
-        inputs = Inputs(first, split[:SHOWN], None, None, "cpu", Terminal())
-        summary = score(inputs, best, with_teacher=False).summary
-        model = load_model(best)
-        write_comparison(
-            Path(folder) / "c.mp4",
-            lambda indices: pairs(inputs, model, indices, "comparison"),
-            SHOWN,
-            first.fps,
-        )
+        inputs = Inputs(first, split[:SHOWN])
+        metrics = evaluate_run(run, run.best, inputs, progress=Terminal()).metrics
     return {
         "frames": len(video),
         "streamed": video.streamed,
         "parameters": decoder_parameters(trainer.model),
-        "PSNR after 20 steps": f"{summary['all']['psnr']:.2f}",
+        "PSNR after 20 steps": number(metrics.all.psnr, 2),
         "s a step": f"{seconds:.2f}",
         "peak GiB": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f}",
     }

@@ -1,4 +1,4 @@
-"""Trainings of ours that take turns with others, an epoch each, so that noise falls on all."""
+"""Our training, run an epoch at a time in turn with others, so that noise affects all alike."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from nerv_clip.models.parameters import decoder_parameters
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.distributed import resolve_device
 
-DIM = 512  # of an embedding
+DIM = 512  # embedding width
 
 
 class OurTraining:
-    """A training as its flags say; random unit vectors stand for embeddings, at the same cost."""
+    """A training with the given flags; random unit vectors replace the true embeddings."""
 
     def __init__(self, flags: list[str]) -> None:
         options = parse(flags)
@@ -34,8 +34,8 @@ class OurTraining:
         size = (self.video.height, self.video.width)
         config = replace(options.model, clip_dim=DIM)
         arch = solve(config, len(self.video), split.count("train"), *size)
-        alone = torch.Generator().manual_seed(options.train.seed)  # not what ran before
-        true = torch.randn(len(self.video), DIM, generator=alone)
+        generator = torch.Generator().manual_seed(options.train.seed)
+        true = torch.randn(len(self.video), DIM, generator=generator)
         true = torch.nn.functional.normalize(true, dim=1)
         torch.manual_seed(options.train.seed)
         self.trainer = Trainer(
@@ -53,7 +53,7 @@ class OurTraining:
             yield result.seconds
 
     def decode(self) -> tuple[Tensor, float]:
-        """Every frame (T, 3, H, W) in [0, 1] as its file decodes, and frames a second."""
+        """Every frame (T, 3, H, W) in [0, 1], decoded from the file, and frames a second."""
         with tempfile.TemporaryDirectory() as folder:
             self.export(Path(folder) / "m.pth")
             model = load_model(Path(folder) / "m.pth", self.device)
@@ -63,12 +63,12 @@ class OurTraining:
         return torch.cat([part[1] for part in parts]), len(self.video) / seconds
 
     def export(self, path: Path) -> None:
-        """Write what decoding needs."""
+        """Write the checkpoint that decoding reads."""
         export_model(self.trainer.averaged(), path, {}, self.trainer.config.bits)
 
 
 def alternate(running: Mapping[str, Iterator[float]], epochs: int) -> dict[str, list[float]]:
-    """Seconds of every epoch of every training, an epoch of each in turn."""
+    """Seconds of each epoch of each training; the trainings run an epoch in turn."""
     seconds: dict[str, list[float]] = {name: [] for name in running}
     for _ in tqdm(range(epochs), unit="epoch of each"):
         for name, training in running.items():
@@ -77,7 +77,7 @@ def alternate(running: Mapping[str, Iterator[float]], epochs: int) -> dict[str, 
 
 
 def spread(ratios: list[float]) -> str:
-    """Median and quartiles."""
+    """Median and quartiles, as text."""
     if len(ratios) < 2:
         return f"{ratios[0]:.2f}"
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")

@@ -1,9 +1,8 @@
-"""What a flag costs in PSNR: runs with it against runs without, paired by seed."""
+"""Change in PSNR due to a flag: runs with it against runs without, paired by seed."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,18 @@ from nerv_clip.cli import main_guard
 
 
 def psnr(paths: list[Path]) -> dict[int, dict[str, float]]:
-    """By seed, PSNR of seen and held-out frames of the runs, in dB."""
+    """PSNR of the train and the held-out frames in dB, by seed and split."""
     found = {}
     for run in map(Run, paths):
-        metrics = json.loads(run.metrics.read_text())
-        parts = (part for part in ("train", "val") if metrics[part]["psnr"])
-        found[run.read_config()["flags"]["seed"]] = {part: metrics[part]["psnr"] for part in parts}
+        metrics = run.read_metrics()
+        by_split = {split: metrics.of(split).psnr for split in ("train", "val")}
+        seed = run.read_config().train.seed
+        found[seed] = {split: value for split, value in by_split.items() if value is not None}
     return found
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean, and the ends of Student's 95 % interval."""
+    """Mean, and the ends of the 95 % interval by Student's t distribution."""
     mean = float(np.mean(values))
     half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
     return mean, mean - half, mean + half
@@ -34,8 +34,8 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 def main(argv: list[str]) -> None:
     """Print the pairs and their mean difference."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", nargs="+", type=Path, required=True)
-    parser.add_argument("--against", nargs="+", type=Path, required=True)
+    parser.add_argument("--runs", nargs="+", type=Path, required=True, help="with the flag")
+    parser.add_argument("--against", nargs="+", type=Path, required=True, help="without it")
     parser.add_argument("--title", default="")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)

@@ -1,7 +1,7 @@
-"""The public HNeRV code (github.com/haochen-rye/HNeRV), run from a checkout beside ours.
+"""The public HNeRV code (github.com/haochen-rye/HNeRV), run from a checkout.
 
-Nothing of it is copied: its classes and its loss are imported from the checkout. The packages that
-only its data loader uses are replaced by empty ones, and of timm what its model takes by torch's.
+None of its code is copied: its classes and its loss are imported from the checkout. Packages that
+only its data loader needs are replaced by mocks, and ``trunc_normal_`` of timm by PyTorch's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNUSED = (
     "timm.models.layers",
 )
 
-RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: of its README, and the better one of our video
+RATES = {"L2": 1e-3, "Fusion6": 3e-3}  # by loss: the README's, and the best on our video
 
 
 def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
@@ -44,7 +44,7 @@ def load_public(checkout: Path) -> tuple[ModuleType, ModuleType]:
 
 
 def settings(modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
-    """The flags of its README, its strides from 640 rows on and shorter ones below, its width."""
+    """The flags of HNeRV's README; below 640 rows with smaller strides."""
     height, width = size
     strides = [5, 4, 4, 2, 2] if height >= 640 else [5, 2, 2, 2]
     reach = math.prod(strides)
@@ -69,7 +69,7 @@ def settings(modelsize: float, frames: int, size: tuple[int, int]) -> Namespace:
 
 
 def _first_width(args: Namespace, size: float) -> int:
-    """Its rule: the quadratic whose root is the first width."""
+    """The first width by HNeRV's rule: the root of a quadratic in the number of parameters."""
     _, first, largest = (int(k) for k in args.ks.split("_"))
     shrink = 1 / args.reduce
     square = shrink * sum(
@@ -80,9 +80,9 @@ def _first_width(args: Namespace, size: float) -> int:
 
 
 class PublicTraining:
-    """Its training loop around its own network, loss and schedule: one epoch a step.
+    """HNeRV's training loop with its network, loss and schedule.
 
-    It trains where ``frames`` (T, 3, H, W), uint8, lie.
+    It trains on the device of ``frames`` (T, 3, H, W), uint8.
     """
 
     def __init__(
@@ -132,16 +132,16 @@ class PublicTraining:
 
     @torch.no_grad()
     def decode(self) -> tuple[Tensor, float]:
-        """Every frame (T, 3, H, W) in [0, 1], and frames a second of its decoder alone."""
+        """Every frame (T, 3, H, W) in [0, 1], and the frames a second of the decoder alone."""
         self.model.eval()
         frames, seconds = [], []
         for index in [0, *range(len(self.frames))]:
             frame = self.frames[[index]].float() / 255
             latent = self.model.encoder(frame)
             if self.device == "cuda":
-                torch.cuda.synchronize()  # or its clock would count the encoder's work too
+                torch.cuda.synchronize()  # otherwise the encoder's time would be included
             out, _, spent = self.model(frame, latent)
             frames.append(out.clamp(0, 1))
             seconds.append(spent)
-        # the first was for warming up
+        # the first frame is warm-up
         return torch.cat(frames[1:]), len(self.frames) / sum(seconds[1:])

@@ -1,8 +1,9 @@
-"""PSNR of our presets beside the public HNeRV, at equal size and equal epochs, on one video.
+"""PSNR of our presets and of the public HNeRV, at equal size and equal epochs, on one video.
 
-A row is trained once and kept in a JSON file, with its commit; the table is printed from that
-file, so a long bench can be cut off, go on, and have rows added to it. A network of ours is a
-preset, alone or with flags behind it: ``--networks fast 'fast --loss L2'`` shows what a flag does.
+Each row is trained once and stored in a JSON file with its commit, and the table is printed from
+that file: a long measurement can be interrupted and resumed, and rows can be added. Our networks
+are named by a preset, optionally with flags: ``--networks fast 'fast --loss L2'`` shows the effect
+of a flag.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from nerv_clip.video.video import Video
 
 PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
 NAMED = ("network", "size", "epochs", "seed", "split")
-MOVING = 32  # dB: a held-out frame whose blend of neighbours is below this moves
+MOVING = 32  # dB: held-out frames whose blend of neighbours is below this count as moving
 
 
 def main(argv: list[str]) -> None:
-    """Train the rows that are missing, and print all."""
+    """Train the missing rows, and print all rows."""
     args = parse_arguments(argv)
-    clip_flags = ["--data_path", str(args.data_path)]
-    clip_flags += ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
-    clip_flags += ["--device", args.device]
-    video = load_video(parse(clip_flags).data, device=resolve_device(args.device))
+    video_flags = ["--data_path", str(args.data_path)]
+    video_flags += ["--crop_list", args.crop_list, "--resize_list", args.resize_list]
+    video_flags += ["--device", args.device]
+    video = load_video(parse(video_flags).data, device=resolve_device(args.device))
     frames = video.read(range(len(video)))
     for size, epochs, seed, network in itertools.product(
         args.sizes, args.epochs, args.seeds, args.networks
@@ -51,7 +52,7 @@ def main(argv: list[str]) -> None:
         key |= {"split": args.data_split, "clip": video.hash}
         if any(key.items() <= row.items() for row in rows_of(args.rows)):
             continue
-        training = training_of(args, key, frames, clip_flags)
+        training = training_of(args, key, frames, video_flags)
         progress = tqdm(training.fit(), total=epochs, unit="epoch", desc=f"{network} {size} M")
         for _ in progress:
             pass
@@ -66,13 +67,13 @@ def main(argv: list[str]) -> None:
     rows = chosen(args, video)
     text = heading(__doc__, args.device) + table([columns(row, rows) for row in rows])
     if means := over_seeds(rows):
-        text += "\n## Over seeds: mean (least – most)\n\n" + table(means)
+        text += "\n## Over seeds: mean (minimum – maximum)\n\n" + table(means)
     write(args.out, text)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--public", type=Path, help="a checkout of HNeRV, for public-… networks")
+    parser.add_argument("--public", type=Path, help="a checkout of HNeRV, for its networks")
     parser.add_argument("--data_path", type=Path, required=True)
     parser.add_argument("--crop_list", default="640_1280")
     parser.add_argument("--resize_list", default="160_320")
@@ -81,19 +82,21 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument(
-        "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or ours"
+        "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or our presets"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--rows", type=Path, required=True, help="JSON file that keeps the rows")
+    parser.add_argument("--rows", type=Path, required=True, help="JSON file that stores the rows")
     parser.add_argument(
-        "--models", type=Path, help="a folder for checkpoints of our rows that are trained now"
+        "--models", type=Path, help="a folder for the checkpoints of our newly trained rows"
     )
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
     if args.models:
         make_folder(args.models)
     if not args.public and any(network in PUBLIC for network in args.networks):
-        raise InputError("--public: give a checkout of haochen-rye/HNeRV, or leave its rows out")
+        raise InputError(
+            "--public: give a checkout of haochen-rye/HNeRV, or leave out its networks"
+        )
     return args
 
 
@@ -103,22 +106,22 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def training_of(
-    args: argparse.Namespace, key: dict[str, Any], frames: Tensor, clip_flags: list[str]
+    args: argparse.Namespace, key: dict[str, Any], frames: Tensor, video_flags: list[str]
 ) -> PublicTraining | OurTraining:
     if key["network"] in PUBLIC:
         if key["split"] != "1_1_1":
-            raise InputError("the public HNeRV encodes the frame itself: it has no held-out frames")
+            raise InputError("the public HNeRV has no held-out frames: use --data_split 1_1_1")
         loss, lr = PUBLIC[key["network"]]
         size, epochs, seed = key["size"], key["epochs"], key["seed"]
         modules = load_public(args.public)
         return PublicTraining(modules, frames, size, loss, lr, epochs, 2, seed)
     flags = ["--modelsize", str(key["size"]), "-b", "2", "-e", str(key["epochs"])]
     flags += ["--manualSeed", str(key["seed"]), "--data_split", key["split"]]
-    return OurTraining([*clip_flags, *flags, "--preset", *shlex.split(key["network"])])
+    return OurTraining([*video_flags, *flags, "--preset", *shlex.split(key["network"])])
 
 
 def scores(drawn: Tensor, video: Video, rule: str) -> dict[str, float]:
-    """PSNR in dB and MS-SSIM of train frames; of held-out frames, beside their blend, too."""
+    """PSNR in dB and MS-SSIM of train frames; PSNR of held-out frames and of their blend."""
     frames = video.read(range(len(video)))
     split = split_frames(len(video), rule)
     train = [i for i, part in enumerate(split) if part == "train"]
@@ -157,7 +160,7 @@ def chosen(args: argparse.Namespace, video: Video) -> list[dict[str, Any]]:
 
 
 def gain(row: dict[str, Any], rows: list[dict[str, Any]]) -> float | None:
-    """PSNR over the better public network of the same size, epochs and seed, in dB."""
+    """PSNR in dB above the better public network of the same size, epochs and seed."""
     public = [
         other["psnr"]
         for other in rows
@@ -167,7 +170,7 @@ def gain(row: dict[str, Any], rows: list[dict[str, Any]]) -> float | None:
 
 
 def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A line for each network that was trained from several seeds."""
+    """A line for each network that was trained with several seeds."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(tuple(row[k] for k in ("network", "size", "epochs")), []).append(row)
@@ -177,20 +180,19 @@ def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             gains = [g for row in group if (g := gain(row, rows)) is not None]
             cells = {"network": network, "size": f"{size} M", "epochs": epochs}
             cells["seeds"] = " ".join(str(row["seed"]) for row in group)
-            cells["PSNR seen"] = mean_and_reach([row["psnr"] for row in group])
-            cells["MS-SSIM seen"] = mean_and_reach([row["ms_ssim"] for row in group], "{:.4f}")
-            cells["over the better public"] = mean_and_reach(gains, "{:+.2f}") if gains else "–"
+            cells["PSNR seen"] = mean_and_range([row["psnr"] for row in group])
+            cells["MS-SSIM seen"] = mean_and_range([row["ms_ssim"] for row in group], "{:.4f}")
+            cells["over the better public"] = mean_and_range(gains, "{:+.2f}") if gains else "–"
             lines.append(cells)
     return lines
 
 
-def mean_and_reach(values: list[float], form: str = "{:.2f}") -> str:
-    mean, least, most = statistics.fmean(values), min(values), max(values)
-    return f"{form} ({form} – {form})".format(mean, least, most)
+def mean_and_range(values: list[float], form: str = "{:.2f}") -> str:
+    return f"{form} ({form} – {form})".format(statistics.fmean(values), min(values), max(values))
 
 
 def columns(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A row as it is printed."""
+    """A row of the printed table."""
     gained = gain(row, rows)
     cells = {
         "network": row["network"],

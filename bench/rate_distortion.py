@@ -1,9 +1,9 @@
-"""Real bytes against PSNR: checkpoints of 32, 16 and 8 bits a weight, and video codecs.
+"""Bytes against PSNR: checkpoints of 32, 16 and 8 bits a weight, and video codecs.
 
-A checkpoint is written, read and decoded; a codec's file likewise. The bytes that a codec needs for
-a checkpoint's PSNR lie between two of its settings, and are read off the line between them. All
-PSNR is of 8-bit RGB; a codec takes the best of its colour formats, and where none reaches the
-checkpoint's PSNR the table says so. Beside it stands what each format loses without any codec.
+Checkpoints and video files are written, read and decoded. The bytes that a codec needs for a
+checkpoint's PSNR are interpolated between the two nearest settings of the codec. PSNR is computed
+on 8-bit RGB. Each codec uses the best of its colour formats; "not reached" means that none reaches
+the checkpoint's PSNR. The loss of each colour format without a codec is printed as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqdm import tqdm
 from nerv_clip import InputError, load_model, load_video
 from nerv_clip.cli import main_guard, parse
 from nerv_clip.evaluation.decoding import decode
-from nerv_clip.evaluation.evaluate import evaluate
+from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.metrics import psnr
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.quantisation import BITS
@@ -37,7 +37,7 @@ from nerv_clip.video.video import Video
 
 
 class Codec(NamedTuple):
-    """An encoder at its slow end: its name in FFmpeg, its options, its colour formats."""
+    """An encoder at a slow preset: its name in FFmpeg, its options, its colour formats."""
 
     name: str
     options: dict[str, str]
@@ -58,7 +58,7 @@ CODECS = {
         "libsvtav1", {"preset": "2", "svtav1-params": "tune=1"}, FORMATS[:1], range(1, 63)
     ),
 }
-# swscale's default for 4:2:0 would cost 2 dB of chroma, which is no codec's fault
+# swscale's default conversion to 4:2:0 would lose 2 dB of chroma before any codec
 CAREFUL = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", type=Path, help="checkpoints, all of one video")
-    parser.add_argument("--data_path", required=True, help="their video, every frame trained")
+    parser.add_argument("--data_path", required=True, help="the video that they were trained on")
     parser.add_argument("--crop_list", default="640_1280")
     parser.add_argument("--resize_list", default="160_320")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
@@ -95,30 +95,30 @@ def main(argv: list[str]) -> None:
 
 
 def checkpoints(model: Path, video: Video, frames: Tensor, path: Path) -> list[dict[str, Any]]:
-    """A network in each number of bits, scored from its file."""
+    """The rows of a network: written with each number of bits a weight, then evaluated."""
     rows = []
     for bits in BITS:
         network = load_model(model)
         if max(network.arch.motion_steps, network.arch.table_steps) not in (0, len(video)):
             raise InputError(f"{model} held frames out: give networks of --data_split 1_1_1")
         export_model(network, path, {}, bits)
-        summary = evaluate(path, video, ["train"] * len(video)).summary
+        metrics = evaluate_checkpoint(path, video, ["train"] * len(video)).metrics
         drawn = torch.cat([f for _, f, _, _ in decode(load_model(path), list(range(len(video))))])
         rows.append(
             {
                 "network": model.stem,
                 "bits a weight": bits,
-                "bytes": summary["bytes"],
-                "bpp": f"{summary['bpp']:.3f}",
+                "bytes": metrics.bytes,
+                "bpp": f"{metrics.bpp:.3f}",
                 "PSNR": mean_psnr(drawn.mul(255).round(), frames),
-                "MS-SSIM": summary["train"]["ms_ssim"],
+                "MS-SSIM": metrics.train.ms_ssim,
             }
         )
     return rows
 
 
 def bytes_at(codec: Codec, frames: Tensor, fps: float, path: Path) -> Callable[[float], float]:
-    """A function from PSNR in dB to the bytes that a codec needs, in its best colour format."""
+    """A function from PSNR in dB to the bytes that a codec needs with its best colour format."""
 
     @cache
     def point(crf: int, pixels: str) -> tuple[float, int]:
@@ -139,7 +139,7 @@ def bytes_at(codec: Codec, frames: Tensor, fps: float, path: Path) -> Callable[[
 def encoded(
     codec: Codec, crf: int, pixels: str, frames: Tensor, fps: float, path: Path
 ) -> tuple[float, int]:
-    """Mean PSNR of the decoded file, in RGB, and the file's bytes."""
+    """Encode a video; returns the mean PSNR in dB of the decoded file, in RGB, and its bytes."""
     with av.open(str(path), "w") as container:
         rate = Fraction(fps).limit_denominator(1001)
         stream = cast(av.VideoStream, container.add_stream(codec.name, rate=rate))
@@ -154,7 +154,7 @@ def encoded(
 
 
 def converted(frames: Tensor, pixels: str) -> float:
-    """Mean PSNR, in RGB, of frames that were only brought into a format and back."""
+    """Mean PSNR in dB of frames that were converted to a colour format and back to RGB."""
     return scored((coloured(frame, pixels) for frame in frames), frames)
 
 
@@ -170,7 +170,7 @@ def scored(shown: Iterable[av.VideoFrame], frames: Tensor) -> float:
 
 
 def mean_psnr(shown: Tensor, frames: Tensor) -> float:
-    """Of 8-bit pictures (T, 3, H, W), whole numbers from 0 to 255."""
+    """Mean PSNR in dB of frames (T, 3, H, W) with values from 0 to 255."""
     return psnr(shown.float() / 255, frames.float() / 255).mean().item()
 
 

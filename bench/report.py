@@ -1,4 +1,4 @@
-"""What every result file states: the command, the commit, the machine; and a table."""
+"""The common form of result files: the command, the commit, the machine, and a table."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import torch
 
 from nerv_clip.runs.provenance import git_commit
 
-COMMIT = git_commit()  # of the code that runs, whatever the tree becomes meanwhile
+COMMIT = git_commit()  # at import: the tree may change during a long measurement
 
 
 def machine(device: str) -> str:
-    """What runs the figures: the GPU by its name, or how much of a CPU."""
+    """The name of the GPU, or the number of CPU threads."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
 
 
 def heading(doc: str | None, device: str = "cpu") -> str:
-    """The first line of a script's docstring, and where the figures come from."""
+    """The first line of a script's docstring, then command, commit, date and machine."""
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    if "--out" in argv:  # where the text went is no part of how it came about
+    if "--out" in argv:  # the output path does not affect the result
         at = argv.index("--out")
         del argv[at : at + 2]
     return (
@@ -45,8 +45,18 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def number(value: float | None, digits: int) -> str:
+    """A number with so many decimals; a dash for None."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def both(seen: float | None, held_out: float | None, digits: int) -> str:
+    """A metric of seen and of held-out frames, as ``seen / held out``."""
+    return f"{number(seen, digits)} / {number(held_out, digits)}"
+
+
 def write(path: Path | None, text: str) -> None:
-    """Print, and write where a file was asked for."""
+    """Print the text, and write it to ``path`` unless that is None."""
     print(text)
     if path is not None:
         path.write_text(text)

@@ -18,26 +18,26 @@ SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 QUERIES = "a purple kettle\nthe tap is running\na mug -kettle"
 
 
-def ask(page: Page) -> None:
+def search(page: Page) -> None:
     """Three queries on the search page."""
-    box = page.get_by_role("textbox", name="Queries, one a line")
+    box = page.get_by_role("textbox", name="What are you looking for?")
     box.fill(QUERIES)
     box.press("Control+Enter")
     page.get_by_role("button", name="Go to frame").first.wait_for()
 
 
-def drawn(page: Page) -> None:
+def wait_for_player(page: Page) -> None:
     """Wait for the player's picture."""
     page.locator(".player[data-exact=true]").wait_for()
 
 
-def charted(page: Page) -> None:
+def wait_for_chart(page: Page) -> None:
     """Wait for a chart."""
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
 
 
-def bring(page: Page) -> None:
-    """Pick a video on the training page."""
+def pick_video(page: Page) -> None:
+    """Select a video on the training page."""
     page.get_by_role("tab", name="From the data folder").click()
     page.get_by_label("Video, or folder of images").click()
     page.get_by_role("option").first.click()
@@ -45,19 +45,19 @@ def bring(page: Page) -> None:
 
 
 PAGES: dict[str, Callable[[Page], object]] = {
-    "": charted,
-    "frames": drawn,
-    "semantics": charted,
-    "embedding_map": charted,
-    "search": ask,
-    "verify": charted,
-    "compare": charted,
-    "train": bring,
+    "": wait_for_chart,
+    "frames": wait_for_player,
+    "semantics": wait_for_chart,
+    "embedding_map": wait_for_chart,
+    "search": search,
+    "verify": wait_for_chart,
+    "compare": wait_for_chart,
+    "train": pick_video,
 }
 
 
-def shoot(browser: Browser, address: str, out: Path, tall: int | None) -> None:
-    """Every page, at both sizes, light and dark."""
+def take_screenshots(browser: Browser, address: str, out: Path, tall: int | None) -> None:
+    """Every page in both sizes and both themes."""
     for theme in ("light", "dark"):
         for size, (width, height) in SIZES.items():
             page = browser.new_page(
@@ -81,10 +81,12 @@ def shoot(browser: Browser, address: str, out: Path, tall: int | None) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Write the pictures."""
+    """Write the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
-    parser.add_argument("--tall", type=int, help="a height that shows whole pages; PNG, to look at")
+    parser.add_argument(
+        "--tall", type=int, help="height of the window in pixels, to show whole pages; writes PNG"
+    )
     parser.add_argument("--video", type=Path, required=True, help="a video for the training page")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     args = parser.parse_args(argv)
@@ -94,7 +96,7 @@ def main(argv: list[str]) -> None:
         shutil.copy(args.video, Path(folder) / "data")
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
         with serving(Path(folder), ROOT / "checkpoints") as app:
-            shoot(browser, app.address, args.out, args.tall)
+            take_screenshots(browser, app.address, args.out, args.tall)
         browser.close()
 
 

@@ -1,4 +1,4 @@
-"""What text search over predicted embeddings is worth: fidelity, and 'no clear match'."""
+"""Quality of text search over predicted embeddings: fidelity, and 'no clear match'."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 import pandas as pd
 from report import heading, table, write
 
+from nerv_clip import InputError
 from nerv_clip.cli import main_guard
 from nerv_clip.demo import labelled_queries, read_labels
 from nerv_clip.demo.captions import query
-from nerv_clip.demo.facts import PAIRS, facts
+from nerv_clip.demo.facts import PAIRS, facts_of
 from nerv_clip.search import LabelledQuery, TrainedRun, fidelity, load_run, summary
 
-RARE = 5  # frames: what fewer show is neither present nor absent
+RARE = 5  # things in fewer frames count neither as present nor as absent
 
 
 def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
-    """How often things that the video shows, and that it does not, are called a clear match."""
-    shown = [facts(frame) for frame in read_labels(labels)]
+    """Share of clear matches among things that the video shows, and among things it does not."""
+    shown = [facts_of(frame) for frame in read_labels(labels)]
     counts = {pair: sum(pair in frame for frame in shown) for pair in PAIRS}
     groups = {
         "present": [pair for pair, count in counts.items() if count >= RARE],
@@ -30,30 +31,31 @@ def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
     for name, pairs in groups.items():
         answers = {pair: run.search(query(pair)) for pair in pairs}
         clear = [pair for pair, answer in answers.items() if answer.match]
-        taught = [pair for pair in pairs if seen_by_teacher(run, query(pair))]
+        by_true = [pair for pair in pairs if matches_true(run, query(pair))]
         wrong = sorted(set(pairs) - set(clear) if name == "present" else clear)
         rows.append(
             {
                 "things (colour + object)": f"{name} ({len(pairs)})",
                 "clear match": f"{len(clear) / len(pairs):.3f}",
                 "no clear match": f"{1 - len(clear) / len(pairs):.3f}",
-                "clear match by true embeddings": f"{len(taught) / len(pairs):.3f}",
+                "clear match by true embeddings": f"{len(by_true) / len(pairs):.3f}",
                 "against the labels": ", ".join(wrong) or "none",
             }
         )
     return rows
 
 
-def seen_by_teacher(run: TrainedRun, text: str) -> bool:
-    """Whether a text has a clear match among the true embeddings, by the same rule."""
-    assert run.true is not None  # noqa: S101 - a verified run stores them
-    question = run.teacher.ask_text(text)
+def matches_true(run: TrainedRun, text: str) -> bool:
+    """Whether a text has a clear match among the true embeddings, by the rule of the search."""
+    if run.true is None:
+        raise InputError(f"{run.run.path} has no true.npy: evaluate it again with --clip_model")
+    question = run.query_encoder.ask_text(text)
     level = question.level(run.true)
     return bool(question.scores(run.true, level).relevancy.max() > level.threshold)
 
 
 def means(frame: pd.DataFrame) -> list[dict[str, str]]:
-    """`summary` with three digits."""
+    """The rows of `summary`, with three digits."""
     return [
         {
             str(name): value
@@ -66,7 +68,7 @@ def means(frame: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def worst(frame: pd.DataFrame) -> list[dict[str, str]]:
-    """The queries whose predicted scores follow the true ones least."""
+    """The queries with the lowest rank correlation of predicted and true scores."""
     own = frame[(frame["index"] == "predicted") & (frame["frames"] == "all")]
     kept = own.nsmallest(6, "spearman")[["query", "spearman", "shortfall", "ap", "iou"]]
     return [
@@ -86,10 +88,11 @@ def main(argv: list[str]) -> None:
     asked = [LabelledQuery(*item) for item in labelled_queries(args.labels).items()]
     found = fidelity(run, asked)
     text = "# Search\n\n" + heading(__doc__)
-    text += f"Means over {len(asked)} label queries that occur; columns as in "
-    text += "`nerv_clip.search.fidelity`; `ap` and `iou` by the renderer's labels.\n\n"
-    text += table(means(found)) + "\nThe queries that it follows least:\n\n" + table(worst(found))
-    text += "\nIs it there at all?\n\n" + table(matched(run, args.labels))
+    text += f"Means over {len(asked)} queries by the labels that occur; columns as in "
+    text += "`nerv_clip.search.fidelity`; `ap` and `iou` use the renderer's labels.\n\n"
+    text += table(means(found))
+    text += "\nThe queries with the lowest rank correlation:\n\n" + table(worst(found))
+    text += "\nClear matches:\n\n" + table(matched(run, args.labels))
     write(args.out, text)
 
 

@@ -1,4 +1,4 @@
-"""How fast verification and search are: permutations, a text query, a large index, the tap."""
+"""Speed of verification and search: permutations, a text query, a large index, the tap."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Run, solve
-from nerv_clip.cli import Terminal, main_guard, parse
+from nerv_clip import NeRVClip, Run, preset, solve
+from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
@@ -27,7 +27,7 @@ ROWS, DIM, TOP = 1_000_000, 512, 10
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:
-    """Median of a few calls, after one to warm up."""
+    """Median time of some calls, after one for warm-up."""
     work()
     spent = []
     for _ in range(repeats):
@@ -46,17 +46,17 @@ def permutations() -> dict[str, str]:
 
 
 def text_query(like: Run) -> list[dict[str, str]]:
-    """A text asked of 10,000 frames at grid 4, by a network like ``like``'s with random weights."""
+    """A text query over 10,000 frames at grid 4, on an untrained network like that of a run."""
     config = like.read_config()
-    arch = like.read_architecture()
-    arch = dataclasses.replace(arch, frames=10_000, clip_tap=0)
+    arch = dataclasses.replace(config.architecture, frames=10_000, clip_tap=0)
+    times = tuple(i / 25 for i in range(10_000))
+    video = dataclasses.replace(config.video, frames=10_000, timestamps=times)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         torch.manual_seed(1)
         export_model(NeRVClip(arch, with_encoder=False), run.best, {})
-        video = {**config["clip"], "frames": 10_000, "timestamps": [i / 25 for i in range(10_000)]}
-        run.write_json(run.config, {**config, "architecture": arch.plain(), "clip": video})
-        found = load_run(run.path, start=Terminal().start)
+        run.write_config(dataclasses.replace(config, architecture=arch, video=video))
+        found = load_run(run.path, progress=Terminal())
         found.index(4)
         queries = iter(["a red mug", "a green apple", "the tap is running", "an orange pan"] * 5)
         first = time.perf_counter()
@@ -71,7 +71,7 @@ def text_query(like: Run) -> list[dict[str, str]]:
 
 
 def million() -> list[dict[str, str]]:
-    """The ten nearest of a million float16 embeddings on disk, beside faiss's flat index."""
+    """The ten nearest of a million float16 embeddings on disk: our search and faiss's."""
     import faiss
 
     rng = np.random.default_rng(0)
@@ -109,26 +109,27 @@ def million() -> list[dict[str, str]]:
     ]
 
 
-def taps(like: Run, preset: str) -> list[dict[str, str]]:
-    """Embeddings by `NeRVClip.embed` for each tap, against a full decode of the same network.
+def taps(like: Run, name: str) -> list[dict[str, str]]:
+    """Time of `NeRVClip.embed` for each tap, against a full decode by the same network.
 
-    It is of the preset, for the video of ``like`` and at its size; nothing is moved between frames,
-    which would make a full decode slower.
+    The network has the settings of a preset, and the video and ``modelsize`` of the run ``like``.
+    Frames are drawn without motion compensation, which would make a full decode slower.
     """
-    theirs, flags = like.read_architecture(), like.read_config()["flags"]
-    asked = f"--preset {preset} --predict_clip --clip_dim {theirs.clip_dim}"
-    config = parse(
-        ["--data_path", "", *asked.split(), "--modelsize", str(flags["modelsize"])]
-    ).model
-    arch = solve(config, theirs.frames, theirs.frames, theirs.height, theirs.width)
+    config = like.read_config()
+    theirs = config.architecture
+    model, _ = preset(name)
+    model = dataclasses.replace(
+        model, modelsize=config.model.modelsize, predict_clip=True, clip_dim=theirs.clip_dim
+    )
+    arch = solve(model, theirs.frames, theirs.frames, theirs.height, theirs.width)
     rows = []
     for tap, count in itertools.product((0, 1, len(arch.strides)), (1, 16)):
         t = torch.linspace(0.1, 0.9, count, dtype=torch.float64)
-        model = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
+        network = NeRVClip(dataclasses.replace(arch, clip_tap=tap), with_encoder=False).eval()
         with torch.no_grad():
-            full = seconds(partial(model.draw, t), 50 // count)
-            alone = seconds(partial(model.embed, t), 50)
-        what = f"full decode / embedding alone, `--preset {preset} --clip_tap {tap}`"
+            full = seconds(partial(network.draw, t), 50 // count)
+            alone = seconds(partial(network.embed, t), 50)
+        what = f"full decode / embedding alone, `--preset {name} --clip_tap {tap}`"
         rows.append(
             {
                 "what": f"{what} of {len(arch.strides)}, {count} at once",
@@ -139,15 +140,15 @@ def taps(like: Run, preset: str) -> list[dict[str, str]]:
 
 
 def main(argv: list[str]) -> None:
-    """Print the table; ``faiss-cpu`` has to be installed beside."""
+    """Print the table; needs the package ``faiss-cpu``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="whose video and size are timed")
+    parser.add_argument("run", type=Path, help="a run; its video and size are used")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     run = Run(args.run)
     rows = [permutations(), *text_query(run), *million()]
-    for preset in ("fast", "default", "best"):
-        rows += taps(run, preset)
+    for name in ("fast", "default", "best"):
+        rows += taps(run, name)
     write(args.out, "# Speed of verification and search\n\n" + heading(__doc__) + table(rows))
 
 

@@ -1,4 +1,4 @@
-"""The app as a process of its own, for benches that drive it in a browser."""
+"""The app in its own process, for scripts that use it in a browser."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from typing import NamedTuple
 from nerv_clip import InputError
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = ["--no-sandbox", "--disable-gpu"]  # its flags, in a container
+CHROMIUM = ["--no-sandbox", "--disable-gpu"]  # flags for use in a container
 
 
 class Served(NamedTuple):
-    """Where the app answers, its process, and when it was up (`time.perf_counter`)."""
+    """The app's address, its process id, and when it was ready (`time.perf_counter`)."""
 
     address: str
     pid: int
@@ -38,7 +38,7 @@ def _answers(address: str) -> bool:
 
 @contextmanager
 def serving(place: Path, runs: Path) -> Iterator[Served]:
-    """The app on the runs below a folder, started in the folder ``place``."""
+    """Serve the runs below a folder, with ``place`` as the working directory."""
     shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -51,7 +51,7 @@ def serving(place: Path, runs: Path) -> Iterator[Served]:
     try:
         while not _answers(address):
             if process.poll() is not None:
-                raise InputError(f"the app ended at once: {shlex.join(command)} says why")
+                raise InputError(f"the app exited: run {shlex.join(command)} to see the error")
             time.sleep(0.05)
         yield Served(address, process.pid, time.perf_counter())
     finally:

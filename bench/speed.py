@@ -1,7 +1,7 @@
-"""Seconds of training and of decoding of several sets of flags, an epoch of each in turn.
+"""Speed of training and decoding with several sets of flags, an epoch of each in turn.
 
-Noise of the machine falls on all alike, so compare the ratios, which are to the first way. With
-``--public`` the first is the public HNeRV, trained by the loss and rate that suit it better.
+The machine's noise affects all alike, so compare the ratios, which are relative to the first set.
+With ``--public`` the first is the public HNeRV, with the loss and learning rate that suit it best.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ def main(argv: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--public", type=Path, help="a checkout of haochen-rye/HNeRV")
-    parser.add_argument("--shared", default="", help="flags of all ways")
-    parser.add_argument("--way", dest="ways", action="append", required=True, help="a way's flags")
-    parser.add_argument("--epochs", type=int, default=5, help="of each, in turn")
-    parser.add_argument("--decodes", type=int, default=3, help="of each, in turn")
+    parser.add_argument("--shared", default="", help="flags of all sets")
+    parser.add_argument(
+        "--way", dest="sets", action="append", required=True, help="a set of flags; repeatable"
+    )
+    parser.add_argument("--epochs", type=int, default=5, help="epochs of each set")
+    parser.add_argument("--decodes", type=int, default=3, help="decodes of each set")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
     common = [*shlex.split(args.shared), "-e", str(args.epochs)]
     trainings: dict[str, PublicTraining | OurTraining] = {}
     if args.public:
         trainings["public HNeRV"] = public(args.public, common, args.epochs)
-    for way in args.ways:
-        trainings[f"`{way}`"] = OurTraining([*common, *shlex.split(way)])
-    seconds = alternate({way: t.fit() for way, t in trainings.items()}, args.epochs)
-    rates: dict[str, list[float]] = {way: [] for way in trainings}
+    for flags in args.sets:
+        trainings[f"`{flags}`"] = OurTraining([*common, *shlex.split(flags)])
+    seconds = alternate({name: t.fit() for name, t in trainings.items()}, args.epochs)
+    rates: dict[str, list[float]] = {name: [] for name in trainings}
     for _ in range(args.decodes):
-        for way, training in trainings.items():
-            rates[way].append(training.decode()[1])
+        for name, training in trainings.items():
+            rates[name].append(training.decode()[1])
     first = next(iter(trainings))
     rows = [
         {
-            "flags": way,
+            "flags": name,
             "parameters": training.parameters,
-            "s an epoch": f"{statistics.median(seconds[way]):.2f}",
-            "ratio (quartiles)": ratios(seconds[way], seconds[first]),
-            "frames/s decoded": f"{statistics.median(rates[way]):.0f}",
-            "ratio of frames/s": ratios(rates[way], rates[first]),
+            "s an epoch": f"{statistics.median(seconds[name]):.2f}",
+            "ratio (quartiles)": ratios(seconds[name], seconds[first]),
+            "frames/s decoded": f"{statistics.median(rates[name]):.0f}",
+            "ratio of frames/s": ratios(rates[name], rates[first]),
         }
-        for way, training in trainings.items()
+        for name, training in trainings.items()
     ]
     write(args.out, heading(__doc__, trainings[first].device) + table(rows))
 

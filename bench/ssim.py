@@ -1,4 +1,4 @@
-"""Seconds of SSIM with its gradient: ours beside pytorch-msssim, in turn, as a ratio."""
+"""Time of SSIM with its gradient: ours and pytorch-msssim's, measured alternately."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES = [(2, 160, 320), (2, 640, 1280), (1, 1080, 1920)]
 
 
 def seconds(similarity: Callable[[Tensor, Tensor], Tensor], frames: Tensor, true: Tensor) -> float:
-    """One forward and backward pass."""
+    """Seconds of one forward and backward pass."""
     frames.grad = None
     start = time.perf_counter()
     torch.autograd.backward(similarity(frames, true).mean())

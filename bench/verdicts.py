@@ -1,4 +1,4 @@
-"""Verdicts on runs, and how their held-out embeddings stand beside interpolation's."""
+"""Verdicts on runs, and their held-out embeddings compared with interpolation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from report import heading, table, write
 
-from nerv_clip import NeRVClip, Run, load_model
+from nerv_clip import NeRVClip, Run, load_model, verify
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
-from nerv_clip.verification import Verification, gather, verify
+from nerv_clip.verification import Verification
 from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
 from nerv_clip.verification.text_report import spread
 
@@ -20,10 +20,9 @@ SHOWN = (PREDICTION, NEAREST, SPHERICAL, "teacher on the reconstruction")
 
 
 def verified(run: Run, untrained: bool) -> Verification:
-    """A run's verification; ``untrained`` puts a fresh network of its architecture in its place."""
-    terminal = Terminal()
+    """A run's verification; with ``untrained``, of a new network with the same architecture."""
     if not untrained:
-        return verify(gather(run.best, terminal))
+        return verify(run.best, progress=Terminal())
     with tempfile.TemporaryDirectory() as folder:
         copy = Run(Path(folder))
         for path in (run.config, run.true, run.baselines):
@@ -32,16 +31,16 @@ def verified(run: Run, untrained: bool) -> Verification:
         torch.manual_seed(1)
         fresh = NeRVClip(load_model(run.best).arch, with_encoder=False)
         export_model(fresh, copy.best, {})
-        return verify(gather(copy.best, terminal))
+        return verify(copy.best, progress=Terminal())
 
 
 def tests(name: str, v: Verification) -> dict[str, str]:
-    """The row that says what the verdict rests on."""
+    """The row of a run in the table of verdicts: the tests, and the reason."""
     all_frames = v.parts["all"]
     return {
         "run": name,
         "verdict": f"**{v.verdict.label}**",
-        "frames, worth independent": f"{all_frames.frames}, {all_frames.independent:.1f}",
+        "effective sample size": f"{all_frames.independent:.1f} of {all_frames.frames} frames",
         "p of circular shifts (floor)": f"{all_frames.shift.p:.4f} ({all_frames.shift.floor:.4f})",
         "p of shuffled blocks (floor)": f"{v.blocks.p:.4f} ({v.blocks.floor:.4f})",
         "why": v.verdict.sentence,
@@ -49,7 +48,7 @@ def tests(name: str, v: Verification) -> dict[str, str]:
 
 
 def figures(name: str, v: Verification, part: str) -> list[dict[str, str]]:
-    """A row for each of the guesses that matter most, with intervals."""
+    """A row for the prediction and for each of its main baselines, with intervals."""
     rows = []
     for row in v.rows:
         found = row.figures.get(part)
@@ -71,10 +70,10 @@ def figures(name: str, v: Verification, part: str) -> list[dict[str, str]]:
 
 
 def main(argv: list[str]) -> None:
-    """Print the tables of the runs named."""
+    """Print the tables of the named runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--untrained", type=Path, help="and a fresh network like this run's")
+    parser.add_argument("--untrained", type=Path, help="also an untrained network like this run's")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     found = {path.name: verified(Run(path), untrained=False) for path in args.runs}

@@ -1,6 +1,6 @@
 """The app in a real browser: one server, one browser, every page.
 
-Skipped, saying so, where there is no Chromium.
+Skipped where there is no Chromium.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(place: Path) -> Iterator[str]:
-    """The app on copies of shipped runs, not yet verified; its log has to be clean at the end."""
+    """The app on copies of shipped runs, not yet verified; errors in its log fail the tests."""
     (place / "data").mkdir()
     write_test_video(place / "data" / "moving.mp4")
     for name in ("kitchen", "kitchen_baseline"):
@@ -74,9 +74,9 @@ def server(place: Path) -> Iterator[str]:
     yield address
     process.terminate()
     process.wait()
-    said = log.read_text()
-    assert "Traceback" not in said, said[-3000:]
-    assert "Error" not in said, said[-3000:]
+    output = log.read_text()
+    assert "Traceback" not in output, output[-3000:]
+    assert "Error" not in output, output[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -90,17 +90,17 @@ def browser() -> Iterator[playwright.Browser]:
 
 @pytest.fixture
 def page(server: str, browser: playwright.Browser) -> Iterator[playwright.Page]:
-    """A fresh session; nothing may be said on the console, and nothing fetched from elsewhere.
+    """A fresh session that fails the test on console errors and on requests to other hosts.
 
-    Nor a picture from Streamlit's files, which it drops with the next rerun, fetched or not.
+    It also fails on pictures from Streamlit's files, which Streamlit deletes at the next rerun.
     """
     opened = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=server)
     opened.set_default_timeout(PATIENCE)
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
     opened.on(
         "console",
-        lambda line: complaints.append(line.text) if line.type == "error" else None,
+        lambda line: problems.append(line.text) if line.type == "error" else None,
     )
     opened.on(
         "request",
@@ -108,17 +108,17 @@ def page(server: str, browser: playwright.Browser) -> Iterator[playwright.Page]:
             None
             if request.url.startswith((server, "data:", "blob:", server.replace("http", "ws")))
             and not (request.resource_type == "image" and "/media/" in request.url)
-            else complaints.append(f"fetches {request.url}")
+            else problems.append(f"fetches {request.url}")
         ),
     )
     yield opened
     opened.close()
-    # Streamlit looks for its own service below a page's address first, which the browser notes
-    assert [c for c in complaints if "404" not in c] == []
+    # Streamlit first looks for its service below the page's address, which the browser reports
+    assert [c for c in problems if "404" not in c] == []
 
 
 def go(page: playwright.Page, title: str) -> None:
-    """To a page by its link."""
+    """Go to a page by its link."""
     page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
     page.get_by_role("heading", name=title, level=1).wait_for()
 
@@ -127,7 +127,7 @@ def shown(page: playwright.Page) -> int:
     return int(page.locator(".player").get_attribute("data-shown") or -1)
 
 
-def stands_at(page: playwright.Page, frame: int) -> None:
+def wait_for_frame(page: playwright.Page, frame: int) -> None:
     page.wait_for_function(
         "frame => [...document.querySelectorAll('*')].some(e => "
         "e.shadowRoot?.querySelector('.player')?.dataset.shown === String(frame))",
@@ -136,7 +136,7 @@ def stands_at(page: playwright.Page, frame: int) -> None:
 
 
 def canvas(page: playwright.Page) -> NDArray[np.float64]:
-    """What the player's canvas holds."""
+    """The pixels of the player's canvas."""
     url = page.locator(".player .picture").evaluate("canvas => canvas.toDataURL()")
     content = base64.b64decode(url.split(",")[1])
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), dtype=float)
@@ -147,19 +147,19 @@ def small(pixels: NDArray[np.float64] | NDArray[np.uint8]) -> NDArray[np.float64
     return np.asarray(image, dtype=float)
 
 
-def test_the_player_shows_the_held_out_frame_that_is_asked_for(page: playwright.Page) -> None:
+def test_the_player_shows_the_requested_held_out_frame(page: playwright.Page) -> None:
     page.goto("/?run=kitchen")
     go(page, "Frames")
-    stands_at(page, 0)
+    wait_for_frame(page, 0)
     player = page.locator(".player")
     player.focus()
     for held_out in (3, 7):
         page.keyboard.press("h")
-        stands_at(page, held_out)
+        wait_for_frame(page, held_out)
     page.keyboard.press("ArrowLeft")
-    stands_at(page, 6)
+    wait_for_frame(page, 6)
     page.keyboard.press("ArrowRight")
-    stands_at(page, 7)
+    wait_for_frame(page, 7)
     picture = canvas(page)
     middle = picture.shape[1] // 2
     wanted = list(read_pairs(SHIPPED / "kitchen" / "comparison.mp4", [7, 31], HEIGHT, WIDTH))
@@ -167,16 +167,16 @@ def test_the_player_shows_the_held_out_frame_that_is_asked_for(page: playwright.
         here, elsewhere = (
             np.abs(small(half) - small(getattr(pair, name))).mean() for pair in wanted
         )
-        assert here < 8  # the tags on the picture are not in the stream
+        assert here < 8  # the labels on the picture are not in the stream
         assert elsewhere > here + 5
-    assert "held out" in page.locator(".player .figures").inner_text()
+    assert "held out" in page.locator(".player .metrics").inner_text()
     page.wait_for_url("**frame=7**")
 
 
-def test_the_player_s_views(page: playwright.Page) -> None:
+def test_the_player_has_wipe_and_difference_views(page: playwright.Page) -> None:
     page.goto("/?run=kitchen&frame=7")
     go(page, "Frames")
-    stands_at(page, 7)
+    wait_for_frame(page, 7)
     player = page.locator(".player")
     player.get_by_role("button", name="wipe").click()
     box = player.locator(".picture").bounding_box()
@@ -195,7 +195,7 @@ def test_the_player_s_views(page: playwright.Page) -> None:
     player.get_by_role("button", name="Whole picture").click()
 
 
-def test_search_leads_to_the_moment(page: playwright.Page, tmp_path: Path) -> None:
+def test_a_search_result_opens_its_frame(page: playwright.Page, tmp_path: Path) -> None:
     page.goto("/?run=kitchen")
     go(page, "Search")
     page.get_by_test_id("stButtonGroup").get_by_text("a purple kettle").click()
@@ -204,14 +204,14 @@ def test_search_leads_to_the_moment(page: playwright.Page, tmp_path: Path) -> No
     frame = int(button.inner_text().rsplit(" ", 1)[1])
     button.click()
     page.get_by_role("heading", name="Frames", level=1).wait_for()
-    stands_at(page, frame)
+    wait_for_frame(page, frame)
     go(page, "Search")
-    button.wait_for()  # what was asked is still there
-    page.get_by_role("textbox", name="Queries, one a line").fill("a zebra\na red mug")
-    page.get_by_role("textbox", name="Queries, one a line").press("Control+Enter")
+    button.wait_for()  # the query is kept
+    page.get_by_role("textbox", name="What are you looking for?").fill("a zebra\na red mug")
+    page.get_by_role("textbox", name="What are you looking for?").press("Control+Enter")
     page.get_by_text('doesn\'t know "zebra"').wait_for()
     page.get_by_text("No clear match").wait_for()
-    page.get_by_text("By image, or more like a moment").click()
+    page.get_by_text("Search by image, or by a moment of this video").click()
     upload = page.locator("input[type=file]")
     upload.set_input_files(
         [playwright.FilePayload(name="me.png", mimeType="image/png", buffer=b"no picture")]
@@ -219,21 +219,21 @@ def test_search_leads_to_the_moment(page: playwright.Page, tmp_path: Path) -> No
     page.get_by_text("me.png cannot be read").wait_for()
     pair = next(read_pairs(SHIPPED / "kitchen" / "comparison.mp4", [200], HEIGHT, WIDTH))
     Image.fromarray(pair.true).save(tmp_path / "frame.png")
-    page.get_by_role("textbox", name="Queries, one a line").fill("")
-    page.get_by_role("textbox", name="Queries, one a line").press("Control+Enter")
+    page.get_by_role("textbox", name="What are you looking for?").fill("")
+    page.get_by_role("textbox", name="What are you looking for?").press("Control+Enter")
     page.get_by_role("heading", name="a red mug").wait_for(state="detached")
     upload.set_input_files(tmp_path / "frame.png")
     page.get_by_role("heading", name="like frame.png").wait_for()
     found = int(button.inner_text().rsplit(" ", 1)[1])
     assert abs(found - 200) < 12
-    page.get_by_text("Find more like these").click()
+    page.get_by_text("Find similar moments").click()
     page.get_by_role("heading", name="like 8").wait_for()
-    page.get_by_role("textbox", name="Queries, one a line").fill("a kettle\na kettle")
+    page.get_by_role("textbox", name="What are you looking for?").fill("a kettle\na kettle")
     page.get_by_text("all runs").click()
     page.get_by_text("Runs not searched").wait_for()
 
 
-def test_a_point_of_the_map_moves_the_shared_time(page: playwright.Page) -> None:
+def test_a_click_in_the_map_changes_the_current_frame(page: playwright.Page) -> None:
     page.goto("/?run=kitchen")
     go(page, "Embedding map")
     points = page.locator(".scatterlayer .points path")
@@ -244,19 +244,19 @@ def test_a_point_of_the_map_moves_the_shared_time(page: playwright.Page) -> None
     page.wait_for_function("!location.search.includes('frame=0')")
 
 
-def test_verification_runs_to_its_verdict(page: playwright.Page) -> None:
+def test_a_verification_shows_its_verdict(page: playwright.Page) -> None:
     page.goto("/?run=kitchen")
     go(page, "Verify")
     page.get_by_role("button", name="Verify", exact=True).click()
     page.get_by_text("Learned and generalises").wait_for()
-    page.get_by_text("Worth independent").wait_for()
+    page.get_by_text("Effective sample size").wait_for()
     page.goto("/?run=kitchen")
     page.get_by_text("Learned and generalises").wait_for()
     page.goto("/verify?run=kitchen_baseline")
     page.get_by_text("has no CLIP head").wait_for()
 
 
-def test_a_training_is_started_watched_and_stopped(page: playwright.Page) -> None:
+def test_a_training_can_be_started_watched_and_stopped(page: playwright.Page) -> None:
     page.goto("/")
     go(page, "Train")
     page.get_by_role("tab", name="From the data folder").click()
@@ -264,17 +264,17 @@ def test_a_training_is_started_watched_and_stopped(page: playwright.Page) -> Non
     page.get_by_role("option", name="moving.mp4").click()
     page.get_by_label("Epochs", exact=True).fill("5000")
     page.get_by_label("Epochs", exact=True).press("Enter")
-    page.get_by_label("Model size, millions").fill("0.05")
-    page.get_by_label("Model size, millions").press("Enter")
+    page.get_by_label("Model size (million parameters)").fill("0.05")
+    page.get_by_label("Model size (million parameters)").press("Enter")
     page.get_by_role("button", name="Start training").click()
     stop = page.get_by_role("button", name="Stop")
     stop.wait_for()
     page.get_by_text("epoch 1").first.wait_for()
     stop.click()
-    page.get_by_text("No training runs").wait_for()
+    page.get_by_text("No training is running").wait_for()
 
 
-def test_one_s_own_video_from_upload_to_a_run_that_is_open(
+def test_an_uploaded_video_can_be_trained_and_opened(
     page: playwright.Page, place: Path, tmp_path: Path
 ) -> None:
     write_test_video(tmp_path / "mine.mp4")
@@ -285,15 +285,19 @@ def test_one_s_own_video_from_upload_to_a_run_that_is_open(
     page.get_by_label("Split", exact=True).press("Enter")
     page.get_by_text("--data_split nonsense").last.wait_for()
     assert page.get_by_role("button", name="Start training").count() == 0
-    for label, value in (("Split", "2_2_3"), ("Epochs", "4"), ("Model size, millions", "0.05")):
+    for label, value in (
+        ("Split", "2_2_3"),
+        ("Epochs", "4"),
+        ("Model size (million parameters)", "0.05"),
+    ):
         page.get_by_label(label, exact=True).fill(value)
         page.get_by_label(label, exact=True).press("Enter")
     page.get_by_text("4 held out").wait_for()
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("is finished").wait_for()
+    page.get_by_text("mine finished").wait_for()
     page.get_by_role("button", name="Open mine").click()
     page.get_by_role("heading", name="mine", level=1).wait_for()
-    # its stream is another checkpoint's now, and black: it is noticed, and drawn again
+    # replace its stream by a black one of another checkpoint: the app draws it again
     black = torch.zeros(3, 48, 80)
     write_comparison(
         place / "output" / "mine" / "comparison.mp4",
@@ -303,13 +307,13 @@ def test_one_s_own_video_from_upload_to_a_run_that_is_open(
         "another",
     )
     go(page, "Frames")
-    stands_at(page, 0)
+    wait_for_frame(page, 0)
     page.get_by_role("button", name="Next frame").click()
-    stands_at(page, 1)
+    wait_for_frame(page, 1)
     assert canvas(page)[40:].mean() > 40
 
 
-def test_a_chart_s_point_shows_its_frame_under_the_pointer(page: playwright.Page) -> None:
+def test_hovering_over_a_point_shows_its_frame(page: playwright.Page) -> None:
     page.goto("/semantics?run=kitchen")
     points = page.locator(".js-plotly-plot").first.locator(".points path")
     points.nth(100).wait_for()
@@ -317,9 +321,9 @@ def test_a_chart_s_point_shows_its_frame_under_the_pointer(page: playwright.Page
     points.nth(100).hover(force=True)
     page.wait_for_function(
         "() => [...document.querySelectorAll('*')].some(e => "
-        "e.shadowRoot?.querySelector('.peek')?.dataset.frame)"
+        "e.shadowRoot?.querySelector('.hover-card')?.dataset.frame)"
     )
-    card = page.locator(".peek")
+    card = page.locator(".hover-card")
     frame = int(card.get_attribute("data-frame") or -1)
     url = card.locator("canvas").evaluate("canvas => canvas.toDataURL()")
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
@@ -336,16 +340,16 @@ def test_two_sessions_do_not_mix(
     other.goto("/?run=kitchen_baseline&frame=20")
     go(page, "Frames")
     go(other, "Frames")
-    stands_at(page, 10)
-    stands_at(other, 20)
+    wait_for_frame(page, 10)
+    wait_for_frame(other, 20)
     page.reload()
-    stands_at(page, 10)
+    wait_for_frame(page, 10)
     other.wait_for_url("**run=kitchen_baseline**")
     other.close()
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-def test_nothing_is_wider_than_the_screen(page: playwright.Page, size: tuple[int, int]) -> None:
+def test_pages_fit_the_screen_width(page: playwright.Page, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     for path in (
         "",

@@ -1,4 +1,4 @@
-"""What plays in the browser: the player, and the card that shows the frame under the pointer."""
+"""Components that run in the browser: the player, and the card with the frame under the pointer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from look import palette
-from numpy.typing import NDArray
 from PIL import Image
-from reading import View, layout, samples, true_stream
+from run_view import Pixels, RunView, any_stream, stream_layout, stream_samples
 from streamlit import runtime
+from theme import palette
 
 HERE = Path(__file__).parent
+METRICS = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 
 def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
@@ -26,77 +26,82 @@ def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
     return st.components.v2.component(f"nerv_{name}", html=text("html"), css=text("css"), js=script)
 
 
-_PLAYER, _PEEK = _component("player"), _component("peek")
-MEASURES = {"psnr": "PSNR dB", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
+_PLAYER, _HOVER_CARD = _component("player"), _component("hover_card")
 
 
 def player(
-    view: View,
-    path: Path,
+    view: RunView,
+    stream: Path,
     frame: int,
     jump: int,
-    exact: tuple[int, NDArray[np.uint8] | None, NDArray[np.uint8]] | None = None,
+    true: Pixels | None,
+    drawn: Pixels,
 ) -> None:
-    """Show the stream at ``path``; `resting` says in the page's next run where it was left.
+    """Show a stream; after the player rests, `frame_of_player` returns its frame.
 
-    ``jump`` changes where the player has to go to ``frame``. ``exact`` is a frame index with its
-    true picture, where the source is there, and its reconstruction, as the network draws it.
+    The player goes to ``frame`` when ``jump`` changes. ``true`` (None without the source video)
+    and ``drawn`` are the exact pictures of ``frame``, shown while the player is paused.
     """
     table = view.per_frame
     data: dict[str, Any] = {
-        "url": _address(path, f"player {view.key}"),
-        "layout": layout(view, path)._asdict(),
-        "samples": samples(path),
+        "url": _url(stream, f"player {view.key}"),
+        "layout": stream_layout(view, stream)._asdict(),
+        "samples": stream_samples(stream),
         "frames": view.frames,
         "split": table["split"].tolist(),
-        "seconds": view.seconds,
+        "seconds": list(view.timestamps),
         "psnr": table["psnr"].tolist(),
-        "measures": {
+        "metrics": {
             label: [None if np.isnan(v) else float(v) for v in table[column]]
-            for column, label in MEASURES.items()
-            if column in table and table[column].notna().any()
+            for column, label in METRICS.items()
+            if table[column].notna().any()
         },
-        "colours": {**palette().split, "held": palette().held},
+        "colours": {**palette().split, "held_out_text": palette().held_out_text},
         "frame": frame,
         "jump": f"{view.key} {jump}",
-        "exact": None
-        if exact is None
-        else {"frame": exact[0], "true": _png(exact[1]), "drawn": _png(exact[2])},
+        "exact": {"frame": frame, "true": _png(true), "drawn": _png(drawn)},
     }
-    _PLAYER(key=f"player {view.key}", data=data, default={"frame": frame}, on_frame_change=_heard)
+    key = f"player {view.key}"
+    _PLAYER(key=key, data=data, default={"frame": frame}, on_frame_change=_player_moved)
 
 
-def peek(view: View, true_only: bool = False) -> None:
-    """Let every chart on the page whose points name a frame show it under the pointer."""
-    path = true_stream(view)
-    if path is not None:
-        about = layout(view, path)
-        data: dict[str, Any] = {"layout": about._asdict(), "samples": samples(path)}
-        # another checkpoint's stream is right about the true frames only
-        true_only = true_only or about.checkpoint != view.key
-        data |= {"url": _address(path, f"peek {view.key}"), "true_only": true_only}
-        _PEEK(key=f"peek {view.key}", data=data)
+def hover_card(view: RunView, true_only: bool = False) -> None:
+    """Show the frame of a chart's point under the pointer, in all charts of the page.
+
+    The reconstruction is left out with ``true_only``.
+    """
+    stream = any_stream(view)
+    if stream is not None:
+        layout = stream_layout(view, stream)
+        data: dict[str, Any] = {
+            "layout": layout._asdict(),
+            "samples": stream_samples(stream),
+            "url": _url(stream, f"hover_card {view.key}"),
+            # in another checkpoint's stream, only the true frames are right
+            "true_only": true_only or layout.checkpoint != view.key,
+        }
+        _HOVER_CARD(key=f"hover_card {view.key}", data=data)
 
 
-def resting(view: View, frame: int) -> int:
-    """The frame index at which a run's player rests; ``frame`` where something else moved it."""
-    told = st.session_state.pop("player moved", False)
+def frame_of_player(view: RunView, frame: int) -> int:
+    """The frame index of a run's player if it just moved, else ``frame``."""
+    moved = st.session_state.pop("player moved", False)
     state = st.session_state.get(f"player {view.key}")
-    return int(state["frame"]) if told and state and state.get("frame") is not None else frame
+    return int(state["frame"]) if moved and state and state.get("frame") is not None else frame
 
 
-def _heard() -> None:
+def _player_moved() -> None:
     st.session_state["player moved"] = True
 
 
-def _address(path: Path, coordinates: str) -> str:
-    """Where the browser gets a stream; empty outside a running app."""
+def _url(stream: Path, coordinates: str) -> str:
+    """The URL of a stream for the browser; empty outside a running app."""
     if not runtime.exists():
         return ""
-    return runtime.get_instance().media_file_mgr.add(str(path), "video/mp4", coordinates)
+    return runtime.get_instance().media_file_mgr.add(str(stream), "video/mp4", coordinates)
 
 
-def _png(pixels: NDArray[np.uint8] | None) -> str | None:
+def _png(pixels: Pixels | None) -> str | None:
     if pixels is None:
         return None
     out = io.BytesIO()

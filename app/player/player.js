@@ -1,7 +1,7 @@
-// True frames beside what the network draws: views, zoom, figures, and the line of time.
+// The player: true frames and reconstructions, with views, zoom, metrics and a timeline.
 
 const VIEWS = { side: "side by side", wipe: "wipe", difference: "difference", flicker: "flicker" };
-const REST = 250; // ms without a change until the server is told which frame is looked at
+const REST = 250; // ms without a change until the server gets the current frame
 const players = new WeakMap();
 
 export default function (component) {
@@ -20,18 +20,18 @@ class Player {
     this.root = parent.querySelector(".player");
     this.at = (name) => this.root.querySelector(name);
     this.picture = this.at(".picture");
-    this.line = this.at(".line");
+    this.timeline = this.at(".timeline");
     this.stream = new Stream({
-      shown: (frame) => this.stand(frame),
-      played: (frame) => this.pass(frame),
-      failed: (reason) => (this.at(".note").textContent = `no picture: ${reason}`),
+      onSeek: (frame) => this.showFrame(frame),
+      onPlay: (frame) => this.playFrame(frame),
+      onError: (reason) => (this.at(".note").textContent = `The video cannot be shown: ${reason}`),
     });
     this.view = "side";
-    this.split = 0.5; // where the wipe stands
+    this.wipeAt = 0.5; // position of the wipe, 0 to 1
     this.zoom = { scale: 1, x: 0.5, y: 0.5 };
-    this.frame = 0; // asked for
-    this.shown = -1; // drawn
-    this.flicker = 0;
+    this.frame = 0; // requested
+    this.shown = -1; // drawn on the canvas
+    this.flicker = 0; // 1 while the reconstruction is visible
     this.exact = new Map();
     this.build();
   }
@@ -40,55 +40,55 @@ class Player {
     for (const [name, label] of Object.entries(VIEWS)) {
       const button = Object.assign(document.createElement("button"), { textContent: label });
       button.setAttribute("aria-pressed", name === this.view);
-      button.onclick = () => this.look(name);
+      button.onclick = () => this.setView(name);
       button.dataset.view = name;
       this.at(".views").append(button);
     }
-    const acts = {
+    const actions = {
       prev: () => this.go(this.frame - 1), next: () => this.go(this.frame + 1),
-      play: () => this.toggle(), held: () => this.go(this.nextHeld()),
+      play: () => this.toggle(), heldout: () => this.go(this.nextHeldOut()),
       worst: () => this.go(this.extreme(-1)), best: () => this.go(this.extreme(1)),
-      left: () => this.wipe(-0.05), right: () => this.wipe(0.05),
-      in: () => this.magnify(1.5), out: () => this.magnify(1 / 1.5), fit: () => this.magnify(0),
+      left: () => this.moveWipe(-0.05), right: () => this.moveWipe(0.05),
+      in: () => this.zoomBy(1.5), out: () => this.zoomBy(1 / 1.5), fit: () => this.zoomBy(0),
     };
     for (const button of this.root.querySelectorAll("[data-do]"))
-      button.onclick = () => acts[button.dataset.do]();
+      button.onclick = () => actions[button.dataset.do]();
     this.at(".gain input").oninput = (event) => {
       this.at(".gain output").textContent = `${event.target.value}×`;
       this.draw();
     };
-    this.at(".measure").onchange = () => this.drawLine();
+    this.at(".metric").onchange = () => this.drawTimeline();
     this.at(".save").onchange = (event) => {
       this.save(event.target.value);
       event.target.value = "";
     };
-    const on = (target, name, act, options = {}) =>
-      target.addEventListener(name, act, { ...options, signal: this.stream.gone.signal });
+    const on = (target, name, handler, options = {}) =>
+      target.addEventListener(name, handler, { ...options, signal: this.stream.gone.signal });
     const keys = {
-      ArrowLeft: "prev", ArrowRight: "next", " ": "play", h: "held", "[": "left", "]": "right",
+      ArrowLeft: "prev", ArrowRight: "next", " ": "play", h: "heldout", "[": "left", "]": "right",
       "+": "in", "-": "out",
     };
     on(this.root, "keydown", (event) => {
       if (event.target !== this.root && event.target.tagName !== "CANVAS" && event.key === " ") return;
       if (event.target.tagName === "INPUT" || event.target.tagName === "SELECT") return;
       if (event.key === "Home" || event.key === "End") this.go(event.key === "Home" ? 0 : 1e9);
-      else if (keys[event.key]) acts[keys[event.key]]();
+      else if (keys[event.key]) actions[keys[event.key]]();
       else return;
       event.preventDefault();
     });
-    on(this.line, "pointerdown", (event) => {
-      this.line.setPointerCapture(event.pointerId);
+    on(this.timeline, "pointerdown", (event) => {
+      this.timeline.setPointerCapture(event.pointerId);
       this.pause();
       this.scrub(event);
     });
-    on(this.line, "pointermove", (event) => event.buttons && this.scrub(event));
+    on(this.timeline, "pointermove", (event) => event.buttons && this.scrub(event));
     on(this.picture, "pointerdown", (event) => this.grab(event));
     on(this.picture, "pointermove", (event) => this.drag(event));
-    on(this.picture, "pointerup", () => (this.held = null));
+    on(this.picture, "pointerup", () => (this.dragStart = null));
     on(this.picture, "wheel", (event) => {
       if (!event.ctrlKey && this.zoom.scale === 1 && event.deltaY > 0) return;
       event.preventDefault();
-      this.magnify(event.deltaY < 0 ? 1.2 : 1 / 1.2);
+      this.zoomBy(event.deltaY < 0 ? 1.2 : 1 / 1.2);
     }, { passive: false });
     on(window, "nerv:go", (event) => this.go(event.detail));
     this.sizes = new ResizeObserver(() => this.resize());
@@ -102,16 +102,16 @@ class Player {
   }
 
   update(data, component) {
-    this.tell = component.setStateValue;
+    this.setState = component.setStateValue;
     const fresh = !this.data || this.data.url !== data.url;
     const jump = !this.data || this.data.jump !== data.jump;
     this.data = data;
-    this.root.style.setProperty("--held", data.colours.held);
+    this.root.style.setProperty("--held-out", data.colours.held_out_text);
     if (fresh) this.open(data);
-    const options = Object.keys(data.measures);
-    if (this.at(".measure").options.length !== options.length)
-      this.at(".measure").replaceChildren(...options.map((name) => new Option(name, name)));
-    if (data.exact) this.keep(data.exact);
+    const options = Object.keys(data.metrics);
+    if (this.at(".metric").options.length !== options.length)
+      this.at(".metric").replaceChildren(...options.map((name) => new Option(name, name)));
+    this.storeExact(data.exact);
     if (jump) this.go(data.frame);
     this.resize();
   }
@@ -119,7 +119,7 @@ class Player {
   async open(data) {
     this.shown = -1;
     this.exact.clear();
-    this.at(".note").textContent = "loading…";
+    this.at(".note").textContent = "Loading…";
     await this.stream.open(data);
   }
 
@@ -129,59 +129,61 @@ class Player {
     this.pause();
     this.frame = Math.max(0, Math.min(this.data.frames - 1, Math.round(frame)));
     this.stream.seek(this.frame);
-    this.say();
-    this.drawLine();
-    this.rest();
+    this.showMetrics();
+    this.drawTimeline();
+    this.reportFrame();
   }
 
-  stand(frame) {
+  showFrame(frame) {
     this.shown = frame;
     this.at(".note").textContent = "";
     this.draw();
   }
 
-  pass(frame) {
+  playFrame(frame) {
     this.shown = this.frame = frame;
     this.draw();
-    this.say();
-    this.drawLine();
+    this.showMetrics();
+    this.drawTimeline();
     if (frame >= this.data.frames - 1) this.pause();
   }
 
   toggle() {
     if (!this.stream.paused) return this.pause();
     if (this.frame >= this.data.frames - 1) this.go(0);
-    this.playing(true);
+    this.showPlaying(true);
     this.stream.play();
   }
 
   pause() {
     if (this.stream.paused) return;
     this.stream.pause();
-    this.playing(false);
-    this.rest();
+    this.showPlaying(false);
+    this.reportFrame();
   }
 
-  playing(now) {
+  showPlaying(now) {
     const button = this.at('[data-do="play"]');
     button.textContent = now ? "❚❚" : "▶";
     button.setAttribute("aria-label", now ? "Pause" : "Play");
-    this.at(".figures").setAttribute("aria-live", now ? "off" : "polite");
+    this.at(".metrics").setAttribute("aria-live", now ? "off" : "polite");
   }
 
-  rest() {
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => {
-      if (this.stream.paused && this.told !== this.frame) this.tell("frame", (this.told = this.frame));
+  reportFrame() {
+    clearTimeout(this.reportTimer);
+    this.reportTimer = setTimeout(() => {
+      if (!this.stream.paused || this.reported === this.frame) return;
+      this.reported = this.frame;
+      this.setState("frame", this.frame);
     }, REST);
   }
 
   scrub(event) {
-    const box = this.line.getBoundingClientRect();
+    const box = this.timeline.getBoundingClientRect();
     this.go(((event.clientX - box.left) / box.width) * (this.data.frames - 1));
   }
 
-  nextHeld() {
+  nextHeldOut() {
     const { split, frames } = this.data;
     for (let step = 1; step <= frames; step++)
       if (split[(this.frame + step) % frames] === "val") return (this.frame + step) % frames;
@@ -195,11 +197,11 @@ class Player {
 
   // --- pictures -----------------------------------------------------------------------------
 
-  async keep({ frame, drawn, true: exactTrue }) {
+  async storeExact({ frame, drawn, true: exactTrue }) {
     if (this.exact.has(frame)) return;
-    const read = async (url) => url && createImageBitmap(await (await fetch(url)).blob());
-    const found = { drawn: await read(drawn), true: await read(exactTrue) };
-    this.exact.clear(); // one is enough
+    const decode = async (url) => url && createImageBitmap(await (await fetch(url)).blob());
+    const found = { drawn: await decode(drawn), true: await decode(exactTrue) };
+    this.exact.clear(); // only the current frame is stored
     this.exact.set(frame, found);
     this.draw();
   }
@@ -212,9 +214,9 @@ class Player {
   panes() {
     const [h, w] = this.data.layout.shown;
     const width = this.picture.width;
-    const beside = this.root.clientWidth > 640;
+    const sideBySide = this.root.clientWidth > 640;
     if (this.view !== "side") return { height: (width * h) / w, true: [0, 0, width], drawn: [0, 0, width] };
-    if (!beside) {
+    if (!sideBySide) {
       const each = (width * h) / w;
       return { height: 2 * each, true: [0, 0, width], drawn: [0, each, width] };
     }
@@ -224,15 +226,15 @@ class Player {
   resize() {
     if (!this.data) return;
     const ratio = window.devicePixelRatio || 1;
-    for (const canvas of [this.picture, this.line]) {
+    for (const canvas of [this.picture, this.timeline]) {
       const wide = Math.round(this.root.clientWidth * ratio);
       if (canvas.width !== wide) canvas.width = wide;
     }
     const tall = Math.round(this.panes().height);
     if (this.picture.height !== tall) this.picture.height = tall;
-    this.line.height = 88 * ratio;
+    this.timeline.height = 88 * ratio;
     this.draw();
-    this.drawLine();
+    this.drawTimeline();
   }
 
   draw() {
@@ -246,7 +248,7 @@ class Player {
     if (this.view === "flicker") this.paint(pen, this.flicker ? "drawn" : "true", panes.true);
     if (this.view === "wipe") {
       this.paint(pen, "true", panes.true);
-      const edge = this.split * this.picture.width;
+      const edge = this.wipeAt * this.picture.width;
       pen.save();
       pen.beginPath();
       pen.rect(edge, 0, this.picture.width - edge, tall);
@@ -260,7 +262,7 @@ class Player {
       this.paint(pen, "true", panes.true);
       pen.globalCompositeOperation = "difference";
       this.paint(pen, "drawn", panes.drawn);
-      pen.globalCompositeOperation = "lighter"; // |a - b| added to itself: the gain
+      pen.globalCompositeOperation = "lighter"; // adding |a - b| to itself applies the gain
       let left = Number(this.at(".gain input").value);
       for (let have = 1; have < left; have *= 2) {
         pen.globalAlpha = Math.min(1, (left - have) / have);
@@ -303,7 +305,7 @@ class Player {
     else tag("|true − reconstruction|", 0, 0);
   }
 
-  look(name) {
+  setView(name) {
     this.view = name;
     for (const button of this.root.querySelectorAll("[data-view]"))
       button.setAttribute("aria-pressed", button.dataset.view === name);
@@ -311,12 +313,12 @@ class Player {
     this.resize();
   }
 
-  wipe(by) {
-    this.split = Math.max(0, Math.min(1, this.split + by));
+  moveWipe(by) {
+    this.wipeAt = Math.max(0, Math.min(1, this.wipeAt + by));
     this.draw();
   }
 
-  magnify(factor) {
+  zoomBy(factor) {
     this.zoom.scale = factor ? Math.max(1, Math.min(16, this.zoom.scale * factor)) : 1;
     if (this.zoom.scale === 1) this.zoom = { scale: 1, x: 0.5, y: 0.5 };
     this.at('[data-do="fit"]').textContent = `${this.zoom.scale.toFixed(1).replace(".0", "")}×`;
@@ -325,59 +327,59 @@ class Player {
 
   grab(event) {
     this.picture.setPointerCapture(event.pointerId);
-    this.held = { x: event.clientX, y: event.clientY, zoom: { ...this.zoom } };
+    this.dragStart = { x: event.clientX, y: event.clientY, zoom: { ...this.zoom } };
     if (this.view === "wipe" && this.zoom.scale === 1) this.drag(event);
   }
 
   drag(event) {
-    if (!this.held) return;
+    if (!this.dragStart) return;
     const box = this.picture.getBoundingClientRect();
     if (this.view === "wipe" && this.zoom.scale === 1) {
-      this.split = Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
+      this.wipeAt = Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
     } else if (this.zoom.scale > 1) {
       const wide = (box.width * this.panes().true[2]) / this.picture.width;
       const move = (from, now, side) => (from - now) / side / (this.zoom.scale - 1);
-      const held = this.held;
+      const start = this.dragStart;
       const inside = (value) => Math.max(0, Math.min(1, value));
-      this.zoom.x = inside(held.zoom.x + move(held.x, event.clientX, wide));
-      this.zoom.y = inside(held.zoom.y + move(held.y, event.clientY, box.height));
+      this.zoom.x = inside(start.zoom.x + move(start.x, event.clientX, wide));
+      this.zoom.y = inside(start.zoom.y + move(start.y, event.clientY, box.height));
     }
     this.draw();
   }
 
-  // --- figures ------------------------------------------------------------------------------
+  // --- metrics ------------------------------------------------------------------------------
 
-  say() {
+  showMetrics() {
     const { data, frame } = this;
-    const held = data.split[frame] === "val";
+    const heldOut = data.split[frame] === "val";
     const parts = [
       `<b>frame ${frame}</b>`,
       `t ${(frame / Math.max(data.frames - 1, 1)).toFixed(3)}`,
       `${data.seconds[frame].toFixed(2)} s`,
-      held ? '<span class="held">◆ held out</span>' : data.split[frame] === "train" ? "● seen" : "unused",
+      heldOut ? '<span class="held-out">◆ held out</span>' : data.split[frame] === "train" ? "● train" : "unused",
     ];
-    for (const [name, values] of Object.entries(data.measures))
+    for (const [name, values] of Object.entries(data.metrics))
       if (values[frame] !== null) parts.push(`${name} ${values[frame].toFixed(name.includes("dB") ? 2 : 3)}`);
-    this.at(".figures").innerHTML = parts.join(" · ");
-    this.line.setAttribute("aria-valuenow", frame);
-    this.line.setAttribute("aria-valuemax", data.frames - 1);
-    this.line.setAttribute("aria-valuetext", `frame ${frame} of ${data.frames}${held ? ", held out" : ""}`);
+    this.at(".metrics").innerHTML = parts.join(" · ");
+    this.timeline.setAttribute("aria-valuenow", frame);
+    this.timeline.setAttribute("aria-valuemax", data.frames - 1);
+    this.timeline.setAttribute("aria-valuetext", `frame ${frame} of ${data.frames}${heldOut ? ", held out" : ""}`);
   }
 
-  drawLine() {
-    const { data, line } = this;
-    if (!data || !line.width) return;
-    const pen = line.getContext("2d");
+  drawTimeline() {
+    const { data, timeline } = this;
+    if (!data || !timeline.width) return;
+    const pen = timeline.getContext("2d");
     const ratio = window.devicePixelRatio || 1;
-    const name = this.at(".measure").value || Object.keys(data.measures)[0];
-    const values = data.measures[name];
+    const name = this.at(".metric").value || Object.keys(data.metrics)[0];
+    const values = data.metrics[name];
     const real = values.filter((value) => value !== null);
     const [low, high] = [Math.min(...real), Math.max(...real)];
-    const x = (i) => 6 * ratio + (i / Math.max(data.frames - 1, 1)) * (line.width - 12 * ratio);
-    const [top, foot] = [26 * ratio, 8 * ratio]; // above the curve, the words
-    const y = (value) => line.height - foot - ((value - low) / (high - low || 1)) * (line.height - top - foot);
+    const x = (i) => 6 * ratio + (i / Math.max(data.frames - 1, 1)) * (timeline.width - 12 * ratio);
+    const [top, foot] = [26 * ratio, 8 * ratio]; // the label is above the curve
+    const y = (value) => timeline.height - foot - ((value - low) / (high - low || 1)) * (timeline.height - top - foot);
     const style = getComputedStyle(this.root);
-    pen.clearRect(0, 0, line.width, line.height);
+    pen.clearRect(0, 0, timeline.width, timeline.height);
     pen.strokeStyle = style.color + "";
     pen.globalAlpha = 0.35;
     pen.lineWidth = ratio;
@@ -400,25 +402,25 @@ class Player {
     });
     pen.fillStyle = style.color;
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
-    pen.fillText(`${name}: ${low.toFixed(2)} to ${high.toFixed(2)} over time`, 8 * ratio, 14 * ratio);
+    pen.fillText(`${name} over time, ${low.toFixed(2)} to ${high.toFixed(2)}`, 8 * ratio, 14 * ratio);
     pen.fillStyle = style.getPropertyValue("--st-primary-color") || style.color;
-    pen.fillRect(x(this.frame) - ratio, 18 * ratio, 2 * ratio, line.height);
+    pen.fillRect(x(this.frame) - ratio, 18 * ratio, 2 * ratio, timeline.height);
   }
 
   async save(what) {
     if (!what) return;
     const name = `frame_${String(this.shown).padStart(5, "0")}_${what}`;
-    if (what === "clip") return this.offer(this.stream.blob, "comparison.mp4");
+    if (what === "video") return this.download(this.stream.blob, "comparison.mp4");
     const names = what === "pair" ? ["true", "drawn"] : [what];
     const sources = names.map((each) => this.source(each));
     const [, , , width, height] = sources[0];
     const canvas = new OffscreenCanvas(width * names.length, height);
     sources.forEach((source, i) =>
       canvas.getContext("2d").drawImage(...source, i * width, 0, width, height));
-    this.offer(await canvas.convertToBlob(), `${name}.png`);
+    this.download(await canvas.convertToBlob(), `${name}.png`);
   }
 
-  offer(blob, name) {
+  download(blob, name) {
     const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
@@ -428,6 +430,6 @@ class Player {
     this.stream.destroy();
     this.sizes.disconnect();
     clearInterval(this.timer);
-    clearTimeout(this.resting);
+    clearTimeout(this.reportTimer);
   }
 }

@@ -1,22 +1,23 @@
-// One H.264 file, the true frame of every time above its reconstruction, decoded frame by frame
-// (WebCodecs): no server is asked, and a picture is known by its index, not by a clock.
+// One H.264 file with the true frame above its reconstruction, decoded frame by frame with
+// WebCodecs: seeking needs no server, and frames are addressed by index, not by time.
 
-const KEPT_PIXELS = 6e7; // of decoded frames, about 90 MB
+const KEPT_PIXELS = 6e7; // of decoded frames in memory, about 90 MB
 
 class Stream {
-  // `shown(frame)` is called with each frame that stands, `played(frame)` with each that runs past.
-  constructor({ shown, played, failed }) {
-    this.on = { shown, played, failed };
+  // `onSeek(frame)` is called when a requested frame is ready while paused, `onPlay(frame)` for
+  // each frame of playback, `onError(message)` if the file cannot be decoded.
+  constructor({ onSeek, onPlay, onError }) {
+    Object.assign(this, { onSeek, onPlay, onError });
     this.gone = new AbortController();
     this.frames = new Map(); // index → VideoFrame
     this.paused = true;
   }
 
   async open({ url, layout, samples }) {
-    this.forget();
+    this.close();
     Object.assign(this, { url, layout, samples });
     try {
-      if (!window.VideoDecoder) throw new Error("this browser cannot decode frames (WebCodecs)");
+      if (!window.VideoDecoder) throw new Error("this browser does not support WebCodecs");
       const answer = await fetch(url, { signal: this.gone.signal });
       if (!answer.ok) throw new Error(answer.statusText);
       const blob = await answer.blob();
@@ -24,7 +25,7 @@ class Stream {
       if (this.url !== url) return;
       Object.assign(this, { blob, bytes });
       this.decoder = new VideoDecoder({
-        output: (picture) => this.take(picture),
+        output: (picture) => this.receive(picture),
         error: (error) => this.fail(error),
       });
       const description = Uint8Array.from(atob(samples.description), (c) => c.charCodeAt(0));
@@ -35,36 +36,36 @@ class Stream {
     }
   }
 
-  forget() {
+  close() {
     if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
     for (const picture of this.frames.values()) picture.close();
     this.frames.clear();
     this.decoder = this.bytes = null;
-    this.current = null; // index of the frame that `part` gives
+    this.current = null; // index of the frame that `part` returns
   }
 
   fail(error) {
-    if (!this.gone.signal.aborted) this.on.failed(error.message);
+    if (!this.gone.signal.aborted) this.onError(error.message);
   }
 
   get count() { return this.samples.offsets.length; }
   get ready() { return this.frames.has(this.current); }
 
   seek(frame) {
-    frame = Math.min(frame, this.count - 1); // beyond the end nothing would ever arrive
+    frame = Math.min(frame, this.count - 1); // the decoder has no later frame
     this.ahead = frame < this.frame ? -1 : 1;
     this.frame = frame;
-    this.stand();
+    this.showRequested();
     this.fill();
   }
 
-  stand() {
+  showRequested() {
     if (!this.paused || !this.frames.has(this.frame)) return;
     this.current = this.frame;
-    this.on.shown(this.frame);
+    this.onSeek(this.frame);
   }
 
-  // --- decoding: a group of pictures at a time, the one asked for first, then its neighbour -------
+  // --- decoding: one group of pictures at a time, the requested one first, then its neighbour -----
 
   async fill() {
     if (this.busy || !this.bytes) return;
@@ -87,7 +88,7 @@ class Stream {
     return next >= 0 && next < this.count && !this.frames.has(next) ? this.group(next)[0] : null;
   }
 
-  // Of the group that a frame is in: its key frame, and the next group's.
+  // The key frame of the group that contains a frame, and the next group's key frame.
   group(frame) {
     const { keys } = this.samples;
     let at = keys.length - 1;
@@ -98,7 +99,7 @@ class Stream {
   async decode(key) {
     const { offsets, sizes } = this.samples;
     const [first, end] = this.group(key);
-    this.keep([first, end]);
+    this.makeRoom([first, end]);
     for (let i = first; i < end; i++) {
       const data = this.bytes.subarray(offsets[i], offsets[i] + sizes[i]);
       this.decoder.decode(new EncodedVideoChunk({ type: i === first ? "key" : "delta", timestamp: i, data }));
@@ -106,14 +107,14 @@ class Stream {
     await this.decoder.flush();
   }
 
-  take(picture) {
+  receive(picture) {
     this.frames.get(picture.timestamp)?.close();
     this.frames.set(picture.timestamp, picture);
-    if (picture.timestamp === this.frame) this.stand();
+    if (picture.timestamp === this.frame) this.showRequested();
   }
 
-  // Let go of what is farthest from the frame asked for, so that a new group has room.
-  keep([first, end]) {
+  // Delete the frames farthest from the requested one, to make room for a new group.
+  makeRoom([first, end]) {
     const most = Math.max(48, KEPT_PIXELS / (this.layout.width * this.layout.height));
     const far = [...this.frames.keys()].sort((a, b) => Math.abs(b - this.frame) - Math.abs(a - this.frame));
     for (const index of far) {
@@ -135,7 +136,7 @@ class Stream {
       const due = Math.min(from + Math.floor(((now - since) * this.layout.fps) / 1000), this.count - 1);
       if (due !== this.frame && this.frames.has(due)) {
         this.frame = this.current = due;
-        this.on.played(due);
+        this.onPlay(due);
       } else if (due !== this.frame) [from, since] = [this.frame, now]; // wait for the decoder
       this.fill();
       requestAnimationFrame(tick);
@@ -145,7 +146,7 @@ class Stream {
 
   pause() { this.paused = true; }
 
-  // Arguments of drawImage: where the true frame, or the reconstruction, lies in the picture.
+  // Arguments of drawImage: the part of the picture with the true frame or the reconstruction.
   part(name) {
     const { shown, scale, height } = this.layout;
     const [tall, wide] = shown.map((side) => side * scale);
@@ -154,6 +155,6 @@ class Stream {
 
   destroy() {
     this.gone.abort();
-    this.forget();
+    this.close();
   }
 }

@@ -1,112 +1,129 @@
-"""Runs side by side: figures, curves, the same frame, and what sets them apart."""
+"""Compare: metrics, curves and the same frame of several runs."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import charts
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from look import palette, picture_url, refusals
-from network import drawn
-from numpy.typing import NDArray
-from player import peek
-from reading import View, read_view, true_picture
-from state import current, folders, kept, run_called, run_names
+from inference import reconstruction
+from player import hover_card
+from run_view import Pixels, RunView, read_view, stored_true_frame
+from session import current_frame, persistent, run_by_name, run_paths
+from theme import palette
+from widgets import input_errors, picture_url
 
-from nerv_clip.models.encodings import input_widths
+Views = dict[str, RunView]
 
 
-def chosen() -> list[tuple[str, View]]:
-    """The runs that are compared."""
-    names = list(run_names(tuple(map(str, folders()))))
-    first = [n for n in (st.session_state.run, *names) if n in names]
-    key = kept("compared", list(dict.fromkeys(first))[:3])
-    st.session_state[key] = [n for n in st.session_state[key] if n in names]  # some may be gone
-    picked = st.multiselect("Runs", names, key=key)
-    out = []
-    for name in picked:
-        run = run_called(name)
-        with refusals():
+def selected_names() -> list[str]:
+    """The names of the runs to compare."""
+    names = list(run_paths())
+    first = [name for name in (st.session_state.run, *names) if name in names]
+    key = persistent("compared runs", list(dict.fromkeys(first))[:3])
+    st.session_state[key] = [n for n in st.session_state[key] if n in names]  # runs may be deleted
+    return st.multiselect("Runs", names, key=key)
+
+
+def read_views(names: list[str]) -> Views:
+    """The runs by name; one that cannot be read is left out, with a message."""
+    views = {}
+    for name in names:
+        run = run_by_name(name)
+        with input_errors():
             if run is not None:
-                out.append((name, read_view(run)))
-    return out
+                views[name] = read_view(run)
+    return views
 
 
-def aspects(view: View) -> dict[str, str]:
-    """The rows of the table of key differences, measured."""
-    arch, metrics, sizes = view.config["architecture"], view.metrics, view.config["parameters"]
-    inputs = input_widths(view.run.read_architecture())
+def key_differences(view: RunView) -> dict[str, str]:
+    """A column of the table of differences."""
+    from nerv_clip.models.encodings import input_widths
 
-    def both(field: str, form: str) -> str:
-        values = [metrics[part].get(field) for part in ("train", "val")]
-        return " / ".join("–" if v is None else form.format(v) for v in values)
+    config, metrics = view.config, view.metrics
+    arch, sizes = config.architecture, config.parameters
+
+    def train_and_val(field: str, form: str) -> str:
+        values = [getattr(split, field) for split in (metrics.train, metrics.val)]
+        return " / ".join("–" if value is None else form.format(value) for value in values)
 
     return {
-        "input": " + ".join(f"{part}: {width}" for part, width in inputs.items()),
-        "output": "RGB" + (" + CLIP" if arch["clip_dim"] else ""),
-        "trained by": "reconstruction" + (" + semantics" if arch["clip_dim"] else ""),
-        "parameters, decoder": f"{sizes['decoder']:,}",
-        "parameters, CLIP head": f"{sizes['clip_head']:,}",
-        "widths": " ".join(map(str, arch["widths"])),
-        "bytes": f"{metrics['bytes']:,}",
-        "PSNR seen / held out, dB": both("psnr", "{:.2f}"),
-        "MS-SSIM seen / held out": both("ms_ssim", "{:.4f}"),
-        "CLIP similarity of the head": both("clip_similarity", "{:.4f}"),
-        "teacher on the reconstruction": both("teacher_similarity", "{:.4f}"),
-        "needed at test time": "an embedding for every t" if arch["clip_input"] else "t",
-        "epochs, split, seed": f"{view.config['flags']['epochs']}, "
-        f"{view.config['flags']['data_split']}, {view.config['seed']}",
+        "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch).items()),
+        "output": "RGB" + (" + CLIP" if arch.clip_dim else ""),
+        "trained for": "reconstruction" + (" + semantics" if arch.clip_dim else ""),
+        "needed at test time": "t and an embedding for each t" if arch.clip_input else "t",
+        "parameters, decoder": f"{sizes.decoder:,}",
+        "parameters, CLIP head": f"{sizes.clip_head:,}",
+        "widths": " ".join(map(str, arch.widths)),
+        "bytes": f"{metrics.bytes:,}",
+        "PSNR (dB), train / held out": train_and_val("psnr", "{:.2f}"),
+        "MS-SSIM, train / held out": train_and_val("ms_ssim", "{:.4f}"),
+        "CLIP similarity, train / held out": train_and_val("clip_similarity", "{:.4f}"),
+        "CLIP on the reconstructed frame": train_and_val("teacher_similarity", "{:.4f}"),
+        "epochs, split, seed": f"{config.train.epochs}, {config.split.rule}, {config.train.seed}",
     }
 
 
-def lines(views: list[tuple[str, View]], field: str, title: str, y: str) -> go.Figure:
-    """A figure of every frame, a line a run."""
+def differences_table(views: Views) -> None:
+    """The runs side by side, a column each."""
+    table = pd.DataFrame({name: key_differences(view) for name, view in views.items()})
+    st.subheader("Key differences")
+    st.table(table, border="horizontal")
+    st.download_button(
+        "Table as CSV", table.to_csv(), "differences.csv", "text/csv",
+        type="tertiary", icon=":material/download:", on_click="ignore",
+    )  # fmt: skip
+
+
+def metric_of_each_frame(views: Views, column: str, title: str, y: str) -> go.Figure:
+    """A metric over the frames, a line for each run."""
     figure = go.Figure()
     series = palette().series
-    shown = [index for index, (_, v) in enumerate(views) if v.per_frame[field].notna().any()]
-    widths = (4.0, 2.5, 1.5)[-len(shown) :]  # so that one line does not hide another
-    for place, index in enumerate(shown):
-        name, view = views[index]
+    measured = [i for i, view in enumerate(views.values()) if view.per_frame[column].notna().any()]
+    widths = (4.0, 2.5, 1.5)[-len(measured) :]  # later lines do not hide earlier ones
+    for index, (name, view) in enumerate(views.items()):
+        if index not in measured:
+            continue
+        width = widths[min(measured.index(index), len(widths) - 1)]
         figure.add_scatter(
-            x=view.per_frame["frame"], y=view.per_frame[field], mode="lines", name=name,
+            x=view.per_frame["frame"], y=view.per_frame[column], mode="lines", name=name,
             customdata=view.per_frame["frame"],
-            line={"color": series[index % len(series)], "width": widths[min(place, 2)]},
+            line={"color": series[index % len(series)], "width": width},
         )  # fmt: skip
-    return charts.dressed(figure, title, "frame index", y)
+    return charts.set_layout(figure, title, "frame index", y)
 
 
-def of_one_video(views: list[tuple[str, View]]) -> bool:
-    """Whether all runs have the same true frames."""
-    return len({view.config["clip"]["hash"] for _, view in views}) == 1
+def share_a_video(views: Views) -> bool:
+    """Whether all runs were trained on the same video."""
+    return len({view.config.video.hash for view in views.values()}) == 1
 
 
 @st.fragment
-@refusals()
-def same_frame(views: list[tuple[str, View]]) -> None:
-    """One frame under every run of the same video."""
+@input_errors()
+def same_frame(views: Views) -> None:
+    """One frame as each run reconstructs it."""
     st.subheader("The same frame")
-    if not of_one_video(views):
-        st.info("These runs are of different videos: pick runs of one to see a frame under each.")
+    if not share_a_video(views):
+        st.info("These runs are of different videos. Select runs of one video to compare a frame.")
         return
-    frames = views[0][1].frames
-    if frames > 1:
-        key = "frame compared"
-        st.session_state[key] = current(frames)
+    first = next(iter(views.values()))
+    if first.frames > 1:
+        key = "compared frame"
+        st.session_state[key] = current_frame(first.frames)
 
-        def moved() -> None:
+        def select() -> None:
             st.session_state.frame = st.session_state[key]
 
-        st.slider("Frame index", 0, frames - 1, key=key, on_change=moved)
-    frame = current(frames)
-    pictures: list[tuple[NDArray[np.uint8], str]] = []
-    true = next((p for _, v in views if (p := true_picture(v, frame)) is not None), None)
+        st.slider("Frame index", 0, first.frames - 1, key=key, on_change=select)
+    frame = current_frame(first.frames)
+    pictures: list[tuple[Pixels, str]] = []
+    stored = (stored_true_frame(view, frame) for view in views.values())
+    true = next((picture for picture in stored if picture is not None), None)
     if true is not None:
         pictures.append((true, "true"))
-    for name, view in views:
-        pictures.append((drawn(view, frame), f"{name}: {view.per_frame['psnr'][frame]:.2f} dB"))
+    for name, view in views.items():
+        caption = f"{name}: {view.per_frame['psnr'][frame]:.2f} dB"
+        pictures.append((reconstruction(view, frame), caption))
     columns = st.container(key="pairs compared").columns(len(pictures))
     for column, (picture, caption) in zip(columns, pictures, strict=True):
         column.image(picture_url(picture), caption=caption, width="stretch")
@@ -115,36 +132,24 @@ def same_frame(views: list[tuple[str, View]]) -> None:
 def main() -> None:
     """The page."""
     st.title("Compare")
-    views = chosen()
-    if len(views) < 2:
-        st.info("Pick two runs or more.")
+    names = selected_names()
+    views = read_views(names)
+    if len(names) < 2:
+        st.info("Select at least two runs.")
         return
-    found: dict[str, Any] = {}
-    for name, view in views:
-        with refusals():
-            found[name] = aspects(view)
-    differences = pd.DataFrame(found)
-    st.subheader("Key differences, measured")
-    st.table(differences, border="horizontal")
-    st.download_button(
-        "Table as CSV", differences.to_csv(), "differences.csv", "text/csv",
-        type="tertiary", icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
+    if not views:
+        return
+    differences_table(views)
     same_frame(views)
-    table = pd.concat([view.per_frame.assign(run=name) for name, view in views])
-    charts.show(
-        lines(views, "psnr", "PSNR, frame by frame", "dB"),
-        "compared psnr",
-        table,
-    )
-    if any(view.has_head for _, view in views):
-        charts.show(
-            lines(views, "clip_similarity", "CLIP similarity, frame by frame", "cosine"),
-            "compared clip",
-            table,
-        )
-    if of_one_video(views):
-        peek(views[0][1], true_only=True)  # a point is of any run's line
+    table = pd.concat([view.per_frame.assign(run=name) for name, view in views.items()])
+    figure = metric_of_each_frame(views, "psnr", "PSNR of each frame", "PSNR (dB)")
+    charts.show(figure, "compared_psnr", table)
+    if any(view.has_clip_head for view in views.values()):
+        title = "CLIP similarity of each frame"
+        figure = metric_of_each_frame(views, "clip_similarity", title, "cosine similarity")
+        charts.show(figure, "compared_clip", table)
+    if share_a_video(views):
+        hover_card(next(iter(views.values())), true_only=True)  # a line can be of any run
 
 
 main()

@@ -1,4 +1,4 @@
-"""Predicted and true embeddings on one map."""
+"""Embedding map: predicted and true embeddings in two dimensions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from look import SPLIT_NAMES, embeds, picture_url
-from network import drawn
+from inference import reconstruction
 from numpy.typing import NDArray
-from player import peek
-from reading import View, embeddings, read_view, similarities, stamp, true_picture
-from state import current, go_to, kept
+from player import hover_card
+from run_view import RunView, Stamp, embeddings, read_view, similarities, stamp, stored_true_frame
+from session import current_frame, go_to_selected, persistent
+from theme import SPLIT_NAMES
+from widgets import has_clip_head, picture_url
 
 from nerv_clip import Run
 from nerv_clip.evaluation.projection import Method, Projection
@@ -23,101 +24,107 @@ from nerv_clip.runs.embedding_map import load_map
 DEFAULT = Projection()
 
 
-@st.cache_data(max_entries=16, show_spinner="fitting the map…")
-def fitted(
-    path: Path, stamps: tuple[tuple[str, int, int], ...], how: Projection
+@st.cache_data(max_entries=16, show_spinner="Fitting the map…")
+def points_of(
+    path: Path, stamps: tuple[Stamp, ...], projection: Projection
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points of true and of predicted embeddings, fitted together with a fixed seed."""
-    return load_map(Run(path), how)
+    """Points (T, 2) of true and predicted embeddings, fitted together with a fixed seed."""
+    return load_map(Run(path), projection)
 
 
-def chosen_map(view: View) -> tuple[Projection, str, bool]:
-    """The controls: method with its parameters, colour, and whether pairs are joined."""
-    columns = st.columns([1, 1, 1, 1, 1])
-    method = columns[0].selectbox("Map", get_args(Method), key=kept("map method", DEFAULT.method))
+def settings(view: RunView) -> tuple[Projection, str, bool]:
+    """The controls: projection, colour, and whether the points of a frame are connected."""
+    columns = st.columns(5)
+    methods = get_args(Method)
+    method = columns[0].selectbox("Method", methods, key=persistent("map method", DEFAULT.method))
     most = max(2, min(100, 2 * view.frames - 1))
     neighbours = columns[1].slider(
         "Neighbours",
         2,
         most,
         disabled=method != "UMAP",
-        help="UMAP's n_neighbors: few keep what is near, many the whole",
-        key=kept(f"map neighbours {most}", min(DEFAULT.neighbours, most)),
+        help="UMAP n_neighbors: small values preserve local structure, large values global "
+        "structure",
+        key=persistent(f"map neighbours {most}", min(DEFAULT.neighbours, most)),
     )
-    spread = columns[2].slider(
-        "Least distance",
+    min_distance = columns[2].slider(
+        "Minimum distance",
         0.0,
         1.0,
         step=0.05,
         disabled=method != "UMAP",
-        help="UMAP's min_dist: how tightly points may lie",
-        key=kept("map spread", DEFAULT.spread),
+        help="UMAP min_dist: smaller values pack similar points more tightly",
+        key=persistent("map minimum distance", DEFAULT.min_distance),
     )
     colour = columns[3].selectbox(
-        "Colour", ["time", "split", "similarity"], key=kept("map colour", "time")
+        "Colour", ["time", "split", "similarity"], key=persistent("map colour", "time")
     )
-    joined = columns[4].toggle("Join pairs", key=kept("map joined", False))
-    return Projection(method, neighbours, spread), colour, joined
+    connected = columns[4].toggle("Connect pairs", key=persistent("map connected", False))
+    return Projection(method, neighbours, min_distance), colour, connected
+
+
+def coordinates(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> pd.DataFrame:
+    """The points as a table, a row for each frame."""
+    return pd.DataFrame(
+        {
+            "frame": np.arange(len(true)),
+            **{f"true_{axis}": true[:, i] for i, axis in enumerate("xy")},
+            **{f"predicted_{axis}": predicted[:, i] for i, axis in enumerate("xy")},
+        }
+    )
+
+
+def pictures(view: RunView, frame: int, selected: list[int]) -> None:
+    """The current frame and its reconstruction, and a table of the selected frames."""
+    true = stored_true_frame(view, frame)
+    if true is not None:
+        st.image(picture_url(true), caption=f"frame {frame}, true", width="stretch")
+    drawn = picture_url(reconstruction(view, frame))
+    st.image(drawn, caption=f"frame {frame}, reconstruction", width="stretch")
+    if len(selected) > 1:
+        table = view.per_frame.loc[selected, ["frame", "split", "psnr", "clip_similarity"]]
+        table = table.replace({"split": SPLIT_NAMES}).round(3)
+        table.columns = pd.Index(["frame", "split", "PSNR", "CLIP"])
+        st.dataframe(table, hide_index=True, height=220)
+    else:
+        st.caption(
+            "Click a point to go to its frame. To list several frames, select them with the lasso "
+            "in the chart's toolbar."
+        )
 
 
 def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Embedding map")
-    if not embeds(view):
+    if not has_clip_head(view):
         return
-    for which in ("true", "predicted"):
-        embeddings(view, which)  # or it says what is missing
-    how, colour, joined = chosen_map(view)
+    embeddings(view)  # raises if the run has none
+    projection, colour, connected = settings(view)
     stamps = (stamp(view.run.true), stamp(view.run.predicted))
-    true, predicted = fitted(run.path, stamps, how)
-    shades = {
+    true, predicted = points_of(run.path, stamps, projection)
+    colours = {
         "time": view.per_frame["t"].to_numpy(),
         "similarity": similarities(view)["prediction"].to_numpy(),
     }
-    frame = current(view.frames)
-    figure = charts.scatter_map(
+    frame = current_frame(view.frames)
+    figure = charts.embedding_map(
         predicted,
         true,
-        shades.get(colour),
+        colours.get(colour),
         "t" if colour == "time" else "cosine",
         view.per_frame["split"].tolist(),
-        joined=joined,
+        connected=connected,
         current=frame,
     )
     left, right = st.columns([3, 1])
-    numbers = pd.DataFrame(
-        {
-            "frame": np.arange(view.frames),
-            **{f"true_{a}": true[:, i] for i, a in enumerate("xy")},
-            **{f"predicted_{a}": predicted[:, i] for i, a in enumerate("xy")},
-        }
-    )
     with left:
-        event = charts.show(
-            figure, f"map {view.key}", numbers, on_select="rerun",
-            selection_mode=("points", "lasso"), config=charts.LASSO,
-        )  # fmt: skip
-    picked = sorted({int(p["customdata"]) for p in event.selection.points if "customdata" in p})
-    if len(picked) == 1 and picked[0] != frame:
-        go_to(picked[0])
-        st.rerun()
+        table = coordinates(true, predicted)
+        selected = charts.show_selectable(figure, f"map {view.key}", table, lasso=True)
+    go_to_selected(selected)
     with right:
-        shown = true_picture(view, frame)
-        if shown is not None:
-            st.image(picture_url(shown), caption=f"frame {frame}, true", width="stretch")
-        reconstruction = picture_url(drawn(view, frame))
-        st.image(reconstruction, caption=f"frame {frame}, reconstruction", width="stretch")
-        if len(picked) > 1:
-            listed = view.per_frame.loc[picked, ["frame", "split", "psnr", "clip_similarity"]]
-            listed = listed.replace({"split": SPLIT_NAMES}).round(3)
-            listed.columns = pd.Index(["frame", "", "PSNR", "CLIP"])
-            st.dataframe(listed, hide_index=True, height=220)
-        else:
-            st.caption(
-                "Click a point to go to its frame; the lasso, in the chart's toolbar, lists frames."
-            )
-    peek(view)
+        pictures(view, frame, selected)
+    hover_card(view)
 
 
-main(st.session_state.path)
+main(st.session_state.selected_run)

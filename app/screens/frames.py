@@ -1,4 +1,4 @@
-"""The player: true frames beside what the network draws."""
+"""Frames: the player with true frames and reconstructions, and frames at times in between."""
 
 from __future__ import annotations
 
@@ -6,40 +6,41 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from look import picture_url, refusals
-from network import draw, predicted_embedding, true_frame
-from player import player, resting
-from reading import View, read_view
-from state import remember
-from streams import playable
+from comparison_stream import playable_stream
+from inference import draw_frame, predicted_embedding, source_frame
+from player import frame_of_player, player
+from run_view import RunView, read_view
+from session import write_url
+from widgets import input_errors, picture_url
 
 from nerv_clip import Run, frame_time
 
 
 @st.fragment
-@refusals()
-def stage(view: View, path: Path) -> None:
-    """The player; where it rests, the exact frame is drawn by the network."""
-    frame = min(resting(view, st.session_state.frame), view.frames - 1)
+@input_errors()
+def comparison(view: RunView, stream: Path) -> None:
+    """The player; when it is paused, the network draws the exact frame."""
+    frame = min(frame_of_player(view, st.session_state.frame), view.frames - 1)
     st.session_state.frame = frame
-    remember()
-    exact = (frame, true_frame(view, frame), draw(view, frame_time(frame, view.frames)))
-    player(view, path, frame, st.session_state.jump, exact)
+    write_url()
+    drawn = draw_frame(view, frame_time(frame, view.frames))
+    player(view, stream, frame, st.session_state.jump, source_frame(view, frame), drawn)
     if view.frames > 1:
-        between(view, frame)
+        between_frames(view, frame)
 
 
-def between(view: View, frame: int) -> None:
-    """What the network draws at any time, between the frames too, beside its neighbours."""
-    st.subheader("Decode here")
+def between_frames(view: RunView, frame: int) -> None:
+    """The network's output at any time, beside the frames before and after."""
+    st.subheader("Look between frames")
     st.caption(
-        "The network is continuous in time: it draws any t in [0, 1], also where the video has "
-        "no frame. Beside it, the frames before and after, as the network draws them."
+        "The network is continuous in time: it can draw any t in [0, 1], not only the frames of "
+        "the video. Left and right of it are the frames before and after, also drawn by the "
+        "network."
     )
     last = view.frames - 1
     left, right = st.columns([1, 3])
     place = left.number_input(
-        "Frame index, fractions allowed",
+        "Frame index (fractions allowed)",
         0.0,
         float(last),
         min(frame + 0.5, last - 0.5),
@@ -51,14 +52,14 @@ def between(view: View, frame: int) -> None:
     before = min(int(place), last - 1)
     columns = right.columns(3)
     for column, index in zip(columns, (before, place, before + 1), strict=True):
-        picture = picture_url(draw(view, index / last))
-        column.image(picture, caption=f"{np.round(index, 2):g}", width="stretch")
-    if view.has_head:
+        picture = picture_url(draw_frame(view, index / last))
+        column.image(picture, caption=f"frame {np.round(index, 2):g}", width="stretch")
+    if view.has_clip_head:
         here, *beside = (predicted_embedding(view, i / last) for i in (place, before, before + 1))
-        near, far = (float(here @ other) for other in beside)
+        first, second = (float(here @ other) for other in beside)
         left.caption(
-            f"Its embedding has cosine {near:.3f} with that of frame {before}, {far:.3f} with "
-            f"that of {before + 1}."
+            f"Cosine similarity of its predicted embedding: {first:.3f} with frame {before}, "
+            f"{second:.3f} with frame {before + 1}."
         )
 
 
@@ -66,13 +67,14 @@ def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Frames")
-    stage(view, playable(view))
+    comparison(view, playable_stream(view))
     st.caption(
-        "Keys: ← → step, space plays, h goes to the next held-out frame, Home and End to the "
-        "ends; [ ] move the wipe, + − zoom. Moving pictures come from one H.264 stream; once the "
-        "player rests, the reconstruction is what the network draws, exactly, and so is the true "
-        "frame where the source video is on this machine."
+        "Keys: ← and → step, space plays or pauses, h jumps to the next held-out frame, Home and "
+        "End jump to the first and the last frame, [ and ] move the wipe, + and − zoom. During "
+        "playback, both pictures come from a compressed H.264 stream. When paused, the "
+        "reconstruction is the exact output of the network, and the true frame is exact if the "
+        "source video is on this machine."
     )
 
 
-main(st.session_state.path)
+main(st.session_state.selected_run)

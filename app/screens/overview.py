@@ -1,148 +1,157 @@
-"""What a run is, in one look."""
+"""Overview: metrics, frames over time, training curves, verdict and network of a run."""
 
 from __future__ import annotations
 
 import charts
 import pandas as pd
 import streamlit as st
-from look import SPLIT_NAMES, SUCCESS, strip, tile
-from player import peek
-from reading import View, history, read_view, similarities, thumbnails, verification
-from state import current, go_to
+from player import hover_card
+from run_view import RunView, read_view, similarities, thumbnails
+from session import current_frame, go_to_selected
+from stored_verification import stored_verification
+from theme import SPLIT_NAMES
+from widgets import SUCCESS, metric_tile, picture_strip
 
 from nerv_clip import Run
 
+METRICS = (
+    ("PSNR", "psnr", "{:.2f} dB"),
+    ("MS-SSIM", "ms_ssim", "{:.4f}"),
+    ("CLIP similarity", "clip_similarity", "{:.4f}"),
+)
 
-def headline(view: View) -> None:
-    """Name, video, and the figures that matter."""
-    video, metrics = view.config["clip"], view.metrics
-    st.title(view.run.path.name)
-    flags = view.config["flags"]
-    counts = {name: len(view.part(name)) for name in ("train", "val", "unused")}
-    told = ", ".join(f"{count} {SPLIT_NAMES[part]}" for part, count in counts.items() if count)
+
+def summary(view: RunView) -> None:
+    """Name, video and training settings."""
+    config = view.config
+    st.title(view.name)
+    counts = {split: len(view.frames_of(split)) for split in SPLIT_NAMES}
+    split = ", ".join(f"{n} {SPLIT_NAMES[name]}" for name, n in counts.items() if n)
+    teacher = "no teacher" if config.teacher is None else f"teacher {config.teacher.name}"
     st.caption(
-        f"{video['frames']} frames of {video['width']}×{video['height']} at {video['fps']:.3g} "
-        f"frames/s · split `{flags['data_split']}`: {told} · preset `{flags['preset']}`, "
-        f"{flags['epochs']} epochs, seed {view.config['seed']} · "
-        + (f"teacher {view.config['teacher']['name']}" if view.config["teacher"] else "no teacher")
+        f"{view.frames} frames of {config.video.width}×{config.video.height} at "
+        f"{config.video.fps:.3g} frames/s · split `{config.split.rule}`: {split} · preset "
+        f"`{config.preset}`, {config.train.epochs} epochs, seed {config.train.seed} · {teacher}"
     )
-    columns = st.container(key="pairs figures").columns(5)
-    pairs = (
-        ("PSNR", "psnr", "{:.2f} dB"),
-        ("MS-SSIM", "ms_ssim", "{:.4f}"),
-        ("CLIP similarity", "clip_similarity", "{:.4f}"),
-    )
-    for column, (label, field, form) in zip(columns, pairs, strict=False):
-        seen, held = metrics["train"][field], metrics["val"][field]
-        if seen is None:
-            tile(column, label, "–", "no CLIP head" if "CLIP" in label else "not measured")
-        elif held is None:
-            tile(column, f"{label}, seen", form.format(seen), "none held out")
+
+
+def metrics(view: RunView) -> None:
+    """The main metrics, those of held-out frames first, and the baseline for PSNR."""
+    train, val = view.metrics.train, view.metrics.val
+    columns = st.container(key="pairs metrics").columns(5)
+    for column, (label, field, form) in zip(columns, METRICS, strict=False):
+        on_train, on_val = getattr(train, field), getattr(val, field)
+        if on_train is None:
+            reason = "no CLIP head" if field == "clip_similarity" else "not measured"
+            metric_tile(column, label, "–", reason)
+        elif on_val is None:
+            metric_tile(column, f"{label}, train", form.format(on_train), "no held-out frames")
         else:
-            tile(column, f"{label}, held out", form.format(held), f"{form.format(seen)} seen")
-    blend = metrics["val"].get("blend_psnr")
-    ahead = "" if blend is None else f"network {metrics['val']['psnr'] - blend:+.2f} dB"
-    tile(
+            note = f"{form.format(on_train)} train"
+            metric_tile(column, f"{label}, held out", form.format(on_val), note)
+    baseline, note = "–", "no held-out frames"
+    if val.blend_psnr is not None and val.psnr is not None:
+        baseline = f"{val.blend_psnr:.2f} dB"
+        note = f"network {val.psnr - val.blend_psnr:+.2f} dB"
+    metric_tile(
         columns[3],
-        "Blend, held out",
-        "–" if blend is None else f"{blend:.2f} dB",
-        ahead or "none held out",
-        "PSNR of the linear blend of the neighbouring train frames: what doing nothing clever "
-        "reaches on the held-out frames, and how far the network is above or below it.",
+        "Baseline, held out",
+        baseline,
+        note,
+        "PSNR of a linear blend of the two neighbouring train frames, on the held-out frames. "
+        "The note is the difference between the network and this baseline.",
     )
-    size, rate = f"{metrics['bytes'] / 1e6:.2f} MB", f"{metrics['bpp']:.3f} bits a pixel"
-    tile(columns[4], "Checkpoint", size, rate)
+    size, rate = f"{view.metrics.bytes / 1e6:.2f} MB", f"{view.metrics.bpp:.3f} bits per pixel"
+    metric_tile(columns[4], "Checkpoint", size, rate)
 
 
-def over_time(view: View) -> None:
-    """Frames over time, with the CLIP similarity under them."""
+def frames_over_time(view: RunView) -> None:
+    """A strip of frames, and the CLIP similarity or the PSNR of each frame below it."""
     if pictures := thumbnails(view):
-        st.html(strip(pictures))
-    split = view.per_frame["split"].tolist()
-    if view.has_head:
+        st.html(picture_strip(pictures))
+    if view.has_clip_head:
         table = similarities(view)
-        values, title, y = table["prediction"], "CLIP similarity, frame by frame", "cosine"
-        lines = {"interpolated neighbours": table["interpolation"].to_numpy()}
+        values, title, y = table["prediction"], "CLIP similarity of each frame", "cosine similarity"
+        baselines = {"spherical interpolation": table["interpolation"].to_numpy()}
     else:
-        values, title, y = view.per_frame["psnr"], "PSNR, frame by frame", "dB"
-        lines = {}
-    now = current(view.frames)
-    figure = charts.over_time(
-        values.to_numpy(), split, title, y, current=now, lines=lines, height=320
+        values, title, y = view.per_frame["psnr"], "PSNR of each frame", "PSNR (dB)"
+        baselines = {}
+    figure = charts.per_frame(
+        values.to_numpy(),
+        view.per_frame["split"].tolist(),
+        title,
+        y,
+        current=current_frame(view.frames),
+        baselines=baselines,
+        height=320,
     )
-    event = charts.show(
-        figure, f"overview {view.key}", view.per_frame, on_select="rerun", selection_mode="points"
-    )
-    points = event.selection.points
-    if points and int(points[0]["x"]) != st.session_state.frame:
-        go_to(int(points[0]["x"]))
-        st.rerun()
+    go_to_selected(charts.show_selectable(figure, f"overview {view.key}", view.per_frame))
 
 
-def verdict(view: View) -> None:
-    """What a verification said, if it was run on this checkpoint."""
-    if not view.has_head:
-        st.info("This run has no CLIP head: it plays its video, and knows nothing of it.")
+def verdict(view: RunView) -> None:
+    """The verdict of the stored verification."""
+    if not view.has_clip_head:
+        st.info("This run has no CLIP head, so there are no embeddings to verify.")
         return
-    found = verification(view)
+    found = stored_verification(view)
     if found is None:
-        st.info("Not verified yet: the **Verify** page says whether it learned its embeddings.")
+        st.info("Not verified yet. Start a verification on the **Verify** page.")
         return
-    said = found["verdict"]
-    text = f"**{said['label'].capitalize()}.** {said['sentence']}"
-    if said["label"] == SUCCESS:
+    text = f"**{found.verdict.label.capitalize()}.** {found.verdict.sentence}"
+    if found.verdict.label == SUCCESS:
         st.success(text, icon=":material/verified:")
     else:
         st.warning(text, icon=":material/info:")
 
 
-def curves(view: View) -> None:
-    """How training went."""
-    table = history(view)
-    if len(table) < 2:
-        st.info("One evaluation or none was kept from the training: no curves to draw.")
+def training_curves(view: RunView) -> None:
+    """Metrics at each evaluation during training."""
+    history = view.run.read_history()
+    if len(history) < 2 or "epoch" not in history:
+        st.info("There are no training curves: they need at least two evaluations.")
         return
     columns = st.columns(2)
-    for column, (field, title, y) in zip(columns, charts.TRAINING, strict=True):
-        figure = charts.training(table, field, title, y)
+    for column, (name, title, y) in zip(columns, charts.TRAINING_CURVES, strict=True):
+        figure = charts.training_curve(history, name, title, y)
         if figure is not None:
             with column:
-                charts.show(figure, f"{field}_training {view.key}", table)
+                charts.show(figure, f"{name}_training {view.key}", history)
 
 
-def network(view: View) -> None:
-    """How it is built."""
-    sizes, arch = view.config["parameters"], view.config["architecture"]
+def network(view: RunView) -> None:
+    """Size and structure of the network."""
+    sizes, arch = view.config.parameters, view.config.architecture
     facts = {
-        "decoder": f"{sizes['decoder']:,} parameters",
-        "CLIP head": f"{sizes['clip_head']:,} parameters" if sizes["clip_head"] else "none",
-        "grid, strides": f"{arch['grid'][0]}×{arch['grid'][1]}, "
-        f"{' '.join(map(str, [*arch['strides'], arch['head_stride']]))}",
-        "widths": " ".join(map(str, arch["widths"])),
-        "encoding": arch["embed"] or "none (latents)",
-        "decoding": f"{view.metrics['decoded_fps']:.0f} frames/s where evaluated",
+        "decoder": f"{sizes.decoder:,} parameters",
+        "CLIP head": f"{sizes.clip_head:,} parameters" if sizes.clip_head else "none",
+        "grid, strides": f"{arch.grid[0]}×{arch.grid[1]}, "
+        f"{' '.join(map(str, [*arch.strides, arch.head_stride]))}",
+        "widths": " ".join(map(str, arch.widths)),
+        "encoding": arch.embed or "none (latents)",
+        "decoding speed": f"{view.metrics.decoded_fps:.0f} frames/s (measured in evaluation)",
     }
     table = pd.DataFrame({"": facts.keys(), " ": facts.values()}).set_index("")
     st.table(table, hide_header=True, border="horizontal")
     if view.run.tensorboard.exists():
-        st.caption("Its TensorBoard logs are here:")
+        st.caption("TensorBoard logs:")
         st.code(f"tensorboard --logdir {view.run.path}", language="bash", wrap_lines=True)
 
 
 def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
-    headline(view)
-    over_time(view)
+    summary(view)
+    metrics(view)
+    frames_over_time(view)
     left, right = st.columns([2, 1], gap="medium")
     with left:
-        curves(view)
+        training_curves(view)
     with right:
         st.subheader("Did it learn?")
         verdict(view)
         st.subheader("Network")
         network(view)
-    peek(view)
+    hover_card(view)
 
 
-main(st.session_state.path)
+main(st.session_state.selected_run)

@@ -1,4 +1,4 @@
-"""Moments of a video by text, image or likeness, in the predicted embeddings."""
+"""Search: moments of a video by text, image or similarity, in the predicted embeddings."""
 
 from __future__ import annotations
 
@@ -10,192 +10,199 @@ from typing import TYPE_CHECKING
 import charts
 import pandas as pd
 import streamlit as st
-from look import embeds, picture_url, refusals
-from network import library_of, searchable
-from player import peek
-from reading import View, read_view, stamp, true_picture
-from state import current, folders, go_to, kept, run_called, run_names
+from inference import library_of, searchable_run
+from player import hover_card
+from run_view import RunView, read_view, stamp, stored_true_frame
+from session import current_frame, go_to, persistent, run_by_name, run_folders, run_paths
+from widgets import has_clip_head, input_errors, picture_url
 
 from nerv_clip import InputError, Run
 
 if TYPE_CHECKING:
     from nerv_clip.search import Answer, Moment, TrainedRun
 
-    Ask = Callable[[TrainedRun], Answer]
+    Query = Callable[[TrainedRun], Answer]
 
-MOST_BYTES = 20_000_000  # of an image that is searched for
+MOST_BYTES = 20_000_000  # of an uploaded image
 MOST_QUERIES = 6
-ACROSS = 4  # moments beside each other, two on a phone
-DEMO = "demo"  # the encoder that ships
+ACROSS = 4  # moments in a row, two on a phone
+DEMO = "demo"  # name of the encoder in checkpoints/demo_clip
+THIS_RUN, ALL_RUNS = "this run", "all runs"
 
 
-def examples(view: View) -> list[str]:
-    """Queries that this run's teacher certainly knows."""
-    if view.teacher == DEMO:
+def examples(teacher: str) -> list[str]:
+    """Example queries in the teacher's vocabulary."""
+    if teacher == DEMO:
         return ["a purple kettle", "the tap is running", "the fridge is open", "a pan on the fire",
                 "a mug -kettle", "at night", "a blue bottle"]  # fmt: skip
     return ["a person", "a close-up", "text on a screen", "outdoors -people"]
 
 
-def typed(view: View) -> list[str]:
-    """The queries: one a line, examples added by a click."""
-    box = kept("search text", "")
+def text_queries(teacher: str) -> list[str]:
+    """The text box, with examples that are added by a click; one query per line."""
+    box = persistent("search text", "")
 
-    def add() -> None:
+    def add_example() -> None:
         lines = st.session_state[box].splitlines()
         picked, st.session_state["example"] = st.session_state["example"], None
         if picked and picked not in lines:
             st.session_state[box] = "\n".join([*filter(None, lines), picked][-MOST_QUERIES:])
 
-    st.pills("Try", examples(view), key="example", on_change=add)
+    st.pills("Examples", examples(teacher), key="example", on_change=add_example)
     text = st.text_area(
-        "Queries, one a line", key=box, height=110, placeholder="a red mug on the table",
-        help="-word asks for absence, ^2 is a weight: `a red mug -green apple^0.5`",
+        "What are you looking for?", key=box, height=110, placeholder="a red mug on the table",
+        help="One query per line. `-` before a term excludes it, `^` after a term sets its weight: "
+        "`a red mug -green apple^0.5`",
     )  # fmt: skip
-    if view.teacher == DEMO:
+    if teacher == DEMO:
         st.caption(
-            "This run's teacher is the demo encoder. It knows a rendered kitchen only: mugs, "
-            "apples, kettles, bowls, plates, bottles, pans and knives in eight colours, hands, the "
-            "tap, the fridge, fire and steam, lights, day and night."
+            "This run was trained with the demo encoder, which covers rendered kitchens only: "
+            "mugs, apples, kettles, bowls, plates, bottles, pans and knives in eight colours, "
+            "hands, the tap, the fridge, fire and steam, lights, day and night."
         )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return list(dict.fromkeys(lines))[:MOST_QUERIES]
 
 
-def by_text(query: str) -> Ask:
-    """Ask for a text."""
+def by_text(query: str) -> Query:
+    """A search for a text."""
     return lambda run: run.search(query, top=ACROSS)
 
 
-def by_image(name: str, content: bytes) -> Ask:
-    """Ask for what an uploaded image shows."""
+def by_image(name: str, content: bytes) -> Query:
+    """A search for an uploaded image."""
 
-    def ask(run: TrainedRun) -> Answer:
+    def search(run: TrainedRun) -> Answer:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / Path(name).name
             path.write_bytes(content)
             try:
                 return run.search_image(path, top=ACROSS)
-            except InputError as error:  # by the name that it was uploaded under
+            except InputError as error:  # show the name of the upload, not of the temporary file
                 raise InputError(str(error).replace(str(path), name)) from None
 
-    return ask
+    return search
 
 
-def pictures(view: View, many: bool) -> list[Ask]:
-    """An uploaded image, and seconds of this video."""
+def image_queries(view: RunView, in_all_runs: bool) -> list[Query]:
+    """Searches for an uploaded image, and for a moment of this video."""
     left, right = st.columns(2)
-    asks: list[Ask] = []
-    upload = left.file_uploader("An image", type=["png", "jpg", "jpeg", "webp"])
+    queries: list[Query] = []
+    upload = left.file_uploader("Image", type=["png", "jpg", "jpeg", "webp"])
     if upload is not None:
         if upload.size > MOST_BYTES:
-            st.error(f"the image has {upload.size / 1e6:.0f} MB: give one below 20 MB")
+            st.error(f"The image has {upload.size / 1e6:.0f} MB. The limit is 20 MB.")
         else:
-            asks.append(by_image(upload.name, upload.getvalue()))
-    last = view.seconds[-1]
+            queries.append(by_image(upload.name, upload.getvalue()))
+    last = float(view.timestamps[-1])
     if last > 0:
-        now = min(view.seconds[current(view.frames)], last)
-        span = right.slider("Seconds of this video", 0.0, last, (now, min(now + 0.5, last)))
-        alike = right.toggle("Find more like these", key=f"alike {view.key}", disabled=many)
-        if alike and not many:  # seconds mean something in one video only
-            asks.append(lambda run: run.search_like(*span, top=ACROSS))
-    return asks
+        now = min(float(view.timestamps[current_frame(view.frames)]), last)
+        span = right.slider(
+            "Moment of this video (seconds)", 0.0, last, (now, min(now + 0.5, last))
+        )
+        similar = right.toggle(
+            "Find similar moments", key=f"similar {view.key}", disabled=in_all_runs,
+            help="Only in this run",
+        )  # fmt: skip
+        if similar and not in_all_runs:  # seconds refer to one video
+            queries.append(lambda run: run.search_like(*span, top=ACROSS))
+    return queries
 
 
-def here(view: View, asks: list[Ask]) -> None:
-    """The answers of this run: curves over time, then the moments of each."""
-    found: dict[str, Answer] = {}
-    run = searchable(view.key, str(view.run.path))
-    for ask in asks:
-        with refusals():
-            answer = ask(run)
-            found[answer.question] = answer
-    if found:
-        show(view, list(found.values()))
-        peek(view)
+def search_this_run(view: RunView, queries: list[Query]) -> None:
+    """The answers of the selected run."""
+    answers: dict[str, Answer] = {}
+    run = searchable_run(view)
+    for query in queries:
+        with input_errors():
+            answer = query(run)
+            answers[answer.question] = answer
+    if answers:
+        show_answers(view, list(answers.values()))
+        hover_card(view)
 
 
-def show(view: View, found: list[Answer]) -> None:
-    """Curves over time, then the moments of each query."""
+def show_answers(view: RunView, answers: list[Answer]) -> None:
+    """Relevancy over time, then the moments of each query."""
     last = view.frames - 1
-    predicted = {answer.question: answer.relevancy for answer in found}
-    true = {a.question: a.true_relevancy for a in found if a.true_relevancy is not None}
-    figure = charts.relevancy(found[0].times * last, predicted, true)
-    numbers = pd.DataFrame({"frame": found[0].times * last, **predicted})
-    charts.show(figure, f"search {view.key}", numbers)
+    predicted = {answer.question: answer.relevancy for answer in answers}
+    true = {a.question: a.true_relevancy for a in answers if a.true_relevancy is not None}
+    frames = answers[0].times * last
+    figure = charts.relevancy(frames, predicted, true)
+    charts.show(figure, f"search {view.key}", pd.DataFrame({"frame": frames, **predicted}))
     st.caption(
-        "Relevancy, from 0 to 1, is against phrases that fit any picture: at .5 the query fits no "
-        "better than these. True is by the true embedding; z is above the video's mean, in "
-        "standard deviations."
+        "Relevancy is between 0 and 1. At 0.5, the query fits no better than generic phrases. In "
+        "a result, *true* is the relevancy of the true embedding, and *z* is the number of "
+        "standard deviations above the video's mean similarity."
     )
-    for number, answer in enumerate(found):
+    for number, answer in enumerate(answers):
         st.subheader(answer.question)
         if not answer.moments:
-            st.info("No other moment is like it.")
+            st.info("No other moment is similar.")
             continue
         if not answer.match:
             st.warning(
-                "No clear match: the best moment is not above what this video gives to what is "
-                "unrelated. The nearest:",
+                "No clear match: the best moment scores no higher than unrelated text. The "
+                "nearest moments are:",
                 icon=":material/search_off:",
             )
         with st.container(key=f"pairs {number}"):
             columns = st.columns(ACROSS)
         for index, moment in enumerate(answer.moments):
             with columns[index % ACROSS]:
-                card(view, st.session_state.run, moment, f"{number} {index}")
-    export(found, view)
+                moment_card(view, st.session_state.run, moment, f"{number} {index}")
+    downloads(answers, view)
 
 
-def card(view: View, name: str, moment: Moment, key: str) -> None:
-    """A moment of a run: its picture, when it is, how sure."""
+def moment_card(view: RunView, name: str, moment: Moment, key: str) -> None:
+    """A moment of a run: picture, times, scores, and a link to its frame."""
     with st.container(border=True):
-        picture = true_picture(view, moment.frame)
+        picture = stored_true_frame(view, moment.frame)
         if picture is None:
-            st.caption("no picture is stored: open its frame to draw it")
+            st.caption("No stored picture. Open the frame to draw it.")
         else:
             st.image(picture_url(picture), width="stretch")
-        held = "  \n:orange[◆ held out]" if moment.held_out else "  \n:blue[● seen]"
-        true = "" if moment.true_relevancy is None else f", true {moment.true_relevancy:.2f}"
+        split = ":orange[◆ held out]" if moment.held_out else ":blue[● train]"
         st.markdown(
             f"**{moment.start_seconds:.2f} – {moment.end_seconds:.2f} s**, best at "
-            f"{moment.peak_seconds:.2f} s{held}"
+            f"{moment.peak_seconds:.2f} s  \n{split}"
         )
-        st.caption(f"relevancy {moment.relevancy:.2f}{true}; z {moment.z:+.1f}")
+        true = "" if moment.true_relevancy is None else f" (true {moment.true_relevancy:.2f})"
+        st.caption(f"relevancy {moment.relevancy:.2f}{true}, z {moment.z:+.1f}")
         if st.button(f"Go to frame {moment.frame}", key=f"go {key}"):
             st.session_state.run = name
             go_to(moment.frame)
             st.switch_page("screens/frames.py")
 
 
-def export(found: list[Answer], view: View) -> None:
+def downloads(answers: list[Answer], view: RunView) -> None:
     """The moments as CSV and as EDL."""
     from nerv_clip.search import Hit, as_csv, as_edl
 
-    run = searchable(view.key, str(view.run.path))
-    about = (run.teacher.id, view.run.path, run.source_fps)
+    run = searchable_run(view)
+    source = (run.query_encoder.id, view.run.path, run.source_fps)
     hits = [
-        Hit(answer.question, *about, answer.match, moment)
-        for answer in found
+        Hit(answer.question, *source, answer.match, moment)
+        for answer in answers
         for moment in answer.moments
     ]
     with st.container(horizontal=True):
         for label, text, file in (
             ("Moments as CSV", as_csv(hits), "moments.csv"),
-            ("Moments as EDL, for video editors", as_edl(hits), "moments.edl"),
+            ("Moments as EDL (for video editors)", as_edl(hits), "moments.edl"),
         ):
             st.download_button(label, text, file, icon=":material/download:", on_click="ignore")
 
 
-def everywhere(asks: list[Ask]) -> None:
-    """The same over every run below the folders, their moments ranked together."""
-    names = {path: name for name, path in run_names(tuple(map(str, folders()))).items()}
-    atomic_write = [stamp(run.best) for run in map(Run, map(Path, names)) if run.best.exists()]
-    library = library_of(tuple(map(str, folders())), tuple(atomic_write))
+def search_all_runs(queries: list[Query]) -> None:
+    """The answers of all runs, ranked together."""
+    names = {path: name for name, path in run_paths().items()}
+    stamps = [stamp(run.best) for run in map(Run, map(Path, names)) if run.best.exists()]
+    library = library_of(tuple(map(str, run_folders())), tuple(stamps))
     left_out = list(library.skipped)
-    for number, ask in enumerate(asks):
-        with refusals():
-            hits, refused = library.ask(ask, top=2 * ACROSS)
+    for number, query in enumerate(queries):
+        with input_errors():
+            hits, refused = library.ask(query, top=2 * ACROSS)
             left_out += refused
             if not hits:
                 continue
@@ -204,11 +211,11 @@ def everywhere(asks: list[Ask]) -> None:
                 columns = st.columns(ACROSS)
             for index, hit in enumerate(hits):
                 name = names[str(hit.run)]
-                run = run_called(name)
+                run = run_by_name(name)
                 with columns[index % ACROSS]:
                     st.caption(f"**{name}**" + ("" if hit.match else ", no clear match"))
                     if run is not None:
-                        card(read_view(run), name, hit.moment, f"all {number} {index}")
+                        moment_card(read_view(run), name, hit.moment, f"all {number} {index}")
     if left_out:
         with st.expander(f"Runs not searched: {len(left_out)}"):
             for reason in left_out:
@@ -219,18 +226,20 @@ def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Search")
-    if not embeds(view):
+    if not has_clip_head(view):
         return
-    many = st.segmented_control("Where", ["this run", "all runs"], default="this run") == "all runs"
-    asks = [by_text(query) for query in typed(view)]
-    with st.expander("By image, or more like a moment"):
-        asks += pictures(view, many)
-    if not asks:
-        st.caption("Type what should be seen, or pick an example.")
-    elif many:
-        everywhere(asks)
+    teacher = run.read_teacher().name
+    where = st.segmented_control("Search in", [THIS_RUN, ALL_RUNS], default=THIS_RUN)
+    in_all_runs = where == ALL_RUNS
+    queries = [by_text(query) for query in text_queries(teacher)]
+    with st.expander("Search by image, or by a moment of this video"):
+        queries += image_queries(view, in_all_runs)
+    if not queries:
+        st.caption("Enter a query, or choose an example.")
+    elif in_all_runs:
+        search_all_runs(queries)
     else:
-        here(view, asks)
+        search_this_run(view, queries)
 
 
-main(st.session_state.path)
+main(st.session_state.selected_run)

@@ -1,4 +1,4 @@
-"""How near each predicted embedding is to the true one, and to what trivial guesses give."""
+"""Semantics: similarity of predicted and true embeddings, beside baselines."""
 
 from __future__ import annotations
 
@@ -6,74 +6,66 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from look import embeds, picture_url
-from player import peek
-from reading import View, embeddings, read_view, similarities, true_picture
-from state import current, go_to, kept
+from player import hover_card
+from run_view import RunView, embeddings, read_view, similarities, stored_true_frame
+from session import current_frame, go_to_selected, persistent
+from widgets import has_clip_head, picture_url
 
 from nerv_clip import Run
 
 
-def frame_by_frame(view: View, table: pd.DataFrame, kind: str, with_psnr: bool) -> None:
-    """The curve, raw or centred, with the guesses as lines; a click moves the shared time."""
-    tail = ", centred" if kind == "centred" else ""
+def each_frame(view: RunView, table: pd.DataFrame, kind: str, with_psnr: bool) -> None:
+    """Raw or centred cosine of each frame, with baselines; a click goes to a frame."""
+    suffix = ", centred" if kind == "centred" else ""
     split = view.per_frame["split"].tolist()
-    now = current(view.frames)
-    lines = {
-        "interpolated neighbours": table[f"interpolation{tail}"].to_numpy(),
-        "mean train embedding": table[f"mean{tail}"].to_numpy(),
-    }
-    figure = charts.over_time(
-        table[f"prediction{tail}"].to_numpy(),
+    current = current_frame(view.frames)
+    figure = charts.per_frame(
+        table[f"prediction{suffix}"].to_numpy(),
         split,
-        f"Predicted with true: {kind} cosine",
-        "cosine",
-        current=now,
-        lines=lines,
+        f"Predicted vs. true: {kind} cosine",
+        f"{kind} cosine",
+        current=current,
+        baselines={
+            "spherical interpolation": table[f"interpolation{suffix}"].to_numpy(),
+            "mean train embedding": table[f"mean{suffix}"].to_numpy(),
+        },
         height=420,
     )
     numbers = table.assign(frame=np.arange(len(table)), split=split)
-    event = charts.show(
-        figure, f"semantics {view.key} {kind}", numbers, on_select="rerun", selection_mode="points"
-    )
-    points = event.selection.points
-    if points and int(points[0]["x"]) != st.session_state.frame:
-        go_to(int(points[0]["x"]))
-        st.rerun()
+    go_to_selected(charts.show_selectable(figure, f"semantics {view.key} {kind}", numbers))
     if with_psnr:
-        figure = charts.over_time(
-            view.per_frame["psnr"].to_numpy(), split, "PSNR, frame by frame", "dB", current=now
-        )
+        psnr = view.per_frame["psnr"].to_numpy()
+        figure = charts.per_frame(psnr, split, "PSNR of each frame", "PSNR (dB)", current=current)
         charts.show(figure, f"psnr {view.key}", view.per_frame)
 
 
-def now_shown(view: View, table: pd.DataFrame) -> None:
-    """The frame at which the shared time stands, with its figures."""
-    frame = current(view.frames)
-    picture = true_picture(view, frame)
+def selected_frame(view: RunView, table: pd.DataFrame) -> None:
+    """The current frame with its similarities."""
+    frame = current_frame(view.frames)
+    picture = stored_true_frame(view, frame)
     if picture is not None:
         st.image(picture_url(picture), width="stretch")
     row = table.iloc[frame]
     st.caption(
-        f"Frame {frame}: cosine {row['prediction']:.3f}, centred {row['prediction, centred']:.3f}; "
-        f"interpolated neighbours {row['interpolation, centred']:.3f}, centred. "
-        "Click a point to go to its frame."
+        f"Frame {frame}: cosine {row['prediction']:.3f}, centred cosine "
+        f"{row['prediction, centred']:.3f} (interpolation: "
+        f"{row['interpolation, centred']:.3f}). Click a point to go to its frame."
     )
 
 
-def matrices(view: View) -> None:
-    """Frames with frames: the geometry that search and the map stand on."""
-    true, predicted = embeddings(view, "true"), embeddings(view, "predicted")
+def matrices(view: RunView) -> None:
+    """Cosine similarity of each pair of frames."""
+    true, predicted = embeddings(view)
     columns = st.columns(3)
     wanted = (
-        ("True with true", true @ true.T, "true", "true"),
-        ("Predicted with true", predicted @ true.T, "predicted", "true"),
-        ("Predicted with predicted", predicted @ predicted.T, "predicted", "predicted"),
+        ("True vs. true", true @ true.T, "true", "true"),
+        ("Predicted vs. true", predicted @ true.T, "predicted", "true"),
+        ("Predicted vs. predicted", predicted @ predicted.T, "predicted", "predicted"),
     )
     for column, (title, values, rows, across) in zip(columns, wanted, strict=True):
         with column:
-            figure = charts.matrix(values, title, rows, across)
-            name = title.lower().replace(" ", "_")
+            figure = charts.similarity_matrix(values, title, rows, across)
+            name = f"{rows}_with_{across}"
             charts.show(figure, f"{name} {view.key}", pd.DataFrame(np.round(values, 4)))
 
 
@@ -81,32 +73,32 @@ def main(run: Run) -> None:
     """The page."""
     view = read_view(run)
     st.title("Semantics")
-    if not embeds(view):
+    if not has_clip_head(view):
         return
     table = similarities(view)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
-            "Cosine", ["raw", "centred"], key=kept("semantics kind", "centred"),
-            help="Centred: the mean train embedding is taken from both, so that what all frames "
-            "share earns nothing.",
+            "Cosine", ["raw", "centred"], key=persistent("semantics kind", "centred"),
+            help="Centred: the mean train embedding is subtracted from both embeddings, so that "
+            "similarity shared by all frames does not count.",
         ) or "raw"  # fmt: skip
-        with_psnr = st.toggle("PSNR below", key=kept("semantics psnr", False))
+        with_psnr = st.toggle("Show PSNR", key=persistent("semantics psnr", False))
     left, right = st.columns([3, 1])
     with left:
-        frame_by_frame(view, table, kind, with_psnr)
+        each_frame(view, table, kind, with_psnr)
     with right:
-        now_shown(view, table)
-    tail = ", centred" if kind == "centred" else ""
-    figure = charts.distribution(
-        table[f"prediction{tail}"].to_numpy(),
+        selected_frame(view, table)
+    suffix = ", centred" if kind == "centred" else ""
+    figure = charts.histogram(
+        table[f"prediction{suffix}"].to_numpy(),
         view.per_frame["split"].tolist(),
         f"Distribution of the {kind} cosine",
-        "cosine",
+        f"{kind} cosine",
     )
     charts.show(figure, f"distribution {view.key}", table)
-    st.subheader("Similarity of frames with frames")
+    st.subheader("Similarity between frames")
     matrices(view)
-    peek(view)
+    hover_card(view)
 
 
-main(st.session_state.path)
+main(st.session_state.selected_run)

@@ -1,135 +1,166 @@
-"""Did it learn, or would anything score as well? Run on demand, in a worker."""
+"""Verify: start a verification, and show its verdict, tests and tables."""
 
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any
+from pathlib import Path
 
 import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
-from jobs import job, start_verification
-from look import SUCCESS, embeds
-from reading import View, read_view, verification
+from run_view import RunView, read_view
+from stored_verification import StoredInterval, StoredVerification, stored_verification
+from verification_job import job_of, start_verification
+from widgets import SUCCESS, has_clip_head, metric_tile
 
 from nerv_clip import Run
 
-PARTS = {"all": "All frames", "train": "Seen frames", "val": "Held-out frames"}
-MEASURES = {
-    "cosine": "cosine", "centred": "centred", "skill": "skill", "r1": "R@1", "r5": "R@5",
-    "near": "R@±2", "mrr": "MRR", "median_rank": "median rank", "cka": "CKA", "rsa": "RSA",
-}  # fmt: skip
-
 
 @st.fragment(run_every=1.0)
-def watch(view: View) -> None:
-    """How far the worker is."""
-    work = job(view.key)
-    if work is None or work.finished:
+def show_progress(view: RunView) -> None:
+    """The progress of a running verification, with a button that cancels it."""
+    job = job_of(view)
+    if job is None or job.finished:
         st.rerun()
         return
-    st.progress(min(work.done / work.total, 1.0), text="verifying…")
+    st.progress(job.fraction, text=f"{job.label}…")
     if st.button("Cancel", icon=":material/stop_circle:"):
-        work.stop.set()
+        job.cancelled.set()
 
 
-def table(content: dict[str, Any], part: str) -> pd.DataFrame:
-    """The rows of a part, a column a measure; what is missing says why."""
+def measures_table(found: StoredVerification, split: str) -> pd.DataFrame:
+    """A row for the prediction and each baseline, a column for each measure, on a split."""
+    from nerv_clip.verification.names import MEASURES
+
     rows = []
-    for row in content["rows"]:
-        figures = row["figures"].get(part)
-        cells: dict[str, Any] = {"guess": row["name"]}
-        for name, label in MEASURES.items():
-            cells[label] = written(None if figures is None else figures[name])
-        if any(r["missing"] for r in content["rows"]):
-            cells["note"] = row["missing"]
+    for row in found.rows:
+        values = row.figures.get(split) or {}
+        cells = {"method": row.name}
+        for name, title in MEASURES.items():
+            cells[title] = with_interval(values.get(name))
+        if any(other.missing for other in found.rows):
+            cells["note"] = row.missing
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def written(value: dict[str, float | None] | float | None) -> str:
-    """A figure with its interval, where it has one."""
-    if isinstance(value, dict):
-        mean, low, high = (value[key] for key in ("mean", "low", "high"))
+def with_interval(value: StoredInterval | float | None) -> str:
+    """A measure with its interval, if it has one."""
+    if isinstance(value, StoredInterval):
+        mean, low, high = value.mean, value.low, value.high
         if mean is None or low is None or high is None:
             return "–"
-        digits = 3 if abs(mean) < 100 else 0  # the skill of noise
+        digits = 3 if abs(mean) < 100 else 0  # the skill of random vectors is large
         return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
     return "–" if value is None else f"{value:.3f}"
 
 
-def show(view: View, content: dict[str, Any]) -> None:
-    """Verdict, plots, tables."""
-    said = content["verdict"]
+def verdict(found: StoredVerification) -> None:
+    """The verdict with its explanation, and the tests."""
+    icon = ":orange[:material/info:]"
+    if found.verdict.label == SUCCESS:
+        icon = ":green[:material/verified:]"
     with st.container(border=True):
-        mark = ":orange[:material/info:]"
-        if said["label"] == SUCCESS:
-            mark = ":green[:material/verified:]"
-        st.subheader(f"{mark} {said['label'].capitalize()}")
-        st.write(said["sentence"])
-    whole = content["parts"]["all"]
-    columns = st.container(key="pairs verdict").columns(4)
-    columns[0].metric("Frames", whole["frames"], border=True)
-    columns[1].metric(
-        "Worth independent", f"{whole['independent']:.1f}", border=True,
-        help="Neighbouring frames are alike; so many frames without likeness would tell as much.",
-    )  # fmt: skip
-    columns[2].metric(
-        "p, circular shifts", f"{whole['shift']['p']:.2g}", border=True,
-        help=f"Its floor is {whole['shift']['floor']:.2g}: there are only so many shifts.",
-    )  # fmt: skip
-    columns[3].metric("p, shuffled blocks", f"{content['block_permutation']['p']:.2g}", border=True)
-    charts.show(
-        charts.intervals(
-            content["rows"],
-            "centred",
-            "Distance to the truth, 95 % intervals",
-            "1 − centred cosine, log scale; left is nearer",
-        ),
-        f"intervals {view.key}",
-        pd.concat([table(content, part).assign(frames=part) for part in content["parts"]]),
+        st.subheader(f"{icon} {found.verdict.label.capitalize()}")
+        st.write(found.verdict.sentence)
+    everything, blocks = found.parts["all"], found.block_permutation
+    columns = st.container(key="pairs verdict").columns(3)
+    metric_tile(
+        columns[0],
+        "Effective sample size",
+        f"{everything.independent:.1f}",
+        f"of {everything.frames} frames",
+        "Neighbouring frames are similar. Together, all frames carry as much information as this "
+        "number of independent frames.",
     )
-    shifts = np.array(content["shifts"], float)
-    charts.show(
-        charts.curves(
-            np.arange(len(shifts)),
-            {"shifted": shifts, "not shifted": np.full(len(shifts), shifts[0])},
-            "Mean cosine, the prediction shifted", "shift, frames", "cosine",
-        ),
-        f"shifts {view.key}",
-        pd.DataFrame({"shift": np.arange(len(shifts)), "cosine": shifts}),
-    )  # fmt: skip
-    tabs = st.tabs([PARTS[part] for part in content["parts"]])
-    for name, tab in zip(content["parts"], tabs, strict=True):
-        rows = table(content, name)
+    metric_tile(
+        columns[1],
+        "p (circular shifts)",
+        f"{everything.shift.p:.2g}",
+        f"smallest possible: {everything.shift.floor:.2g}",
+        "The predictions are shifted in time against the true embeddings. The number of shifts "
+        "limits how small p can be.",
+    )
+    metric_tile(
+        columns[2],
+        "p (shuffled blocks)",
+        f"{blocks.p:.2g}",
+        f"smallest possible: {blocks.floor:.2g}",
+        "Blocks of neighbouring frames are shuffled. The number of permutations limits how small "
+        "p can be.",
+    )
+
+
+def plots(view: RunView, found: StoredVerification) -> None:
+    """The error of each method with its interval, and the similarity at each circular shift."""
+    tables = [measures_table(found, split).assign(frames=split) for split in found.parts]
+    figure = charts.intervals(
+        found.rows,
+        "centred",
+        "Error of each method, 95 % intervals",
+        "1 − centred cosine, log scale (lower is better)",
+    )
+    charts.show(figure, f"intervals {view.key}", pd.concat(tables))
+    shifts = np.array(found.shifts, float)
+    index = np.arange(len(shifts))
+    figure = charts.lines(
+        index,
+        {"shifted": shifts, "not shifted": np.full(len(shifts), shifts[0])},
+        "Similarity after a circular shift",
+        "shift (frames)",
+        "mean cosine similarity",
+    )
+    charts.show(figure, f"shifts {view.key}", pd.DataFrame({"shift": index, "cosine": shifts}))
+
+
+def tables(found: StoredVerification) -> None:
+    """All measures of each method, in a tab for each split."""
+    from nerv_clip.verification.names import SPLIT_TITLES
+
+    tabs = st.tabs([SPLIT_TITLES[split].capitalize() for split in found.parts])
+    for split, tab in zip(found.parts, tabs, strict=True):
         with tab:
             st.dataframe(
-                rows, hide_index=True, height="content", width="stretch",
-                column_config={"guess": st.column_config.TextColumn(pinned=True)},
-            )  # fmt: skip
-            st.caption("Mean [95 % interval, by block bootstrap]. Retrieval ranks all frames.")
+                measures_table(found, split),
+                hide_index=True,
+                height="content",
+                width="stretch",
+                column_config={"method": st.column_config.TextColumn(pinned=True)},
+            )
+    st.caption(
+        "Mean [95 % interval, block bootstrap]. Retrieval (R@1, R@5, R@±2, MRR, rank) is among all "
+        "frames of the video. What each measure means: docs/verification.md."
+    )
+
+
+def downloads(view: RunView) -> None:
+    """The stored result, and a report with plots."""
     with st.container(horizontal=True):
-        content_ = view.run.verification.read_text()
         st.download_button(
-            "verification.json", content_, "verification.json", icon=":material/download:",
+            "Result as JSON",
+            view.run.verification.read_text(),
+            "verification.json",
+            "application/json",
+            icon=":material/download:",
             on_click="ignore",
-        )  # fmt: skip
+        )
         st.download_button(
-            "report.html, with plots", partial(report, view.key, str(view.run.best)),
-            "report.html", "text/html", icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
+            "Report with plots (HTML)",
+            partial(html_report, view.key, str(view.run.best)),
+            "report.html",
+            "text/html",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
-@lru_cache(maxsize=2)  # called for a download, where Streamlit's own cache has no session
-def report(key: str, checkpoint: str) -> str:
-    """The self-contained page of a verification, computed again."""
-    from pathlib import Path
+@lru_cache(maxsize=2)  # a download runs outside a session, where st.cache_data does not work
+def html_report(key: str, checkpoint: str) -> str:
+    """The HTML page of a verification, which is computed again."""
+    from nerv_clip.verification import page, verify
 
-    from nerv_clip.cli import Terminal
-    from nerv_clip.verification import gather, page, verify
-
-    return page(verify(gather(Path(checkpoint), Terminal(quiet=True))))
+    return page(verify(Path(checkpoint)))
 
 
 def main(run: Run) -> None:
@@ -137,25 +168,32 @@ def main(run: Run) -> None:
     view = read_view(run)
     st.title("Verify")
     st.caption(
-        "The network is given times only. Its embeddings are compared with the true ones, beside "
-        "what would score without having learned: the rule is in the README."
+        "Did the network learn the embeddings? Its predictions, for which it gets only the time, "
+        "are compared with the true embeddings and with baselines. docs/verification.md explains "
+        "the tests and the verdict."
     )
-    if not embeds(view):
+    if not has_clip_head(view):
         return
-    content, work = verification(view), job(view.key)
-    if work is not None and not work.finished:
-        watch(view)
+    found, job = stored_verification(view), job_of(view)
+    if job is not None and not job.finished:
+        show_progress(view)
         return
-    if work is not None and work.error:
-        st.warning(work.error)
-    label, kind = ("Verify", "primary") if content is None else ("Verify again", "secondary")
-    if st.button(label, type=kind, icon=":material/verified:"):  # type: ignore[arg-type]
-        start_verification(view.key, run.best)
-        st.rerun()
-    if content is None:
-        st.info("Not verified yet. It takes some seconds to a minute.")
+    if job is not None and job.error:
+        st.warning(job.error)
+    if found is None:
+        clicked = st.button("Verify", type="primary", icon=":material/verified:")
     else:
-        show(view, content)
+        clicked = st.button("Verify again", icon=":material/verified:")
+    if clicked:
+        start_verification(view)
+        st.rerun()
+    if found is None:
+        st.info("Not verified yet. A verification takes a few seconds to a minute.")
+        return
+    verdict(found)
+    plots(view, found)
+    tables(found)
+    downloads(view)
 
 
-main(st.session_state.path)
+main(st.session_state.selected_run)

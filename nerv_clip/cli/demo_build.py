@@ -1,4 +1,4 @@
-"""Everything that ships in ``checkpoints/``, made from nothing by the ordinary commands."""
+"""Build everything in ``checkpoints/`` with the ordinary commands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from nerv_clip.cli.commands import run_command
 from nerv_clip.cli.options import parse
+from nerv_clip.demo.encoder import EncoderRecipe, train_encoder
 from nerv_clip.demo.kitchen import LABELS, SAMPLES, SIZE, write_kitchen
-from nerv_clip.demo.pretraining import Plan
+from nerv_clip.demo.pretraining import TrainingPlan
 from nerv_clip.demo.story import FRAMES
-from nerv_clip.demo.teach import Lesson, teach
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.projection import Projection
 from nerv_clip.files import file_hash, make_folder
@@ -31,8 +31,8 @@ from nerv_clip.video.video import load_video
 from nerv_clip.video.writer import shrink_comparison
 
 CHECKPOINTS = DEMO.parent
-MOST_BYTES = 5_900_000  # of a run that ships
-# what ships, and what sets it apart; all else is the same
+MAX_RUN_BYTES = 5_900_000
+# the shipped runs, with the flags in which they differ
 RUNS = {
     "kitchen": "--predict_clip --clip_dim 512",
     "kitchen_baseline": "",
@@ -41,13 +41,18 @@ RUNS = {
 
 
 @dataclass(frozen=True)
-class Build:
-    """Where the demo is built, and how large."""
+class DemoBuild:
+    """Folders and settings of a build.
+
+    The encoder and the runs are written below ``checkpoints``, the rendered kitchen into ``data``,
+    and intermediate results into ``work``. ``training`` are flags of all runs, ``size`` is (height,
+    width) in pixels, ``samples`` the number of rays a pixel.
+    """
 
     checkpoints: Path
     data: Path
     work: Path
-    lesson: Lesson
+    recipe: EncoderRecipe
     training: str
     projection: Projection
     frames: int = FRAMES
@@ -55,26 +60,26 @@ class Build:
     samples: int = SAMPLES
 
 
-def full() -> Build:
-    """What ships."""
-    return Build(
+def full() -> DemoBuild:
+    """The build of the shipped checkpoints."""
+    return DemoBuild(
         checkpoints=CHECKPOINTS,
         data=Path("data/Kitchen"),
         work=Path("build/demo"),
-        lesson=Lesson(CHECKPOINTS / "demo_clip", Path("build/demo")),
+        recipe=EncoderRecipe(CHECKPOINTS / "demo_clip", Path("build/demo")),
         projection=Projection(),
         training="--data_split 3_3_4 --modelsize 0.5 -e 100 --preset fast --bits 8 --eval_freq 20",
     )
 
 
-def quick(root: Path = Path("build/demo-quick")) -> Build:
-    """The same path at toy size: what comes out has no use but to show that it works."""
-    plan = Plan(steps=12, batch=16, warm_up=2)
-    return Build(
+def quick(root: Path = Path("build/demo-quick")) -> DemoBuild:
+    """A small build that only shows that all steps work; its results are of no use."""
+    plan = TrainingPlan(steps=12, batch=16, warm_up=2)
+    return DemoBuild(
         checkpoints=root / "checkpoints",
         data=root / "Kitchen",
         work=root / "work",
-        lesson=Lesson(root / "checkpoints" / "demo_clip", root / "work", 24, 36, 128, plan),
+        recipe=EncoderRecipe(root / "checkpoints" / "demo_clip", root / "work", 24, 36, 128, plan),
         training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --head_cells 600"
         " --batchSize 8 --pixel_loss_warmup_epochs 1",
         projection=Projection("PCA"),  # UMAP compiles for half a minute
@@ -84,60 +89,62 @@ def quick(root: Path = Path("build/demo-quick")) -> Build:
     )
 
 
-def build(what: Build, progress: Progress) -> bool:
-    """Make it all, going on from what is there; False if it was interrupted.
+def build(demo: DemoBuild, progress: Progress) -> bool:
+    """Build what is missing; returns False if it was interrupted and can be resumed.
 
-    What is finished is known by a mark under ``what.work``: without one, a part is made anew.
+    Finished parts are marked by files in ``demo.work``. Parts without such a file are built again.
     """
-    make_folder(what.work)
-    if not _done(what, "Kitchen") or not (what.data / LABELS).exists():
-        progress.message("the kitchen: rendering")
-        write_kitchen(what.data, 0, what.frames, what.size, what.samples, progress)
-        _mark(what, "Kitchen")
-    if not _done(what, "demo_clip"):
-        progress.message("the demo encoder: pictures, then training")
-        if not teach(what.lesson, progress):
+    make_folder(demo.work)
+    if not _is_done(demo, "Kitchen") or not (demo.data / LABELS).exists():
+        progress.message("rendering the kitchen")
+        write_kitchen(demo.data, 0, demo.frames, demo.size, demo.samples, progress)
+        _mark_done(demo, "Kitchen")
+    if not _is_done(demo, "demo_clip"):
+        progress.message("training the demo encoder")
+        if not train_encoder(demo.recipe, progress):
             return False
-        _mark(what, "demo_clip")
+        _mark_done(demo, "demo_clip")
     for name in RUNS:
-        if not _done(what, name):
-            progress.message(f"the run {name}")
-            if not run_command(parse(command(what, name))):
+        if not _is_done(demo, name):
+            progress.message(f"training the run {name}")
+            if not run_command(parse(command(demo, name))):
                 return False
-            run = Run(_place(what, name))  # what ships does not name where it was built
-            ship(run, what.data, progress)
+            run = Run(_run_folder(demo, name))
+            prepare_to_ship(run, demo.data, progress)
             if run.read_config().architecture.clip_dim:
                 store_in_run(verify(run.best, progress=progress))
-                shutil.copyfile(map_file(run, what.projection), run.map)
-            _mark(what, name)
-    progress.message(f"all of {what.checkpoints}: {_bytes(what.checkpoints) / 1e6:.1f} MB")
+                shutil.copyfile(map_file(run, demo.projection), run.map)
+            _mark_done(demo, name)
+    progress.message(f"{demo.checkpoints} is complete: {_bytes(demo.checkpoints) / 1e6:.1f} MB")
     return True
 
 
-def command(what: Build, name: str) -> list[str]:
-    """The flags of ``train/train_nerv_clip.py`` that make a run."""
-    encoder = what.checkpoints / "demo_clip"
+def command(demo: DemoBuild, name: str) -> list[str]:
+    """The flags of ``train/train_nerv_clip.py`` for a run."""
+    encoder = demo.checkpoints / "demo_clip"
     model = "demo" if encoder.resolve() == DEMO else f"{LOCAL}{encoder}"
-    out = _place(what, name)
-    flags = f"--data_path {what.data} --clip_model {model} {what.training} {RUNS[name]}"
-    fresh = not Run(out).latest.exists()  # one that has it was cut off and goes on
+    out = _run_folder(demo, name)
+    flags = f"--data_path {demo.data} --clip_model {model} {demo.training} {RUNS[name]}"
+    fresh = not Run(out).latest.exists()  # otherwise an interrupted training is resumed
     return [*flags.split(), "--outf", str(out), *(["--overwrite"] if fresh else [])]
 
 
-def _place(what: Build, name: str) -> Path:
-    return Path(os.path.relpath(what.checkpoints / name))
+def _run_folder(demo: DemoBuild, name: str) -> Path:
+    # relative: a shipped run does not contain the path of the machine that built it
+    return Path(os.path.relpath(demo.checkpoints / name))
 
 
-def ship(run: Run, data: Path, progress: Progress) -> None:
-    """Drop what only training needs from a finished run, and bring it below `MOST_BYTES`.
+def prepare_to_ship(run: Run, data: Path, progress: Progress) -> None:
+    """Remove the files of a finished run that only training needs, and limit its size.
 
-    What gives way is the quality of ``comparison.mp4``.
+    If the run is larger than `MAX_RUN_BYTES`, ``comparison.mp4`` is encoded again at a lower
+    quality. ``data`` is the source video. Raises `InputError` for a run that is not finished.
     """
     if not run.metrics.exists():
         raise InputError(f"{run.path} has no metrics.json: its training is not finished")
     dropped = [run.latest, run.path / ".lock", run.path / "logs"]
     kept = [item for item in run.path.iterdir() if item not in dropped and item != run.comparison]
-    left = MOST_BYTES - sum(item.stat().st_size for item in kept)
+    left = MAX_RUN_BYTES - sum(item.stat().st_size for item in kept)
     if run.comparison.stat().st_size > left:
         video = load_video(VideoSpec(data), progress=progress)
         model = load_model(run.best)
@@ -147,17 +154,17 @@ def ship(run: Run, data: Path, progress: Progress) -> None:
 
         about = (len(video), video.fps, left, file_hash(run.best))
         quality = shrink_comparison(run.comparison, pairs, *about)
-        progress.message(f"{run.comparison}: shows its pictures at {quality:.1f} dB, to stay small")
-    for item in dropped:  # last: without these a training does not go on
+        progress.message(f"{run.comparison} was reduced to {quality:.1f} dB to limit its size")
+    for item in dropped:  # last, because an interrupted training needs them to resume
         shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 
 
-def _done(what: Build, part: str) -> bool:
-    return (what.work / f"{part}.done").exists()
+def _is_done(demo: DemoBuild, part: str) -> bool:
+    return (demo.work / f"{part}.done").exists()
 
 
-def _mark(what: Build, part: str) -> None:
-    (what.work / f"{part}.done").touch()
+def _mark_done(demo: DemoBuild, part: str) -> None:
+    (demo.work / f"{part}.done").touch()
 
 
 def _bytes(folder: Path) -> int:

@@ -140,7 +140,11 @@ def _defaults_of_run(path: Path, weight: str | None) -> Defaults | None:
         run = Run(Path(weight).parent)
     if not run.config.exists():
         return None
-    config: RunConfig = run.read_config()
+    return defaults_of_config(run.read_config())
+
+
+def defaults_of_config(config: RunConfig) -> Defaults:
+    """The settings of a run as defaults of the flags."""
     video, teacher = config.video, config.teacher
     return Defaults(
         model=config.model,

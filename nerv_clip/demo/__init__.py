@@ -1,15 +1,15 @@
-"""The rendered kitchen, its captions, and the small CLIP that is trained on them."""
+"""Rendered videos of a kitchen with labels, and the small CLIP that is trained on such pictures."""
 
+from nerv_clip.demo.encoder import EncoderRecipe, train_encoder
 from nerv_clip.demo.kitchen import read_labels, write_kitchen
-from nerv_clip.demo.pretraining import Plan
+from nerv_clip.demo.pretraining import TrainingPlan
 from nerv_clip.demo.scores import labelled_queries
-from nerv_clip.demo.teach import Lesson, teach
 
 __all__ = [
-    "Lesson",
-    "Plan",
+    "EncoderRecipe",
+    "TrainingPlan",
     "labelled_queries",
     "read_labels",
-    "teach",
+    "train_encoder",
     "write_kitchen",
 ]

@@ -1,4 +1,4 @@
-"""Sentences about the kitchen: a grammar with synonyms, from facts to words and no further."""
+"""A grammar with synonyms that turns facts about the kitchen into captions."""
 
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ PLACES = ("", "", "", " on the counter", " on the worktop", " in the kitchen", "
 JOINS = (" and ", " and ", ", ", " with ", " next to ", " beside ", ", while ")
 COUNTS = ("two", "two", "2", "a pair of")
 
-# Fixed before any training: in each row the first two mean the same, the third the opposite.
-MEANINGS: tuple[tuple[str, str, str], ...] = (
+# Chosen before any training. In each row the first two texts are synonyms, and the third one
+# contradicts them.
+SYNONYMS: tuple[tuple[str, str, str], ...] = (
     ("a red mug", "a scarlet cup", "a blue mug"),
     ("a green apple", "an emerald fruit", "a red apple"),
     ("a blue kettle", "a navy teapot", "an orange kettle"),
@@ -109,48 +110,49 @@ MEANINGS: tuple[tuple[str, str, str], ...] = (
 
 
 def caption(chosen: Sequence[str], rng: np.random.Generator) -> str:
-    """A sentence that says the facts ``chosen``, of `nerv_clip.demo.facts.FACTS`, in that order."""
-    said = [phrase(fact, rng) for fact in chosen]
-    text = said[0]
-    for more in said[1:]:
-        text += _pick(JOINS, rng) + more
+    """A random sentence with the facts ``chosen``, of `nerv_clip.demo.facts.FACTS`, in order."""
+    phrases = [phrase(fact, rng) for fact in chosen]
+    text = phrases[0]
+    for further in phrases[1:]:
+        text += _pick(JOINS, rng) + further
     return _pick(PREFIXES, rng) + text
 
 
 def phrase(fact: str, rng: np.random.Generator) -> str:
-    """One fact in words."""
+    """A random phrase for one fact."""
     if fact in PHRASES:
         return _pick(PHRASES[fact], rng)
     if fact.startswith("hold "):
-        return _pick(HOLDING, rng).format(_thing(fact.removeprefix("hold "), rng))
+        return _pick(HOLDING, rng).format(_with_article(fact.removeprefix("hold "), rng))
     if fact.startswith("two "):
-        colour, noun = _words(fact.removeprefix("two "), rng)
+        colour, noun = _colour_and_noun(fact.removeprefix("two "), rng)
         return f"{_pick(COUNTS, rng)} {colour}{plural(noun)}" + _pick(PLACES, rng)
     if fact.endswith(" on fire"):
-        thing = _thing(fact.removesuffix(" on fire"), rng)
-        return f"{thing} {_pick(('on the fire', 'over the flames', 'on the lit stove'), rng)}"
+        noun_phrase = _with_article(fact.removesuffix(" on fire"), rng)
+        return f"{noun_phrase} {_pick(('on the fire', 'over the flames', 'on the lit stove'), rng)}"
     if fact.endswith(" thing"):
         shade = _pick(SHADES[fact.removesuffix(" thing")], rng)
         return _pick(("something {}", "a {} thing", "a {} object"), rng).format(shade)
     if rng.random() < 0.15:
-        colour, noun = _words(fact, rng)
+        colour, noun = _colour_and_noun(fact, rng)
         return colour + plural(noun) + _pick(PLACES, rng)
-    return _thing(fact, rng) + _pick(PLACES, rng)
+    return _with_article(fact, rng) + _pick(PLACES, rng)
 
 
 def plural(noun: str) -> str:
-    """More than one of it."""
+    """The plural of a noun or of a colour and a noun: ``"frying pans"``, ``"red knives"``."""
     first, _, last = noun.rpartition(" ")
     return f"{first} {PLURALS.get(last, last + 's')}".strip()
 
 
-def _words(thing: str, rng: np.random.Generator) -> tuple[str, str]:
-    colour, _, kind = thing.rpartition(" ")
+def _colour_and_noun(name: str, rng: np.random.Generator) -> tuple[str, str]:
+    """Random words for ``"red mug"`` or ``"mug"``; the colour ends with a space or is empty."""
+    colour, _, kind = name.rpartition(" ")
     return (_pick(SHADES[colour], rng) + " " if colour else ""), _pick(NOUNS[kind], rng)
 
 
-def _thing(thing: str, rng: np.random.Generator) -> str:
-    colour, noun = _words(thing, rng)
+def _with_article(name: str, rng: np.random.Generator) -> str:
+    colour, noun = _colour_and_noun(name, rng)
     words = colour + noun
     if rng.random() < 0.15:
         return f"the {words}"
@@ -162,7 +164,7 @@ def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def words() -> list[str]:
-    """Every word that the grammar can say, in alphabetical order."""
+    """Every word of the grammar, in alphabetical order."""
     texts = [*PREFIXES, *PLACES, *JOINS, *COUNTS, *HOLDING, "a an the thing object something"]
     texts += ["on the fire", "over the flames", "on the lit stove"]
     for options in (*NOUNS.values(), *SHADES.values(), *PHRASES.values()):
@@ -172,7 +174,7 @@ def words() -> list[str]:
 
 
 def query(fact: str) -> str:
-    """The plain way to ask for a fact: 'a red mug', 'the tap is running'."""
+    """The standard query for a fact: ``"a red mug"``, ``"the tap is running"``."""
     if fact in PHRASES:
         return PHRASES[fact][0]
     if fact.startswith("hold "):

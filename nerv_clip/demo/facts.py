@@ -1,4 +1,4 @@
-"""What is true of a picture, as a set of short facts: the ground between pixels and words."""
+"""Labels of a picture, and the set of short facts that follow from them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nerv_clip.demo.shapes import KINDS
 
 
 @dataclass(frozen=True)
-class Reading:
-    """From where on something counts: a share of the picture, how much, how bright."""
+class Thresholds:
+    """The values in [0, 1] from which on an object is visible, and a state is on."""
 
-    seen: float = 0.0025  # a thing, of the picture's area
-    on: float = 0.3  # taps, fires, doors and steam
-    lit: float = 0.5  # the lamp, and the day
+    area: float = 0.0025  # of an object or a hand, as a share of the picture
+    on: float = 0.3  # of tap, fridge, fire and steam
+    bright: float = 0.5  # of lamp and daylight
 
 
-PLAIN = Reading()
-# what these two do not agree about is doubtful: a caption may say it or its opposite
-GENEROUS, STRICT = Reading(0.0005, 0.05, 0.2), Reading(0.0025, 0.6, 0.8)
+DEFAULT = Thresholds()
+# facts on which these two disagree are ambiguous
+LENIENT, STRICT = Thresholds(0.0005, 0.05, 0.2), Thresholds(0.0025, 0.6, 0.8)
 
-STATES = {  # what a picture has either of
+STATES = {  # pairs of opposites; exactly one of each pair is true of a picture
     "tap": ("tap on", "tap off"),
     "fridge": ("fridge open", "fridge closed"),
     "fire": ("fire on", "fire off"),
@@ -39,8 +39,8 @@ STATES = {  # what a picture has either of
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A thing that can be seen, with its box (left, top, right, bottom) in pixels, inclusive."""
+class VisibleObject:
+    """An object in a picture; ``box`` is (left, top, right, bottom) in pixels, inclusive."""
 
     kind: str
     colour: str
@@ -52,9 +52,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class Labels:
-    """Everything that the project says about one picture."""
+    """The labels of one picture."""
 
-    objects: tuple[Seen, ...]
+    objects: tuple[VisibleObject, ...]
     hand: bool
     actions: tuple[str, ...]  # of "tap on", "fridge open", "fire on", "steam on"
     lights: str  # "on" or "off"
@@ -62,76 +62,81 @@ class Labels:
 
     @property
     def states(self) -> tuple[str, ...]:
-        """The half of every pair of `STATES` that is true."""
+        """The true one of each pair of `STATES`."""
         true = {*self.actions, f"lights {self.lights}", self.outside}
         return tuple(first if first in true else second for first, second in STATES.values())
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+    def to_json(self) -> dict[str, Any]:
+        """The labels as a JSON object."""
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, values: dict[str, Any]) -> Labels:
-        """The inverse of `plain`."""
-        objects = tuple(Seen(**{**o, "box": tuple(o["box"])}) for o in values["objects"])
+    def from_json(cls, values: dict[str, Any]) -> Labels:
+        """The inverse of `to_json`; raises KeyError or TypeError for other content."""
+        objects = tuple(VisibleObject(**{**o, "box": tuple(o["box"])}) for o in values["objects"])
         actions = tuple(values["actions"])
         return cls(objects, values["hand"], actions, values["lights"], values["outside"])
 
 
-def label(scene: Scene, owner: NDArray[np.integer[Any]], reading: Reading = PLAIN) -> Labels:
-    """The labels of a scene whose pixels belong to the items ``owner`` (H, W, samples)."""
-    seen = []
-    holding = {(round(h.x, 3), round(h.y, 3)) for h in scene.hands}
-    hand = bool((owner == HAND).mean() >= reading.seen)
+def label(
+    scene: Scene, owners: NDArray[np.integer[Any]], thresholds: Thresholds = DEFAULT
+) -> Labels:
+    """The labels of a scene; ``owners`` (H, W, samples) is `Traced.owner_map`."""
+    visible = []
+    hand_places = {(round(h.x, 3), round(h.y, 3)) for h in scene.hands}
+    hand = bool((owners == HAND).mean() >= thresholds.area)
     for index, item in enumerate(scene.items):
-        mine = owner == index
-        area = float(mine.mean())
-        if area < reading.seen:
+        mask = owners == index
+        area = float(mask.mean())
+        if area < thresholds.area:
             continue
-        rows, columns = np.nonzero(mine.any(2))
+        rows, columns = np.nonzero(mask.any(2))
         box = (int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max()))
-        held = hand and (round(item.x, 3), round(item.y, 3)) in holding
-        fired = (
+        held = hand and (round(item.x, 3), round(item.y, 3)) in hand_places
+        on_fire = (
             item.kind == "pan"
-            and scene.fire >= reading.on
+            and scene.fire >= thresholds.on
             and (item.x, item.y) == PAN_PLACE[:2]
             and item.z <= PAN_PLACE[2]
         )
-        seen.append(Seen(item.kind, item.colour, box, round(area, 5), held, fired))
-    lights = "on" if scene.light.lamp >= reading.lit else "off"
-    outside = "day" if scene.light.day >= reading.lit else "night"
-    return Labels(tuple(seen), hand, _actions(scene, seen, reading), lights, outside)
+        visible.append(VisibleObject(item.kind, item.colour, box, round(area, 5), held, on_fire))
+    lights = "on" if scene.light.lamp >= thresholds.bright else "off"
+    outside = "day" if scene.light.day >= thresholds.bright else "night"
+    return Labels(tuple(visible), hand, _actions(scene, visible, thresholds), lights, outside)
 
 
-def doubtful(scene: Scene, owner: NDArray[np.integer[Any]]) -> frozenset[str]:
-    """The facts that a generous and a strict look at a picture do not agree about."""
-    return facts(label(scene, owner, GENEROUS)) ^ facts(label(scene, owner, STRICT))
+def ambiguous_facts(scene: Scene, owners: NDArray[np.integer[Any]]) -> frozenset[str]:
+    """The facts that are neither plainly true nor plainly false.
+
+    These are the facts on which lenient and strict thresholds disagree.
+    """
+    return facts_of(label(scene, owners, LENIENT)) ^ facts_of(label(scene, owners, STRICT))
 
 
-def _actions(scene: Scene, seen: list[Seen], reading: Reading) -> tuple[str, ...]:
-    """What goes on; steam needs a kettle that is seen."""
-    kettle = any(thing.kind == "kettle" for thing in seen)
+def _actions(scene: Scene, visible: list[VisibleObject], thresholds: Thresholds) -> tuple[str, ...]:
+    """The states that are on; steam counts only with a visible kettle."""
+    kettle = any(item.kind == "kettle" for item in visible)
     strength = {
         "tap": scene.tap,
         "fridge": scene.fridge,
         "fire": scene.fire,
         "steam": scene.steam if kettle else 0.0,
     }
-    return tuple(STATES[name][0] for name, value in strength.items() if value >= reading.on)
+    return tuple(STATES[name][0] for name, value in strength.items() if value >= thresholds.on)
 
 
-def facts(labels: Labels) -> frozenset[str]:
-    """All that is true of a picture, out of `FACTS`."""
+def facts_of(labels: Labels) -> frozenset[str]:
+    """The true facts of a picture, out of `FACTS`."""
     true = set(labels.states)
     kinds, pairs = Counter[str](), Counter[str]()
-    for thing in labels.objects:
-        pair = f"{thing.colour} {thing.kind}"
-        kinds[thing.kind] += 1
+    for item in labels.objects:
+        pair = f"{item.colour} {item.kind}"
+        kinds[item.kind] += 1
         pairs[pair] += 1
-        true |= {thing.kind, pair, f"{thing.colour} thing"}
-        if thing.held:
-            true |= {f"hold {thing.kind}", f"hold {pair}"}
-        if thing.on_fire:
+        true |= {item.kind, pair, f"{item.colour} thing"}
+        if item.held:
+            true |= {f"hold {item.kind}", f"hold {pair}"}
+        if item.on_fire:
             true |= {"pan on fire", f"{pair} on fire"}
     true |= {f"two {name}" for name, count in (kinds + pairs).items() if count == 2}
     if labels.hand:
@@ -149,14 +154,14 @@ def _all_facts() -> tuple[str, ...]:
     return tuple(names)
 
 
-FACTS = _all_facts()
-PLACE = {name: index for index, name in enumerate(FACTS)}
-PAIRS = tuple(f"{colour} {kind}" for colour in COLOURS for kind in KINDS)
+FACTS = _all_facts()  # every fact that a picture can have
+FACT_INDEX = {name: index for index, name in enumerate(FACTS)}
+PAIRS = tuple(f"{colour} {kind}" for colour in COLOURS for kind in KINDS)  # "red mug", …
 
 
-def truth(of_each: Sequence[Iterable[str]]) -> NDArray[np.bool_]:
-    """Facts of N pictures or captions as rows, (N, F): which of `FACTS` are among them."""
-    rows = np.zeros((len(of_each), len(FACTS)), bool)
-    for row, names in zip(rows, of_each, strict=True):
-        row[[PLACE[name] for name in names]] = True
+def fact_matrix(facts: Sequence[Iterable[str]]) -> NDArray[np.bool_]:
+    """The facts of N pictures or captions as a matrix (N, F) with a column for each of `FACTS`."""
+    rows = np.zeros((len(facts), len(FACTS)), bool)
+    for row, names in zip(rows, facts, strict=True):
+        row[[FACT_INDEX[name] for name in names]] = True
     return rows

@@ -1,4 +1,4 @@
-"""A story as files: pictures, and ``labels.json`` with what is in each."""
+"""A rendered kitchen as files: pictures, and ``labels.json`` with their labels."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ from numpy.typing import NDArray
 from nerv_clip.demo.facts import Labels, label
 from nerv_clip.demo.pool import SEEDS
 from nerv_clip.demo.shading import picture
-from nerv_clip.demo.story import SHORTEST, Story, write_story
-from nerv_clip.demo.tracer import trace
+from nerv_clip.demo.story import MIN_FRAMES, Story, make_story
+from nerv_clip.demo.tracer import require_renderer, trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, make_folder
 from nerv_clip.progress import SILENT, Progress
 
-SIZE = (180, 320)
+SIZE = (180, 320)  # height and width in pixels
 SAMPLES = 9  # rays a pixel
+MIN_SIDE = 16  # pixels
 LABELS = "labels.json"
 
 
 def render_kitchen(
     seed: int, frames: int, size: tuple[int, int] = SIZE, samples: int = SAMPLES
 ) -> Iterator[tuple[NDArray[np.uint8], Labels]]:
-    """Every frame (H, W, 3) of a seed's kitchen with its labels, in order, from every core."""
+    """Render every frame (H, W, 3) of a seed's kitchen with its labels, in order, on all cores.
+
+    ``size`` is (height, width) in pixels, ``samples`` the number of rays a pixel.
+    """
     with workers() as pool:
         yield from pool.map(
             render_frame, repeat(seed), repeat(frames), range(frames), repeat(size), repeat(samples)
@@ -41,10 +45,10 @@ def render_kitchen(
 def render_frame(
     seed: int, frames: int, frame: int, size: tuple[int, int], samples: int
 ) -> tuple[NDArray[np.uint8], Labels]:
-    """One frame and its labels."""
-    scene = write_story(seed, frames).scene(frame)
+    """Render one frame (H, W, 3) of a kitchen of ``frames`` frames, with its labels."""
+    scene = make_story(seed, frames).scene(frame)
     traced = trace(scene, *size, samples)
-    return picture(traced, scene), label(scene, traced.item.reshape(*size, samples))
+    return picture(traced, scene), label(scene, traced.owner_map)
 
 
 def write_kitchen(
@@ -55,32 +59,37 @@ def write_kitchen(
     samples: int = SAMPLES,
     progress: Progress = SILENT,
 ) -> None:
-    """Render a seed's kitchen into a folder: ``0000.png`` and on, and ``labels.json``.
+    """Render a seed's kitchen into a folder: ``0000.png``, ``0001.png``, … and ``labels.json``.
 
-    The folder appears once all is done. Raises `InputError` where it exists and holds something
-    else, or for values that no kitchen can have.
+    ``size`` is (height, width) in pixels, ``samples`` the number of rays a pixel, a square number.
+    The folder is written when all frames are done, and replaces an earlier kitchen. Raises
+    `InputError` for a value out of range, if the folder holds other files, and if a package that
+    rendering needs is not installed.
     """
     from PIL import Image
 
-    if frames < SHORTEST or seed < 0 or seed >= SEEDS:
-        raise InputError(
-            f"a kitchen has {SHORTEST} frames or more, and a seed from 0 to {SEEDS - 1:,}"
-        )
-    if min(size) < 16 or samples < 1 or math.isqrt(samples) ** 2 != samples:
-        raise InputError("a kitchen is 16 pixels or larger, and has 1, 4, 9, 16, … rays a pixel")
+    if frames < MIN_FRAMES:
+        raise InputError(f"`frames` {frames} is out of range: give {MIN_FRAMES} frames or more")
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"`seed` {seed} is out of range: 0 to {SEEDS - 1}")
+    if min(size) < MIN_SIDE:
+        raise InputError(f"`size` {size[0]}x{size[1]} is too small: at least {MIN_SIDE} pixels")
+    if samples < 1 or math.isqrt(samples) ** 2 != samples:
+        raise InputError(f"`samples` {samples}: give a square number of rays a pixel: 1, 4, 9, …")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / LABELS).exists())):
-        raise InputError(f"{out} holds something else than a kitchen: choose another --out")
+        raise InputError(f"{out} holds files but no kitchen: choose another folder (`out`)")
+    require_renderer()
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     make_folder(part)
-    every: list[Labels] = []
+    all_labels: list[Labels] = []
     try:
         with progress.task("kitchen", frames, "frame") as task:
             for pixels, labels in render_kitchen(seed, frames, size, samples):
-                Image.fromarray(pixels).save(part / f"{len(every):04}.png")
-                every.append(labels)
+                Image.fromarray(pixels).save(part / f"{len(all_labels):04}.png")
+                all_labels.append(labels)
                 task.advance()
-        content = describe(write_story(seed, frames), seed, every, size)
+        content = labels_json(make_story(seed, frames), seed, all_labels, size)
         (part / LABELS).write_text(json.dumps(content, indent=1) + "\n")
         shutil.rmtree(out, ignore_errors=True)
         part.rename(out)
@@ -90,7 +99,7 @@ def write_kitchen(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def describe(
+def labels_json(
     story: Story, seed: int, labels: list[Labels], size: tuple[int, int]
 ) -> dict[str, Any]:
     """The content of ``labels.json``."""
@@ -103,7 +112,7 @@ def describe(
         "frames": [
             {
                 "frame": index,
-                **of_frame.plain(),
+                **of_frame.to_json(),
                 "events": [e.name for e in events if e.start <= index < e.end],
             }
             for index, of_frame in enumerate(labels)
@@ -112,10 +121,10 @@ def describe(
 
 
 def read_labels(path: Path) -> list[Labels]:
-    """The labels of every frame out of ``labels.json``; raises `InputError` for another file."""
+    """Read the labels of every frame from ``labels.json``; raises `InputError` for other files."""
     try:
         content = json.loads(path.read_text())
-        return [Labels.from_plain(frame) for frame in content["frames"]]
+        return [Labels.from_json(frame) for frame in content["frames"]]
     except FileNotFoundError:
         raise InputError(f"no labels at {path}: render a kitchen first") from None
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The small CLIP as a folder that open_clip's ``local-dir:`` schema reads."""
+"""The small CLIP as a folder that open_clip loads by its ``local-dir:`` prefix."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from nerv_clip.teacher.loading import quiet
 from nerv_clip.teacher.names import CONFIG, LOCAL, PHRASES
 
 WEIGHTS = "open_clip_model.safetensors"
-MEAN, STD = 0.5, 0.25  # of its pictures, in each channel
-CONTEXT = 24  # pieces in a text, its marks included
+MEAN, STD = 0.5, 0.25  # normalisation of pictures, the same in each channel
+CONTEXT = 24  # tokens in a text, with start and end
 EMBEDDING = 512
-# Texts near which no picture is: what is true of all of them ("an object") is near to all
+# Canonical texts have to be far from all pictures. LERF's "object" is near to all of them here.
 CANONICAL = ("two", "a pair of")
 
 
 def write_folder(folder: Path) -> None:
-    """Write the model's config, vocabulary, words and phrases; weights: `save_weights`."""
+    """Write the model's configuration, vocabulary, words and phrases, but no weights."""
     make_folder(folder)
     merges = write_vocabulary(folder, words())
     config: dict[str, Any] = {
         "model_cfg": {
             "embed_dim": EMBEDDING,
             "init_logit_scale": 2.3,
-            "init_logit_bias": -3.0,  # about one caption in twenty is true of a picture
+            "init_logit_bias": -3.0,  # about one caption in 20 is true of a picture
             "vision_cfg": {
                 "layers": [1, 2, 2, 1],
                 "width": 16,
@@ -49,7 +49,7 @@ def write_folder(folder: Path) -> None:
                 "tokenizer_kwargs": {"bpe_path": BPE},
             },
         },
-        # squash: a centre crop would lose 44 % of a 16:9 frame
+        # squashed, because a centre crop would lose 44 % of a 16:9 frame
         "preprocess_cfg": {
             "mean": [MEAN] * 3,
             "std": [STD] * 3,
@@ -64,16 +64,16 @@ def write_folder(folder: Path) -> None:
 
 
 def new_model(folder: Path) -> torch.nn.Module:
-    """The folder's model by open_clip, with untrained weights."""
-    import open_clip  # takes seconds
+    """The model of a folder, created by open_clip with untrained weights."""
+    import open_clip  # slow to import
 
-    with quiet():  # it warns that there are no weights
+    with quiet():  # open_clip warns that there are no weights
         model: torch.nn.Module = open_clip.create_model(f"{LOCAL}{folder}", load_weights=False)
     return model
 
 
 def save_weights(model: torch.nn.Module, folder: Path) -> None:
-    """Write the weights in half precision."""
+    """Write the weights of a model into a folder, in half precision."""
     from safetensors.torch import save
 
     state = {

@@ -1,4 +1,4 @@
-"""Training the small CLIP from nothing on rendered pictures and their captions."""
+"""Training of the small CLIP, from random weights, on rendered pictures and their captions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerv_clip.demo.batches import augmented, draw
+from nerv_clip.demo.batches import augment, draw_batch
 from nerv_clip.demo.model_folder import MEAN, STD, new_model
 from nerv_clip.demo.pool import Pool
 from nerv_clip.teacher.loading import load_tokenizer
@@ -22,28 +22,37 @@ from nerv_clip.training.optimisers import Muon
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Length and curriculum of the training."""
+class TrainingPlan:
+    """Length, learning rates and curriculum of the training.
+
+    The curriculum is given in shares of the steps: pictures of single items only until
+    ``single_until``, then ever more scenes, mostly scenes from ``scenes_from`` on; captions that
+    are wrong in one attribute from ``hard_negatives_from`` on.
+    """
 
     steps: int = 4500
-    batch: int = 128
+    batch: int = 128  # pictures in a step
     lr: float = 1e-3
-    matrix_lr: float = 0.02  # Muon's, of kernels and other matrices
-    pairwise: float = 10.0  # weight of `pairwise_loss` beside `contrastive_loss`
-    warm_up: int = 50
-    alone: float = 0.05  # this share of the steps sees single things only: colours and kinds first
-    mixed: float = 0.15  # by this share, most pictures hold many things
-    twists: float = 0.25  # from this share on, captions that are wrong in one attribute
+    matrix_lr: float = 0.02  # learning rate of Muon for matrices
+    pairwise_weight: float = 10.0  # weight of `pairwise_loss` relative to `contrastive_loss`
+    warm_up: int = 50  # steps
+    single_until: float = 0.05
+    scenes_from: float = 0.15
+    hard_negatives_from: float = 0.25
     seed: int = 0
 
-    def singles(self, step: int) -> float:
-        """The share of a batch's pictures that hold one thing."""
+    def single_share(self, step: int) -> float:
+        """The share of pictures with a single item in a step."""
         done = step / self.steps
-        falling = 1 - (done - self.alone) / (self.mixed - self.alone)
+        falling = 1 - (done - self.single_until) / (self.scenes_from - self.single_until)
         return min(1.0, max(0.12, falling))
 
-    def pace(self, step: int) -> float:
-        """The factor on the learning rates: a linear warm-up, then a cosine to 1 %."""
+    def hard_negative_share(self, step: int) -> float:
+        """The share of pictures that have a caption which is wrong in one attribute."""
+        return 0.4 if step >= self.hard_negatives_from * self.steps else 0.0
+
+    def lr_factor(self, step: int) -> float:
+        """The factor on the learning rates: linear warm-up, then a cosine decay to 1 %."""
         if step < self.warm_up:
             return (step + 1) / self.warm_up
         done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
@@ -55,39 +64,45 @@ class StepResult(NamedTuple):
 
     step: int
     loss: float
-    right: float  # share of the true captions that beat every wrong caption of the batch
+    accuracy: float  # share of the true captions that score higher than every false caption
 
 
-def contrastive_loss(logits: Tensor, true: Tensor) -> tuple[Tensor, float]:
-    """CLIP's symmetric loss where what is true is known: logits and truth (B, M).
+def contrastive_loss(logits: Tensor, matches: Tensor) -> tuple[Tensor, float]:
+    """CLIP's symmetric loss (Radford et al., 2021) for several true pairs in a row or column.
 
-    Each true pair competes with the wrong captions of its picture and with the pictures of which
-    its caption is wrong; other true pairs, which CLIP takes for wrong, are left out. Returns the
-    loss and the share of true pairs that win against every wrong caption.
+    ``logits`` and ``matches`` are (B, M), pictures by captions. Each true pair competes with the
+    false captions of its picture, and with the pictures of which its caption is false. Other true
+    pairs, which CLIP's loss treats as false, are left out. Returns the loss and the share of true
+    pairs whose logit exceeds those of all false captions.
     """
-    wrong = logits.masked_fill(true, -1e4)
-    by_picture = F.softplus(wrong.logsumexp(1, keepdim=True) - logits)
-    by_text = F.softplus(wrong.logsumexp(0, keepdim=True) - logits)
-    weight = true / true.sum(0, keepdim=True).clamp(min=1)  # each caption counts once
+    false = logits.masked_fill(matches, -1e4)
+    by_picture = F.softplus(false.logsumexp(1, keepdim=True) - logits)
+    by_text = F.softplus(false.logsumexp(0, keepdim=True) - logits)
+    weight = matches / matches.sum(0, keepdim=True).clamp(min=1)  # each caption counts once
     loss = (weight * (by_picture + by_text)).sum() / weight.sum() / 2
     with torch.no_grad():
-        wins = (weight * (logits > wrong.max(1, keepdim=True).values)).sum() / weight.sum()
-    return loss, float(wins)
+        highest = (logits > false.max(1, keepdim=True).values).float()
+        accuracy = (weight * highest).sum() / weight.sum()
+    return loss, float(accuracy)
 
 
-def pairwise_loss(logits: Tensor, true: Tensor) -> Tensor:
-    """SigLIP's loss (Zhai et al., 2023): is this caption true of this picture, yes or no.
+def pairwise_loss(logits: Tensor, matches: Tensor) -> Tensor:
+    """SigLIP's loss (Zhai et al., 2023): binary cross-entropy of every pair (B, M).
 
-    Without it what covers little of a picture, such as running water, is not learned.
+    Without it, facts that cover little of a picture, such as running water, are not learned.
     """
-    return F.binary_cross_entropy_with_logits(logits, true.float())
+    return F.binary_cross_entropy_with_logits(logits, matches.float())
 
 
 class Pretraining:
-    """The small CLIP's training: a generator of steps, and its state for a later resume."""
+    """Training of the small CLIP that can be stopped after each step and resumed.
 
-    def __init__(self, folder: Path, ones: Pool, many: Pool, plan: Plan) -> None:
-        self.plan, self.ones, self.many = plan, ones, many
+    ``folder`` holds the configuration of the model, as `write_folder` writes it; ``singles`` are
+    pictures of single items, ``scenes`` pictures of several.
+    """
+
+    def __init__(self, folder: Path, singles: Pool, scenes: Pool, plan: TrainingPlan) -> None:
+        self.plan, self.singles, self.scenes = plan, singles, scenes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
             self.model: Any = new_model(folder)
@@ -103,40 +118,40 @@ class Pretraining:
         )
 
     def fit(self) -> Iterator[StepResult]:
-        """Train to the plan's last step."""
+        """Train to the last step, and yield the result of each."""
         plan = self.plan
         self.model.train()
         while self.step < plan.steps:
             step = self.step
-            batch = draw(
-                self.ones,
-                self.many,
+            batch = draw_batch(
+                self.singles,
+                self.scenes,
                 np.random.default_rng([plan.seed, step]),
                 size=plan.batch,
-                singles=plan.singles(step),
-                twisted=0.4 if step >= plan.twists * plan.steps else 0.0,
+                single_share=plan.single_share(step),
+                hard_negative_share=plan.hard_negative_share(step),
             )
             generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
-            pictures = augmented(batch.pictures, generator).sub_(MEAN).div_(STD)
+            pictures = augment(batch.pictures, generator).sub_(MEAN).div_(STD)
             for group, rate in zip(
                 self.optimiser.param_groups, (plan.matrix_lr, plan.lr), strict=True
             ):
-                group["lr"] = rate * plan.pace(step)
-            seen = F.normalize(self.model.encode_image(pictures), dim=-1)
-            said = F.normalize(self.model.encode_text(self.tokenize(batch.captions)), dim=-1)
-            logits = self.model.logit_scale.exp() * seen @ said.T + self.model.logit_bias
-            loss, right = contrastive_loss(logits, batch.true)
-            loss = loss + plan.pairwise * pairwise_loss(logits, batch.true)
+                group["lr"] = rate * plan.lr_factor(step)
+            images = F.normalize(self.model.encode_image(pictures), dim=-1)
+            texts = F.normalize(self.model.encode_text(self.tokenize(batch.captions)), dim=-1)
+            logits = self.model.logit_scale.exp() * images @ texts.T + self.model.logit_bias
+            loss, accuracy = contrastive_loss(logits, batch.matches)
+            loss = loss + plan.pairwise_weight * pairwise_loss(logits, batch.matches)
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
             with torch.no_grad():
                 self.model.logit_scale.clamp_(0, math.log(100))
             self.step += 1
-            yield StepResult(step, float(loss.detach()), right)
+            yield StepResult(step, float(loss.detach()), accuracy)
 
     def state(self) -> dict[str, Any]:
-        """Everything that `restore` needs; batches follow from seed and step."""
+        """The state that `restore` continues from; batches depend on seed and step alone."""
         return {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -144,7 +159,7 @@ class Pretraining:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a result of `state`."""
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -1,4 +1,4 @@
-"""The kitchen around the things: walls, window, fridge, sink and stove, as parts."""
+"""The kitchen without its items: walls, window, fridge, sink and stove, as parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from nerv_clip.demo.scene import BURNERS, SINK, Look, Scene
+from nerv_clip.demo.scene import BURNERS, SINK, Decor, Scene
 from nerv_clip.demo.shapes import (
     CHROME,
     DARK,
@@ -19,51 +19,53 @@ from nerv_clip.demo.shapes import (
     arm,
     box,
     lathe,
+    rotation,
     shape,
     tube,
-    turn,
 )
 
 WALL = 1.0  # y of the wall behind the counter
 WINDOW = (-0.72, 0.3, 0.44, 1.3)  # left, right, bottom, top on that wall
-LAMP = (0.8, 0.25, 0.84)  # the lower rim of the lamp's shade
-SPOUT = 0.34  # how high the water leaves the tap
+LAMP = (0.8, 0.25, 0.84)  # lower rim of the lamp shade
+SPOUT = 0.34  # height of the tap's outlet
 WATER = Material((0.2, 0.52, 0.85), gloss=0.9, mirror=0.1, glow=0.45)
 WHITE = Material((0.8, 0.79, 0.76), gloss=0.2)
-SIZE = 1.2  # of the things, so that they can be told apart in a small picture
-_SIZED: Array = np.diag(np.full(3, SIZE, np.float32))
-ROOM, HAND = -1, -2  # who owns a part that belongs to no item
+ITEM_SCALE = 1.2  # makes items easier to recognise in a small picture
+_ITEM_SCALING: Array = np.diag(np.full(3, ITEM_SCALE, np.float32))
+ROOM, HAND = -1, -2  # owners of parts that belong to no item
 
 
 def parts(scene: Scene) -> Iterator[tuple[Part, int]]:
-    """Every part of a scene with the index of its item, or `ROOM`."""
-    for piece in (*_fixed(scene.look), *_stove(), *_lamp(), *_clutter(scene.look)):
+    """Every part of a scene with its owner: the index of its item, `ROOM` or `HAND`."""
+    for piece in (*_fixed(scene.decor), *_stove(), *_lamp(), *_clutter(scene.decor)):
         yield piece, ROOM
-    for piece in (*_fridge(scene.look, scene.fridge), *_water(scene), *_flames(scene)):
+    for piece in (*_fridge(scene.decor, scene.fridge), *_water(scene), *_flames(scene)):
         yield piece, ROOM
     for hand in scene.hands:
         for piece in arm():
-            yield piece.moved(_SIZED @ turn(hand.angle), (hand.x, hand.y, hand.z)), HAND
+            yield piece.moved(_ITEM_SCALING @ rotation(hand.angle), (hand.x, hand.y, hand.z)), HAND
     for index, item in enumerate(scene.items):
-        matrix = (_SIZED @ turn(item.angle) @ turn(item.tilt, "y")).astype(np.float32)
-        # what rolls turns around its middle, not around its foot
+        turned = _ITEM_SCALING @ rotation(item.angle) @ rotation(item.tilt, "y")
+        matrix = turned.astype(np.float32)
+        # a rolling item turns around its centre, not around its base
         middle = np.array([0, 0, 0.115], np.float32) if item.tilt else np.zeros(3, np.float32)
-        offset = np.array([item.x, item.y, item.z], np.float32) + SIZE * middle - matrix @ middle
+        position = np.array([item.x, item.y, item.z], np.float32)
+        offset = position + ITEM_SCALE * middle - matrix @ middle
         for piece in shape(item.kind):
             yield piece.moved(matrix, tuple(offset)), index
 
 
 @lru_cache(128)
-def _fixed(look: Look) -> tuple[Part, ...]:
-    counter = Material(look.counter, gloss=0.35, mirror=0.12, texture=look.counter_texture)
-    wall = Material(look.wall, texture="plaster")
-    tiles = Material(look.tiles, gloss=0.4, texture="tiles")
-    front = Material(look.cupboard, gloss=0.1, texture="doors")
+def _fixed(decor: Decor) -> tuple[Part, ...]:
+    counter = Material(decor.counter, gloss=0.35, mirror=0.12, texture=decor.counter_texture)
+    wall = Material(decor.wall, texture="plaster")
+    tiles = Material(decor.tiles, gloss=0.4, texture="tiles")
+    front = Material(decor.cupboard, gloss=0.1, texture="doors")
     steel = Material((0.22, 0.23, 0.24), gloss=0.7, mirror=0.15)
     (x, y), half, deep = SINK, (0.32, 0.2), 0.22
     left, right, low, high = WINDOW
     pieces = [
-        # the counter leaves a hole for the sink
+        # the counter, with a hole for the sink
         box((-0.96, -0.45, -0.06), (2.6, y - half[1], 0), counter),
         box((-0.96, y + half[1], -0.06), (2.6, WALL, 0), counter),
         box((-0.96, y - half[1], -0.06), (x - half[0], y + half[1], 0), counter),
@@ -80,7 +82,7 @@ def _fixed(look: Look) -> tuple[Part, ...]:
         box((-3.2, -4, 2.6), (3.2, WALL, 2.7), Material((0.75, 0.74, 0.7))),
         box((2.6, -4, -1.2), (2.7, WALL, 2.6), wall),
         box((-3.2, -4, -1.2), (-3.1, WALL, 2.6), wall),
-        # the window: a pane that shows the sky, its frame and its sill
+        # the window pane; its frame and sill follow
         box((left, WALL - 0.005, low), (right, WALL, high), Material((1, 1, 1), texture="sky")),
     ]
     for x0, x1 in ((left - 0.05, left), (right, right + 0.05), (-0.23, -0.19)):
@@ -103,7 +105,7 @@ def _stove() -> tuple[Part, ...]:
             pieces.append(tube([(x - c, y - s, 0.065), (x + c, y + s, 0.065)], 0.009, DARK))
     for x in (0.65, 0.85, 1.1, 1.3):
         knob = [(0, 0), (0.035, 0), (0.03, 0.035), (0, 0.035)]
-        pieces.append(lathe(knob, CHROME, 12).moved(turn(math.pi / 2, "x"), (x, -0.4, -0.17)))
+        pieces.append(lathe(knob, CHROME, 12).moved(rotation(math.pi / 2, "x"), (x, -0.4, -0.17)))
     (x, y) = SINK
     arch = [(p[1], p[0], p[2]) for p in arc((y + 0.13, SPOUT + 0.04), 0.13, 0, 180)]
     pipe = [(x, y + 0.26, 0.0), *[(x, p[1], p[2]) for p in arch], (x, y, SPOUT)]
@@ -131,12 +133,12 @@ def _lamp() -> tuple[Part, ...]:
 
 
 @lru_cache(128)
-def _clutter(look: Look) -> tuple[Part, ...]:
-    rng = np.random.default_rng(look.seed)
+def _clutter(decor: Decor) -> tuple[Part, ...]:
+    rng = np.random.default_rng(decor.seed)
     wood = Material((0.3, 0.17, 0.08), gloss=0.15, texture="wood")
     same = np.eye(3, dtype=np.float32)
     pieces: list[Part] = []
-    if "shelf" in look.clutter:
+    if "shelf" in decor.clutter:
         pieces.append(box((0.55, WALL - 0.26, 0.62), (1.75, WALL, 0.65), wood))
         for x in np.arange(0.66, 1.7, 0.21):
             high, wide = rng.uniform(0.1, 0.24), rng.uniform(0.05, 0.08)
@@ -144,7 +146,7 @@ def _clutter(look: Look) -> tuple[Part, ...]:
             jar = [(0, 0), (wide, 0), (wide, high), (wide * 0.7, high + 0.02), (0, high + 0.02)]
             glaze = Material((tone, tone * 0.93, tone * 0.8), gloss=0.4)
             pieces.append(lathe(jar, glaze, 16).moved(same, (float(x), WALL - 0.13, 0.65)))
-    if "plant" in look.clutter:
+    if "plant" in decor.clutter:
         pot = [(0, 0), (0.05, 0), (0.07, 0.11), (0.06, 0.11), (0, 0.1)]
         at = (0.12, WALL - 0.07, 0.44)
         pieces.append(lathe(pot, Material((0.35, 0.2, 0.13))).moved(same, at))
@@ -152,14 +154,14 @@ def _clutter(look: Look) -> tuple[Part, ...]:
             tip = rng.uniform(0.08, 0.13)
             stalk = [(0, 0, 0.1), (0.04, 0, 0.2), (tip, 0, 0.24 + 0.6 * rng.uniform(0, 0.12))]
             leaf = tube(stalk, 0.016, Material((0.06, 0.16, 0.05)))
-            pieces.append(leaf.moved(turn(float(angle)), at))
-    if "board" in look.clutter:
+            pieces.append(leaf.moved(rotation(float(angle)), at))
+    if "board" in decor.clutter:
         board = box((0, 0, 0), (0.3, 0.03, 0.4), wood)
-        pieces.append(board.moved(turn(-0.18, "x"), (0.34, WALL - 0.11, 0)))
-    if "towel" in look.clutter:
+        pieces.append(board.moved(rotation(-0.18, "x"), (0.34, WALL - 0.11, 0)))
+    if "towel" in decor.clutter:
         cloth = Material((0.62, 0.6, 0.55), texture="cloth")
         pieces.append(box((-0.955, 0.3, 0.1), (-0.945, 0.52, 0.5), cloth))
-    if "rail" in look.clutter:
+    if "rail" in decor.clutter:
         pieces.append(tube([(0.62, WALL - 0.04, 0.5), (1.6, WALL - 0.04, 0.5)], 0.01, CHROME))
         for x in np.arange(0.7, 1.6, 0.17):
             low = rng.uniform(0.22, 0.3)
@@ -171,19 +173,19 @@ def _clutter(look: Look) -> tuple[Part, ...]:
     return tuple(pieces)
 
 
-FRIDGE = (-1.78, -0.96, 0.16, 0.96, -1.2, 1.5)  # its corners, by axis
+FRIDGE = (-1.78, -0.96, 0.16, 0.96, -1.2, 1.5)  # x, y and z ranges
 
 
-def _fridge(look: Look, opened: float) -> tuple[Part, ...]:
+def _fridge(decor: Decor, opened: float) -> tuple[Part, ...]:
     x0, _, y0, *_ = FRIDGE
-    swing = turn(-1.9 * opened)
-    door = (piece.moved(swing, (x0, y0, 0)) for piece in _fridge_door(look))
-    return (*_fridge_body(look, opened > 0.02), *door)
+    swing = rotation(-1.9 * opened)
+    door = (piece.moved(swing, (x0, y0, 0)) for piece in _fridge_door(decor))
+    return (*_fridge_body(decor, opened > 0.02), *door)
 
 
 @lru_cache(128)
-def _fridge_body(look: Look, lit: bool) -> tuple[Part, ...]:
-    skin = Material(look.fridge, gloss=0.5, mirror=0.06)
+def _fridge_body(decor: Decor, lit: bool) -> tuple[Part, ...]:
+    skin = Material(decor.fridge, gloss=0.5, mirror=0.06)
     inside = Material((0.9, 0.93, 0.95), glow=0.8 if lit else 0.0)
     x0, x1, y0, y1, z0, z1 = FRIDGE
     pieces = [
@@ -197,7 +199,7 @@ def _fridge_body(look: Look, lit: bool) -> tuple[Part, ...]:
     ]
     for z in (-0.15, 0.3, 0.75):
         pieces.append(box((x0 + 0.05, y0 + 0.05, z), (x1 - 0.05, y0 + 0.7, z + 0.02), inside))
-        for i in range(3):  # milk, butter, boxes: pale, and named by no label
+        for i in range(3):  # food in pale colours, named by no label
             x, high = x0 + 0.16 + 0.21 * i, 0.12 + 0.07 * ((i * 7 + int(z * 20)) % 3)
             tone = (0.55, 0.5, 0.4) if i % 2 else (0.45, 0.5, 0.55)
             pieces.append(
@@ -207,8 +209,8 @@ def _fridge_body(look: Look, lit: bool) -> tuple[Part, ...]:
 
 
 @lru_cache(128)
-def _fridge_door(look: Look) -> tuple[Part, ...]:
-    skin = Material(look.fridge, gloss=0.5, mirror=0.06)
+def _fridge_door(decor: Decor) -> tuple[Part, ...]:
+    skin = Material(decor.fridge, gloss=0.5, mirror=0.06)
     x0, x1, *_, z1 = FRIDGE
     return (
         box((0, -0.07, -0.54), (x1 - x0, 0, z1), skin),
@@ -264,12 +266,12 @@ def _splash() -> Part:
 
 
 def steam_puffs(scene: Scene) -> list[tuple[Array, float, float]]:
-    """Middle, radius and density of the puffs over every kettle, while it steams."""
+    """Centre (3,), radius and density in [0, 1] of the puffs of steam over every kettle."""
     puffs = []
     for item in scene.items:
         if scene.steam <= 0 or item.kind != "kettle":
             continue
-        spout = SIZE * turn(item.angle) @ np.array([0.27, 0, 0.3], np.float32)
+        spout = ITEM_SCALE * rotation(item.angle) @ np.array([0.27, 0, 0.3], np.float32)
         start = spout + np.array([item.x, item.y, item.z], np.float32)
         for i in range(10):
             age = (i / 10 + scene.phase * 0.7) % 1.0

@@ -1,4 +1,4 @@
-"""What is in one picture of the kitchen: plain values, from which it is drawn and described."""
+"""The content of one picture of the kitchen as plain values: rendered and labelled from these."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nerv_clip.demo.shapes import Colour
 
-# linear RGB of the colours that things come in
+# the colours of items, as linear RGB in [0, 1]
 COLOURS: dict[str, Colour] = {
     "red": (0.62, 0.015, 0.02),
     "green": (0.04, 0.36, 0.05),
@@ -17,14 +17,14 @@ COLOURS: dict[str, Colour] = {
     "white": (0.82, 0.82, 0.8),
     "black": (0.018, 0.018, 0.02),
 }
-SINK = (-0.25, 0.65)  # x and y of its middle
+SINK = (-0.25, 0.65)  # centre, (x, y)
 BURNERS = ((0.78, 0.66), (1.2, 0.62))
 PAN_PLACE = (*BURNERS[1], 0.075)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A thing: its kind and colour, where it stands, and how it is turned (radians)."""
+    """An object: its kind and colour, its position, and its rotation around z in radians."""
 
     kind: str
     colour: str
@@ -32,12 +32,12 @@ class Item:
     y: float
     z: float = 0.0
     angle: float = 0.0
-    tilt: float = 0.0  # around y, as a rolling apple
+    tilt: float = 0.0  # rotation around y in radians, of a rolling apple
 
 
 @dataclass(frozen=True)
 class Hand:
-    """A hand at the thing that it holds; ``angle`` is where its arm comes from, around z."""
+    """A hand at the item that it holds; ``angle`` is the direction of its arm around z."""
 
     x: float
     y: float
@@ -46,8 +46,8 @@ class Hand:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What differs from one kitchen to another and is named by no label: colours, linear RGB."""
+class Decor:
+    """Properties that vary between kitchens and that no label names; colours are linear RGB."""
 
     wall: Colour = (0.45, 0.42, 0.36)
     tiles: Colour = (0.4, 0.48, 0.48)
@@ -56,32 +56,32 @@ class Look:
     counter_texture: str = "wood"
     fridge: Colour = (0.5, 0.5, 0.47)
     clutter: frozenset[str] = frozenset({"shelf", "plant", "board"})
-    seed: int = 0  # of textures and of the small differences in clutter
+    seed: int = 0  # varies textures and clutter
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where it stands, what it looks at, and its vertical opening in degrees."""
+    """Position, the point it is aimed at, and the vertical field of view in degrees."""
 
     eye: tuple[float, float, float] = (0.02, -2.4, 1.1)
     target: tuple[float, float, float] = (0.0, 0.35, 0.22)
-    opening: float = 36.0
+    field_of_view: float = 36.0
 
 
 @dataclass(frozen=True)
 class Light:
-    """The light of a picture: each of 0 to 1, and factors for its strength."""
+    """Brightness of the lights."""
 
-    lamp: float = 1.0  # the kitchen's lights: 0 off, 1 on
-    day: float = 1.0  # through the window: 0 night, 1 day
-    strength: float = 1.0
-    ambient: float = 1.0
-    side: float = -1.0  # where the daylight comes from, in x
+    lamp: float = 1.0  # the kitchen's lights, from 0 (off) to 1 (on)
+    day: float = 1.0  # daylight, from 0 (night) to 1 (day)
+    strength: float = 1.0  # factor on lamp and daylight
+    ambient: float = 1.0  # factor on ambient light
+    side: float = -1.0  # direction of the daylight in x
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture. ``tap``, ``fridge``, ``fire``, ``steam`` go from 0 (off, closed) to 1."""
+    """One picture; ``tap``, ``fridge``, ``fire`` and ``steam`` run from 0 (off, closed) to 1."""
 
     items: tuple[Item, ...] = ()
     hands: tuple[Hand, ...] = ()
@@ -90,6 +90,6 @@ class Scene:
     fridge: float = 0.0
     fire: float = 0.0
     steam: float = 0.0
-    phase: float = 0.0  # moves flames, water and steam
-    look: Look = field(default_factory=Look)
+    phase: float = 0.0  # of the animation of flames, water and steam
+    decor: Decor = field(default_factory=Decor)
     camera: Camera = field(default_factory=Camera)

@@ -1,4 +1,4 @@
-"""Light and colour of a traced scene, by NumPy."""
+"""Colours of a traced scene, with NumPy."""
 
 from __future__ import annotations
 
@@ -12,74 +12,78 @@ from nerv_clip.demo.tracer import LAMP, Indices, Traced, sun, trace
 
 
 def render(scene: Scene, height: int, width: int, samples: int = 16) -> NDArray[np.uint8]:
-    """A picture, (height, width, 3); ``samples`` rays a pixel, a square number."""
+    """A picture (height, width, 3) of a scene, with ``samples`` rays a pixel, a square number.
+
+    Raises `InputError` if Embree is not installed.
+    """
     return picture(trace(scene, height, width, samples), scene)
 
 
 def picture(traced: Traced, scene: Scene) -> NDArray[np.uint8]:
-    """The picture of a traced scene, (height, width, 3), with the colours and light of ``scene``.
+    """The picture (height, width, 3) of a traced scene, with the colours and lights of ``scene``.
 
-    ``scene`` may differ from the one that was traced in colours, in how strong lights are, and in
-    its steam.
+    ``scene`` may differ from the traced one in its colours, the brightness of its lights, and its
+    steam.
     """
     light = shade(traced, scene)
-    light = _steam(traced, scene, light)
+    light = _with_steam(traced, scene, light)
     light = light.reshape(traced.height * traced.width, traced.samples, 3)
-    shown = _tone(light).mean(1).reshape(traced.height, traced.width, 3)
+    shown = _tone_mapped(light).mean(1).reshape(traced.height, traced.width, 3)
     pixels: NDArray[np.uint8] = (shown * 255 + 0.5).astype(np.uint8)
     return pixels
 
 
 def shade(traced: Traced, scene: Scene) -> Array:
-    """The light (N, 3) that comes back along each ray."""
-    light, (daylight, lamp, around) = scene.light, _strengths(scene.light)
+    """The linear light (N, 3) that reaches the camera along each ray."""
+    light, (daylight, lamp, ambient) = scene.light, _light_colours(scene.light)
     base, glow, gloss, mirror = _surfaces(traced.materials, scene)
     albedo = base[traced.slot]
     albedo = _textured(traced, scene, albedo, traced.slot, traced.position)
-    received = around * (0.35 + 0.65 * traced.open[:, None])
+    received = ambient * (0.35 + 0.65 * traced.ambient[:, None])
     shine = np.zeros(len(albedo), np.float32)
-    for centre, strength, reached in (
+    for centre, strength, arriving in (
         (sun(light), daylight, traced.sun),
         (LAMP, lamp, traced.lamp),
     ):
-        way = centre - traced.position
-        square = np.einsum("ij,ij->i", way, way)
-        way /= np.sqrt(square)[:, None]
-        facing = np.maximum(np.einsum("ij,ij->i", traced.normal, way), 0) * reached
-        near = 1.0 if centre[1] < -1 else 1 / (0.35 + square)  # the sun does not grow weaker
-        received = received + (facing * near)[:, None] * strength
-        half = way - traced.ray
+        path = centre - traced.position
+        square = np.einsum("ij,ij->i", path, path)
+        path /= np.sqrt(square)[:, None]
+        facing = np.maximum(np.einsum("ij,ij->i", traced.normal, path), 0) * arriving
+        falloff = 1.0 if centre[1] < -1 else 1 / (0.35 + square)  # none for the sun
+        received = received + (facing * falloff)[:, None] * strength
+        half = path - traced.ray  # Blinn-Phong highlights
         half /= np.linalg.norm(half, axis=1, keepdims=True)
         lit = np.maximum(np.einsum("ij,ij->i", half, traced.normal), 0) ** 60
-        shine += lit * reached * near * float(strength.mean())
-    seen = albedo * received + (gloss[traced.slot] * shine)[:, None] * 0.9
-    seen += albedo * glow[traced.slot, None]
+        shine += lit * arriving * falloff * float(strength.mean())
+    radiance = albedo * received + (gloss[traced.slot] * shine)[:, None] * 0.9
+    radiance += albedo * glow[traced.slot, None]
     reflecting = traced.mirror >= 0
     if reflecting.any():
         slot = traced.mirror[reflecting]
-        other = _textured(traced, scene, base[slot], slot, traced.mirror_position[reflecting])
-        other = other * (around * 0.8 + 0.25 * daylight + 0.3 * lamp + glow[slot, None])
+        reflected = _textured(traced, scene, base[slot], slot, traced.mirror_position[reflecting])
+        reflected = reflected * (ambient * 0.8 + 0.25 * daylight + 0.3 * lamp + glow[slot, None])
         slant = 1 + np.einsum("ij,ij->i", traced.ray, traced.normal)[reflecting]
         share = mirror[traced.slot[reflecting]] + 0.4 * np.maximum(slant, 0) ** 4
-        seen[reflecting] += other * np.minimum(share, 0.8)[:, None]
-    out: Array = seen.astype(np.float32)
+        radiance[reflecting] += reflected * np.minimum(share, 0.8)[:, None]
+    out: Array = radiance.astype(np.float32)
     return out
 
 
-def _strengths(light: Light) -> tuple[Array, Array, Array]:
-    """Sun, lamp and surroundings as linear RGB."""
+def _light_colours(light: Light) -> tuple[Array, Array, Array]:
+    """Daylight, lamp and ambient light as linear RGB, (3,) each."""
     day = np.array([1.0, 0.95, 0.86]) * (0.85 * light.day)
     lamp = np.array([1.0, 0.72, 0.42]) * (0.8 * light.lamp)
-    around = (
+    ambient = (
         np.array([0.5, 0.56, 0.62]) * (0.33 * light.day)
         + np.array([0.4, 0.29, 0.19]) * (0.55 * light.lamp)
-        + np.array([0.14, 0.155, 0.22])  # a night is dark, not black
+        + np.array([0.14, 0.155, 0.22])  # at night, too
     ) * light.ambient
     day, lamp = day * light.strength, lamp * light.strength
-    return day.astype(np.float32), lamp.astype(np.float32), around.astype(np.float32)
+    return day.astype(np.float32), lamp.astype(np.float32), ambient.astype(np.float32)
 
 
 def _surfaces(materials: tuple[tuple[Material, int], ...], scene: Scene) -> tuple[Array, ...]:
+    """Colour (S, 3), glow, gloss and mirror (S,) of each slot."""
     base, glow = [], []
     for material, item in materials:
         colour = material.colour or COLOURS[scene.items[item].colour]
@@ -110,7 +114,7 @@ def _textured(traced: Traced, scene: Scene, albedo: Array, slot: Indices, positi
 
 
 def _wood(albedo: Array, p: Array, scene: Scene) -> Array:
-    seed = scene.look.seed % 17
+    seed = scene.decor.seed % 17
     plank = np.floor(p[:, 1] * 4.5 + 0.3)
     grain = np.sin(p[:, 1] * 160 + 3 * np.sin(p[:, 0] * 4 + plank * 2.3 + seed) + plank)
     broad = np.sin(p[:, 0] * 2.2 + plank * 5.1 + seed) + np.sin(p[:, 1] * 31 + p[:, 0] * 3)
@@ -121,7 +125,7 @@ def _wood(albedo: Array, p: Array, scene: Scene) -> Array:
 
 
 def _marble(albedo: Array, p: Array, scene: Scene) -> Array:
-    seed = scene.look.seed % 13
+    seed = scene.decor.seed % 13
     wave = p[:, 0] * 3 + p[:, 1] * 2 + np.sin(p[:, 1] * 7 + seed) + 0.5 * np.sin(p[:, 0] * 13)
     vein = np.exp(-((np.sin(wave * 2.1) / 0.12) ** 2))
     tone = 1 - 0.35 * vein + 0.05 * np.sin(wave * 5)
@@ -133,7 +137,7 @@ def _tiles(albedo: Array, p: Array, scene: Scene) -> Array:
     row = np.floor(p[:, 2] / 0.14)
     along = p[:, 0] / 0.28 + 0.5 * (row % 2)
     grout = ((p[:, 2] / 0.14) % 1 < 0.07) | (along % 1 < 0.035)
-    tone = 1 + 0.07 * np.sin(np.floor(along) * 12.99 + row * 78.2 + scene.look.seed)
+    tone = 1 + 0.07 * np.sin(np.floor(along) * 12.99 + row * 78.2 + scene.decor.seed)
     out: Array = albedo * np.where(grout, 0.62, tone)[:, None]
     return out
 
@@ -157,7 +161,7 @@ def _cloth(albedo: Array, p: Array, scene: Scene) -> Array:
 
 
 def _sky(albedo: Array, p: Array, scene: Scene) -> Array:
-    """What the window shows: hills under a bright sky, or the moon and stars."""
+    """The view through the window: hills under a bright sky, or the moon and stars."""
     left, right, low, high = room.WINDOW
     x, z = (p[:, 0] - left) / (right - left), (p[:, 2] - low) / (high - low)
     day = scene.light.day
@@ -187,22 +191,22 @@ _TEXTURES = {
 }
 
 
-def _steam(traced: Traced, scene: Scene, light: Array) -> Array:
-    """White puffs in front of what the rays meet, Gaussian in their distance from the ray."""
-    _, lamp, around = _strengths(scene.light)
-    white = 1.1 * around + 0.25 * lamp + 0.12
+def _with_steam(traced: Traced, scene: Scene, light: Array) -> Array:
+    """The light with puffs of steam in front; opacity is Gaussian in the distance to the ray."""
+    _, lamp, ambient = _light_colours(scene.light)
+    white = 1.1 * ambient + 0.25 * lamp + 0.12
     for centre, radius, density in room.steam_puffs(scene):
-        way = centre - traced.eye
-        along = traced.ray @ way
-        aside = way @ way - along * along
+        path = centre - traced.eye
+        along = traced.ray @ path
+        aside = path @ path - along * along  # squared distance to the ray
         near = (aside < 9 * radius * radius) & (along < traced.distance)
         cover = density * np.exp(-aside[near] / (radius * radius))
         light[near] = light[near] * (1 - cover[:, None]) + white * cover[:, None]
     return light
 
 
-def _tone(light: Array) -> Array:
-    """Linear light to display values in [0, 1]: a soft shoulder, then sRGB's curve."""
+def _tone_mapped(light: Array) -> Array:
+    """Linear light as display values in [0, 1]: a filmic curve, then sRGB's transfer function."""
     shown = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
     shown = np.clip(shown, 0, 1)
     curve: Array = np.where(shown < 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055)

@@ -1,7 +1,7 @@
-"""The things of the kitchen as triangle meshes, built once from the shapes that trimesh has.
+"""Objects of the kitchen as triangle meshes, built once from trimesh's primitives.
 
-Lengths are in units of a counter's depth; z points up, y away from the camera. Every thing stands
-on z = 0 around the origin.
+The unit of length is about the depth of the counter; z points up, y away from the camera. Every
+object stands on z = 0 around the origin.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ Colour = tuple[float, float, float]
 
 
 class Material(NamedTuple):
-    """What a surface looks like. ``colour`` is linear RGB; None is the colour of its thing."""
+    """The appearance of a surface.
+
+    ``colour`` is linear RGB in [0, 1]; None stands for the colour of the item that it belongs to.
+    """
 
     colour: Colour | None
-    gloss: float = 0.0  # strength of a lamp's highlight
-    mirror: float = 0.0  # share of the surroundings that it reflects
-    glow: float = 0.0  # light that it gives off, as a multiple of its colour
-    texture: str = ""
+    gloss: float = 0.0  # strength of highlights
+    mirror: float = 0.0  # reflectance in [0, 1]
+    glow: float = 0.0  # emitted light, as a multiple of the colour
+    texture: str = ""  # a name of `nerv_clip.demo.shading`, or "" for a plain colour
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class Part:
     material: Material
 
     def moved(self, matrix: Array, offset: Sequence[float] = (0, 0, 0)) -> Part:
-        """Turned and scaled by a (3, 3) matrix, then shifted; uneven scales tilt the normals."""
+        """The part after a linear map, a (3, 3) matrix, and a shift by ``offset`` (3,).
+
+        Normals are multiplied by the matrix and normalised, which is exact for rotations and
+        uniform scales only.
+        """
         normals = self.normals @ matrix.T
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         vertices = self.vertices @ matrix.T + np.asarray(offset, np.float32)
@@ -56,7 +63,7 @@ SKIN = Material((0.72, 0.42, 0.3), gloss=0.1)
 SLEEVE = Material((0.12, 0.16, 0.24), gloss=0.0)
 
 
-def turn(angle: float, axis: str = "z") -> Array:
+def rotation(angle: float, axis: str = "z") -> Array:
     """The (3, 3) rotation by ``angle`` radians around an axis."""
     c, s = math.cos(angle), math.sin(angle)
     rows = {
@@ -68,7 +75,7 @@ def turn(angle: float, axis: str = "z") -> Array:
 
 
 def part(mesh: Trimesh, material: Material, crease: float = 35.0) -> Part:
-    """A trimesh as a `Part`; edges sharper than ``crease`` degrees stay sharp."""
+    """A trimesh as a `Part`; edges of more than ``crease`` degrees stay sharp."""
     import trimesh
 
     mesh = trimesh.graph.smooth_shade(mesh, angle=math.radians(crease))
@@ -81,14 +88,14 @@ def part(mesh: Trimesh, material: Material, crease: float = 35.0) -> Part:
 
 
 def lathe(profile: Sequence[tuple[float, float]], material: Material, sections: int = 28) -> Part:
-    """A solid of revolution around z from its (radius, height) outline, bottom to top and back."""
+    """A solid of revolution around z; ``profile`` lists (radius, height), bottom to top."""
     from trimesh.creation import revolve
 
     return part(revolve(np.array(profile, float), sections=sections), material)
 
 
 def tube(points: Sequence[Sequence[float]], radius: float, material: Material) -> Part:
-    """A bar with a round section and round ends along a line of points."""
+    """A bar with a circular cross-section and rounded ends along a line of points."""
     import trimesh
 
     line = np.array(points, float)
@@ -102,7 +109,7 @@ def tube(points: Sequence[Sequence[float]], radius: float, material: Material) -
     angles = np.linspace(0, 2 * math.pi, 10, endpoint=False)
     rings = []
     for point, ahead, width in zip(line, along, widths, strict=True):
-        aside = aside - ahead * (aside @ ahead)  # carried along the line, so that nothing twists
+        aside = aside - ahead * (aside @ ahead)  # parallel transport: the tube does not twist
         aside /= np.linalg.norm(aside)
         other = np.cross(ahead, aside)
         circle = np.cos(angles)[:, None] * aside + np.sin(angles)[:, None] * other
@@ -127,7 +134,7 @@ def box(low: Sequence[float], high: Sequence[float], material: Material) -> Part
 
 
 def hull(points: Sequence[Sequence[float]], material: Material) -> Part:
-    """The convex body around points."""
+    """The convex hull of points."""
     import trimesh
 
     return part(trimesh.convex.convex_hull(np.array(points, float)), material, crease=25)
@@ -135,7 +142,7 @@ def hull(points: Sequence[Sequence[float]], material: Material) -> Part:
 
 def arc(centre: tuple[float, float], radius: float, start: float, end: float, y: float = 0.0,
         steps: int = 8) -> list[tuple[float, float, float]]:  # fmt: skip
-    """Points on an arc in the plane of x and z, angles in degrees."""
+    """Points on an arc in the plane of constant y; ``centre`` is (x, z), angles are in degrees."""
     angles = np.radians(np.linspace(start, end, steps))
     return [(centre[0] + radius * math.cos(a), y, centre[1] + radius * math.sin(a)) for a in angles]
 
@@ -240,13 +247,13 @@ KINDS = tuple(_SHAPES)
 
 @cache
 def shape(kind: str) -> tuple[Part, ...]:
-    """The parts of a thing: one of `KINDS`."""
+    """The parts of an object; ``kind`` is one of `KINDS`."""
     return tuple(_SHAPES[kind]())
 
 
 @cache
 def arm() -> tuple[Part, ...]:
-    """A hand that grips at the origin, its forearm towards +x and up."""
+    """The parts of a hand that grips at the origin, with the forearm towards +x and up."""
     fingers = [
         tube([(0.05, y, 0.05), (-0.02, y, 0.06), (-0.06, y * 0.9, -0.03)], 0.026, SKIN)
         for y in (-0.075, -0.025, 0.025, 0.075)

@@ -1,4 +1,4 @@
-"""A video of the kitchen from a seed: things come and go, taps run, lights change."""
+"""A random story for a video of the kitchen: items come and go, taps run, lights change."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from nerv_clip.demo.randomly import GRIP, free_place, random_look
-from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Camera, Hand, Item, Light, Look, Scene
+from nerv_clip.demo.random_scenes import GRIP_HEIGHT, free_place, random_decor
+from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Camera, Decor, Hand, Item, Light, Scene
 from nerv_clip.demo.shapes import KINDS
 
 FRAMES = 300
-SHORTEST = 60  # frames that a script needs
-SLOTS = 30  # of a video: in each one thing comes, moves, or goes
-STAY = 6  # slots after which a thing is due to go
-MOST = 4  # things at a time
-OFF_STAGE = 1.95  # x of what is outside the picture
-LIFT = 0.34  # how high a thing is carried over the others
+MIN_FRAMES = 60
+SLOTS = 30  # of a video; in each slot one item comes, moves, or leaves
+STAY = 6  # slots after which an item is due to leave
+MAX_ITEMS = 4  # at a time
+OFF_STAGE = 1.95  # x of a position outside the picture
+LIFT = 0.34  # height at which an item is carried over others
 Span = tuple[int, int]
 Place = tuple[float, float, float]
 APPLES = ("red", "green", "yellow")
@@ -26,14 +26,15 @@ APPLES = ("red", "green", "yellow")
 
 @dataclass(frozen=True)
 class Trip:
-    """What happens to a thing in a slot of ``length`` frames, and from which side a hand comes.
+    """The movement of an item in a slot of ``length`` frames.
 
-    ``way`` is "in", "out", "move", or the same on its own, rolling: "roll in", "roll out".
+    ``motion`` is "in", "out" or "move", by a hand from ``side`` (±1), or "roll in" or "roll out"
+    without one.
     """
 
     start: int
     length: int
-    way: str
+    motion: str
     side: float
     origin: Place
     goal: Place
@@ -41,7 +42,7 @@ class Trip:
 
 @dataclass
 class Visit:
-    """One thing from its coming to its going; frames before 0 and after the last are not shown."""
+    """The time of one item in the kitchen; it may begin before frame 0 and end after the last."""
 
     item: Item
     trips: list[Trip] = field(default_factory=list)
@@ -53,13 +54,13 @@ class Visit:
 
     @property
     def place(self) -> Place:
-        """Where it stands after its last trip."""
+        """The position after the last trip."""
         return self.trips[-1].goal
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that can be named: the frames from ``start`` to before ``end``."""
+    """A named event, in the frames from ``start`` up to, not including, ``end``."""
 
     name: str
     start: int
@@ -68,25 +69,28 @@ class Event:
 
 @dataclass(frozen=True)
 class Story:
-    """A whole video as a script; `scene` is any of its frames."""
+    """A whole video as a script; `scene` gives each of its frames.
 
-    look: Look
+    ``active`` holds the spans of frames in which tap, fridge, fire, steam, lamp and day are on.
+    """
+
+    decor: Decor
     frames: int
     visits: tuple[Visit, ...]
-    on: dict[str, tuple[Span, ...]]  # tap, fridge, fire, steam, lamp, day: frames
-    sway: tuple[float, ...]
+    active: dict[str, tuple[Span, ...]]
+    sway: tuple[float, ...]  # phases of the camera's movement
 
     @property
     def slot(self) -> int:
-        """Frames in which one thing comes, moves or goes."""
+        """The length of a slot in frames."""
         return self.frames // SLOTS
 
     def scene(self, frame: int) -> Scene:
-        """The picture at a frame index."""
+        """The scene at a frame index."""
         items, hands = [], []
         for visit in self.visits:
             if visit.start <= frame < visit.end:
-                item, hand = _at(visit, frame)
+                item, hand = _item_at(visit, frame)
                 items.append(item)
                 hands += [hand] if hand else []
         return Scene(
@@ -98,22 +102,22 @@ class Story:
             fire=self._level("fire", frame, 3),
             steam=self._level("steam", frame, 5),
             phase=frame / 12,
-            look=self.look,
+            decor=self.decor,
             camera=self._camera(frame),
         )
 
     def _level(self, name: str, frame: int, ramp: int) -> float:
-        """0 to 1, rising and falling over ``ramp`` frames inside the time that it is on."""
+        """A state in [0, 1] that rises and falls over ``ramp`` frames within its active spans."""
         best = 0.0
-        for start, end in self.on[name]:
+        for start, end in self.active[name]:
             if start <= frame < end:
                 rise = 1.0 if start == 0 else (frame - start + 1) / ramp
                 fall = 1.0 if end >= self.frames else (end - frame) / ramp
-                best = max(best, _smooth(min(rise, fall, 1.0)))
+                best = max(best, _smoothstep(min(rise, fall, 1.0)))
         return best
 
     def _camera(self, frame: int) -> Camera:
-        """A slow drift around the usual place."""
+        """The camera at a frame: a slow drift around the default."""
         usual, s = Camera(), self.sway
         turn = 2 * math.pi * frame / self.frames
         ex, ey, ez = usual.eye
@@ -125,39 +129,39 @@ class Story:
                 ez + 0.06 * math.sin(turn + s[2]),
             ),
             (tx + 0.05 * math.sin(turn + s[3]), ty, tz + 0.03 * math.sin(1.5 * turn + s[4])),
-            usual.opening + 1.2 * math.sin(turn + s[5]),
+            usual.field_of_view + 1.2 * math.sin(turn + s[5]),
         )
 
     def events(self) -> list[Event]:
-        """All that happens, by time."""
+        """All events, sorted by time."""
         events = []
         for visit in self.visits:
             name = f"the {visit.item.colour} {visit.item.kind}"
             for trip in visit.trips:
-                way = {
+                action = {
                     "in": f"a hand brings {name}",
                     "out": f"a hand takes {name} away",
                     "move": f"a hand moves {name}",
                     "roll in": f"{name} rolls in",
                     "roll out": f"{name} rolls away",
-                }[trip.way]
-                events.append(Event(way, trip.start, trip.start + trip.length))
+                }[trip.motion]
+                events.append(Event(action, trip.start, trip.start + trip.length))
             if visit.item.kind == "pan":
-                stands = (visit.start + self.slot, min(visit.end - self.slot, self.frames))
-                events += _common(f"{name} is on the fire", stands, self.on["fire"])
-        says = {
+                standing = (visit.start + self.slot, min(visit.end - self.slot, self.frames))
+                events += _overlaps(f"{name} is on the fire", standing, self.active["fire"])
+        names = {
             "tap": "the tap runs",
             "fridge": "the fridge is open",
             "fire": "the stove burns",
             "steam": "the kettle steams",
         }
-        for key, name in says.items():
-            events += [Event(name, start, end) for start, end in self.on[key]]
+        for key, name in names.items():
+            events += [Event(name, start, end) for start, end in self.active[key]]
         for key, (up, down) in {
             "lamp": ("the lights go on", "the lights go off"),
             "day": ("day breaks", "night falls"),
         }.items():
-            for start, end in self.on[key]:
+            for start, end in self.active[key]:
                 events += [Event(up, start, start + self.slot)] if start > 0 else []
                 events += [Event(down, end, end + self.slot)] if end < self.frames else []
         inside = [e for e in events if e.end > 0 and e.start < self.frames]
@@ -165,37 +169,38 @@ class Story:
         return sorted(cut, key=lambda event: (event.start, event.end, event.name))
 
 
-def _common(name: str, stands: Span, spans: tuple[Span, ...]) -> list[Event]:
-    """Events of a name where one span meets the others."""
-    both = [(max(stands[0], start), min(stands[1], end)) for start, end in spans]
+def _overlaps(name: str, span: Span, others: tuple[Span, ...]) -> list[Event]:
+    """An event for each overlap of a span with the others."""
+    both = [(max(span[0], start), min(span[1], end)) for start, end in others]
     return [Event(name, start, end) for start, end in both if start < end]
 
 
-def write_story(seed: int, frames: int = FRAMES) -> Story:
-    """The kitchen of a seed: its looks, and a script in which nothing lasts over a third of it.
+def make_story(seed: int, frames: int = FRAMES) -> Story:
+    """The story of a seed: a kitchen, and a script in which nothing stays as it is for too long.
 
-    ``frames`` is at least `SHORTEST`; fewer raise ValueError.
+    No item and no state stays for more than a third of the video. Raises ValueError for fewer than
+    `MIN_FRAMES` frames.
     """
-    if frames < SHORTEST:
-        raise ValueError(f"a kitchen has {SHORTEST} frames or more")
+    if frames < MIN_FRAMES:
+        raise ValueError(f"a story needs {MIN_FRAMES} frames or more")
     for attempt in range(1000):
         rng = np.random.default_rng([seed, attempt])
-        look = random_look(rng)
+        decor = random_decor(rng)
         visits = _visits(rng, frames)
-        on = _switches(rng, frames, visits)
+        active = _active_spans(rng, frames, visits)
         sway = tuple(float(v) for v in rng.uniform(0, 2 * math.pi, 6))
-        story = Story(look, frames, tuple(visits), on, sway)
-        if _longest(story) <= frames / 3:
+        story = Story(decor, frames, tuple(visits), active, sway)
+        if _longest_unchanged(story) <= frames / 3:
             return story
-    raise RuntimeError(f"no script for seed {seed}")  # has not been seen
+    raise RuntimeError(f"no script for seed {seed}")  # not known to happen
 
 
-def _longest(story: Story) -> int:
-    """The longest time that anything stays as it is."""
+def _longest_unchanged(story: Story) -> int:
+    """The longest time in frames in which an item or a state does not change."""
     longest = 0
     for visit in story.visits:
         longest = max(longest, min(visit.end, story.frames) - max(visit.start, 0))
-    for spans in story.on.values():
+    for spans in story.active.values():
         edges = [0, *(edge for span in spans for edge in span), story.frames]
         longest = max(longest, *(b - a for a, b in pairwise(edges)))
     return longest
@@ -205,9 +210,9 @@ def _visits(rng: np.random.Generator, frames: int) -> list[Visit]:
     slot = frames // SLOTS
     here: list[Visit] = []
     gone: list[Visit] = []
-    for kind, age in zip(("kettle", *_shuffle(rng, [k for k in KINDS if k != "kettle"])[:2]),
+    for kind, age in zip(("kettle", *_shuffled(rng, [k for k in KINDS if k != "kettle"])[:2]),
                          (2, 4, 0), strict=True):  # fmt: skip
-        _come(rng, kind, (-slot - age * slot, slot), here, gone)
+        _add_visit(rng, kind, (-slot - age * slot, slot), here, gone)
     absent = dict.fromkeys(("kettle", "pan"), 0)
     for start in range(0, frames, slot):
         kinds = {visit.item.kind for visit in here}
@@ -215,23 +220,23 @@ def _visits(rng: np.random.Generator, frames: int) -> list[Visit]:
         oldest = min(here, key=lambda visit: visit.start, default=None)
         due = oldest is not None and start - oldest.start >= STAY * slot
         missing = [k for k, n in absent.items() if n > 3]
-        if oldest is not None and (due or len(here) >= MOST):
-            _leave(rng, oldest, (start, slot), here, gone)
+        if oldest is not None and (due or len(here) >= MAX_ITEMS):
+            _end_visit(rng, oldest, (start, slot), here, gone)
         elif missing:
-            _come(rng, missing[0], (start, slot), here, gone)
-        elif len(here) == MOST - 1 and rng.random() < 0.35:
-            _shift(rng, here[int(rng.integers(len(here)))], (start, slot), here)
+            _add_visit(rng, missing[0], (start, slot), here, gone)
+        elif len(here) == MAX_ITEMS - 1 and rng.random() < 0.35:
+            _add_move(rng, here[int(rng.integers(len(here)))], (start, slot), here)
         else:
             others = [k for k in KINDS if k not in kinds]
-            _come(rng, str(rng.choice(others)), (start, slot), here, gone)
+            _add_visit(rng, str(rng.choice(others)), (start, slot), here, gone)
     return gone + here
 
 
-def _shuffle(rng: np.random.Generator, values: list[str]) -> list[str]:
+def _shuffled(rng: np.random.Generator, values: list[str]) -> list[str]:
     return [values[int(index)] for index in rng.permutation(len(values))]
 
 
-def _come(rng: np.random.Generator, kind: str, when: Span, here: list[Visit],
+def _add_visit(rng: np.random.Generator, kind: str, when: Span, here: list[Visit],
           gone: list[Visit]) -> None:  # fmt: skip
     place = free_place(rng, kind, [visit.place[:2] for visit in here])
     if kind == "pan":
@@ -251,7 +256,7 @@ def _come(rng: np.random.Generator, kind: str, when: Span, here: list[Visit],
     here.append(Visit(item, [Trip(*when, "roll in" if rolls else "in", side, origin, place)]))
 
 
-def _leave(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit],
+def _end_visit(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit],
            gone: list[Visit]) -> None:  # fmt: skip
     side = 1.0 if visit.place[0] > rng.uniform(-0.3, 0.5) else -1.0
     others = [v for v in here if v is not visit]
@@ -263,7 +268,7 @@ def _leave(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit]
     gone.append(visit)
 
 
-def _shift(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit]) -> None:
+def _add_move(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit]) -> None:
     place = free_place(rng, "mug", [v.place[:2] for v in here])
     if place is None or visit.item.kind == "pan" or when[0] - visit.start < 2 * when[1]:
         return
@@ -281,7 +286,7 @@ def _free_to_roll(place: Place, others: list[Visit]) -> bool:
     )
 
 
-def _switches(
+def _active_spans(
     rng: np.random.Generator, frames: int, visits: list[Visit]
 ) -> dict[str, tuple[Span, ...]]:
     def spans(off: Span, on: Span, first: bool) -> tuple[Span, ...]:
@@ -309,34 +314,34 @@ def _switches(
     }
 
 
-def _smooth(share: float) -> float:
+def _smoothstep(share: float) -> float:
     share = min(1.0, max(0.0, share))
     return share * share * (3 - 2 * share)
 
 
-def _at(visit: Visit, frame: int) -> tuple[Item, Hand | None]:
-    """The thing, and the hand at it or near it, at a frame of its visit."""
+def _item_at(visit: Visit, frame: int) -> tuple[Item, Hand | None]:
+    """The item at a frame of its visit, and the hand near it, if there is one."""
     trip = [trip for trip in visit.trips if trip.start <= frame][-1]
     share = (frame - trip.start + 1) / trip.length
     item = visit.item
     if share > 1:
         return _moved(item, trip.goal), None
-    if trip.way.startswith("roll"):
-        x = trip.origin[0] + (trip.goal[0] - trip.origin[0]) * _smooth(share)
-        rest = trip.goal if trip.way == "roll in" else trip.origin
+    if trip.motion.startswith("roll"):
+        x = trip.origin[0] + (trip.goal[0] - trip.origin[0]) * _smoothstep(share)
+        rest = trip.goal if trip.motion == "roll in" else trip.origin
         return replace(item, x=x, y=rest[1], z=rest[2], tilt=(x - rest[0]) / 0.15), None
-    reach, carry = {"in": (0.0, 0.7), "out": (0.3, 0.7), "move": (0.25, 0.5)}[trip.way]
-    path = _smooth((share - reach) / carry)
+    reach, carry = {"in": (0.0, 0.7), "out": (0.3, 0.7), "move": (0.25, 0.5)}[trip.motion]
+    path = _smoothstep((share - reach) / carry)
     at = _arc(trip.origin, trip.goal, path)
     item = _moved(item, at)
     lean = -0.35
     angle = lean if trip.side > 0 else math.pi - lean
-    hold = (at[0], at[1], at[2] + GRIP[item.kind])
+    hold = (at[0], at[1], at[2] + GRIP_HEIGHT[item.kind])
     if share < reach:
-        hold = _between(_off_hand(trip.side, hold), hold, _smooth(share / reach))
+        hold = _between(_off_hand(trip.side, hold), hold, _smoothstep(share / reach))
     elif share > reach + carry:
         left = (share - reach - carry) / (1 - reach - carry)
-        hold = _between(hold, _off_hand(trip.side, hold), _smooth(left))
+        hold = _between(hold, _off_hand(trip.side, hold), _smoothstep(left))
     return item, Hand(*hold, angle)
 
 
@@ -345,7 +350,7 @@ def _moved(item: Item, place: Place) -> Item:
 
 
 def _arc(origin: Place, goal: Place, share: float) -> Place:
-    """On the way from origin to goal, lifted over what stands between."""
+    """A position between origin and goal, raised in the middle of the path."""
     x, y, z = _between(origin, goal, share)
     return x, y, z + LIFT * 4 * share * (1 - share)
 

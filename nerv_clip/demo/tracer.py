@@ -1,13 +1,15 @@
-"""What the rays of a picture meet, and which lights reach it there: by Embree.
+"""Ray tracing with Embree: the surfaces that rays hit, and the lights that reach them.
 
-The slow half of a picture; `nerv_clip.demo.shading` gives it colours, so that one tracing serves
-many colourings.
+Tracing is the slow half of rendering. `nerv_clip.demo.shading` computes the colours, so that one
+tracing can be coloured several times.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,75 +18,102 @@ from numpy.typing import NDArray
 from nerv_clip.demo import room
 from nerv_clip.demo.scene import Camera, Light, Scene
 from nerv_clip.demo.shapes import Array, Material
+from nerv_clip.errors import InputError
 
 if TYPE_CHECKING:
     from embreex.rtcore_scene import EmbreeScene
 
 Indices = NDArray[np.int32]
-SUN = (1.5, -2.2, 2.2)  # daylight falls in from behind the camera; x is that of `Light.side`
+SUN = (1.5, -2.2, 2.2)  # position of the daylight; x is multiplied by `Light.side`
 SUN_RADIUS, LAMP_RADIUS = 0.55, 0.1
 LAMP = np.array(room.LAMP, np.float32) - np.array([0, 0, 0.05], np.float32)
-NEAR = 1e-3
+OFFSET = 1e-3  # moves the start of secondary rays off the surface
+PACKAGES = ("trimesh", "embreex")
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What the rays of one picture meet: N = height · width · samples, of a pixel side by side."""
+    """The ray hits of one picture.
+
+    N = height · width · samples; the samples of a pixel are adjacent. ``materials`` holds the
+    material of each slot with the index of its item, or `room.ROOM`.
+    """
 
     height: int
     width: int
     samples: int
     position: Array  # (N, 3)
-    normal: Array  # (N, 3), towards the viewer
-    ray: Array  # (N, 3), the unit direction of looking
-    distance: Array  # (N,)
-    slot: Indices  # (N,) which material of which item
-    item: Indices  # (N,)
-    sun: Array  # (N,) 1 where the daylight reaches
-    lamp: Array  # (N,)
-    open: Array  # (N,) 1 where the surroundings' light reaches
-    mirror: Indices  # (N,) slot that a mirrored ray meets
+    normal: Array  # (N, 3), unit, towards the camera
+    ray: Array  # (N, 3), unit direction from the camera
+    distance: Array  # (N,) from the camera
+    slot: Indices  # (N,) index into ``materials``
+    owner: Indices  # (N,) index of the item, `room.ROOM` or `room.HAND`
+    sun: Array  # (N,) share of the daylight that arrives, in [0, 1]
+    lamp: Array  # (N,) share of the lamp's light
+    ambient: Array  # (N,) share of the ambient light
+    mirror: Indices  # (N,) slot hit by the mirrored ray, -1 for none
     mirror_position: Array  # (N, 3)
-    materials: tuple[tuple[Material, int], ...]  # of each slot: the material, and the item
-    eye: Array
+    materials: tuple[tuple[Material, int], ...]
+    eye: Array  # (3,) position of the camera
+
+    @property
+    def owner_map(self) -> Indices:
+        """``owner`` by pixel, (height, width, samples)."""
+        return self.owner.reshape(self.height, self.width, self.samples)
+
+
+@cache
+def require_renderer() -> None:
+    """Raise `InputError` if a package that rendering needs is not installed."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            note = " (embreex has no wheel for Linux on ARM)" if package == "embreex" else ""
+            raise InputError(
+                f"rendering needs the package {package}, which is not installed: "
+                f"pip install {package}{note}"
+            )
 
 
 def trace(scene: Scene, height: int, width: int, samples: int) -> Traced:
-    """Follow ``samples`` rays a pixel to what they meet, and from there to the lights."""
+    """Trace ``samples`` rays a pixel, a square number, and from their hits on to the lights.
+
+    Raises `InputError` if Embree is not installed.
+    """
+    require_renderer()
     vertices, normals, faces, slots, owners, materials = _geometry(scene)
     triangles = vertices[faces]
-    engine = _engine(triangles)
+    embree = _embree_scene(triangles)
     eye, ray = _rays(scene.camera, height, width, samples)
-    met = engine.run(np.broadcast_to(eye, ray.shape).copy(), ray, output=True)
-    face, u, v = met["primID"], met["u"][:, None], met["v"][:, None]
+    hit = embree.run(np.broadcast_to(eye, ray.shape).copy(), ray, output=True)
+    face, u, v = hit["primID"], hit["u"][:, None], hit["v"][:, None]
     missed = face < 0
     face = np.where(missed, 0, face)
-    distance = np.where(missed, 20.0, met["tfar"]).astype(np.float32)
+    distance = np.where(missed, 20.0, hit["tfar"]).astype(np.float32)
     position = eye + ray * distance[:, None]
     corner = normals[faces[face]]
     normal = corner[:, 0] * (1 - u - v) + corner[:, 1] * u + corner[:, 2] * v
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    flat = _flat(triangles)[face]
+    flat = _face_normals(triangles)[face]
     flat *= -np.sign(np.einsum("ij,ij->i", flat, ray))[:, None]
     normal *= np.where(np.einsum("ij,ij->i", normal, flat) < 0, -1, 1)[:, None].astype(np.float32)
-    away = position + flat * NEAR
+    start = position + flat * OFFSET
 
-    number = _numbers(height, width, samples)
-    reached = []
+    number = _sample_numbers(height, width, samples)
+    arriving = []
     for centre, radius, (a, b) in (
         (sun(scene.light), SUN_RADIUS, number[0:2]),
         (LAMP, LAMP_RADIUS, number[2:4]),
     ):
-        spot = centre + radius * np.stack([2 * a - 1, 2 * b - 1, np.zeros_like(a)], 1)
-        reached.append(_evened(~_blocked(engine, away, spot - away, 0.97), height, width))
-    around = _hemisphere(flat, number[4], number[5]) * 0.55
+        target = centre + radius * np.stack([2 * a - 1, 2 * b - 1, np.zeros_like(a)], 1)
+        arriving.append(_smoothed(~_blocked(embree, start, target - start, 0.97), height, width))
+    outward = _hemisphere(flat, number[4], number[5]) * 0.55
     mirrored = ray - 2 * np.einsum("ij,ij->i", ray, normal)[:, None] * normal
     reflective = np.array([m.mirror > 0 for m, _ in materials])[slots[face]]
-    mirror, mirror_position = _mirror(engine, away, mirrored, reflective, slots)
+    mirror, mirror_position = _mirror(embree, start, mirrored, reflective, slots)
     return Traced(
         height, width, samples, position, normal, ray, distance,
-        slots[face], owners[face], reached[0], reached[1],
-        _evened(~_blocked(engine, away, around, 1.0), height, width),
+        slots[face], owners[face], arriving[0], arriving[1],
+        _smoothed(~_blocked(embree, start, outward, 1.0), height, width),
         mirror, mirror_position, materials, eye,
     )  # fmt: skip
 
@@ -114,20 +143,21 @@ def _geometry(
     )
 
 
-def _engine(triangles: Array) -> EmbreeScene:
+def _embree_scene(triangles: Array) -> EmbreeScene:
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene
 
-    engine = EmbreeScene()
-    TriangleMesh(engine, np.ascontiguousarray(triangles))
-    return engine
+    embree = EmbreeScene()
+    TriangleMesh(embree, np.ascontiguousarray(triangles))
+    return embree
 
 
-def _flat(triangles: Array) -> Array:
+def _face_normals(triangles: Array) -> Array:
+    """Unit normals (F, 3) of triangles (F, 3, 3)."""
     normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     length = np.linalg.norm(normal, axis=1, keepdims=True)
-    flat: Array = (normal / np.maximum(length, 1e-12)).astype(np.float32)
-    return flat
+    normals: Array = (normal / np.maximum(length, 1e-12)).astype(np.float32)
+    return normals
 
 
 def _rays(camera: Camera, height: int, width: int, samples: int) -> tuple[Array, Array]:
@@ -138,7 +168,7 @@ def _rays(camera: Camera, height: int, width: int, samples: int) -> tuple[Array,
     right = np.cross(ahead, [0, 0, 1])
     right /= np.linalg.norm(right)
     up = np.cross(right, ahead)
-    scale = math.tan(math.radians(camera.opening) / 2)
+    scale = math.tan(math.radians(camera.field_of_view) / 2)
     within = (np.arange(side) + 0.5) / side
     rows = (1 - 2 * (np.arange(height)[:, None] + within).ravel() / height) * scale
     columns = (2 * (np.arange(width)[:, None] + within).ravel() / width - 1) * scale * 16 / 9
@@ -149,62 +179,66 @@ def _rays(camera: Camera, height: int, width: int, samples: int) -> tuple[Array,
     return eye, np.ascontiguousarray(ray, np.float32)
 
 
-def _numbers(height: int, width: int, samples: int) -> Array:
-    """Six sequences in [0, 1), even over the samples of a pixel and the same in every picture."""
+def _sample_numbers(height: int, width: int, samples: int) -> Array:
+    """Six low-discrepancy sequences in [0, 1) over the samples of each pixel, (6, N).
+
+    They are the same in every picture, so that the noise of a video does not flicker.
+    """
     start = np.random.default_rng(0).random((6, height * width, 1))
-    steps = np.array([0.7549, 0.5698, 0.8192, 0.6711, 0.5497, 0.8567])  # irrational enough
+    steps = np.array([0.7549, 0.5698, 0.8192, 0.6711, 0.5497, 0.8567])
     number = (start + steps[:, None, None] * np.arange(samples)) % 1
     flat: Array = number.reshape(6, -1).astype(np.float32)
     return flat
 
 
 def _hemisphere(normal: Array, a: Array, b: Array) -> Array:
-    """Directions around a normal, more of them near it (by the cosine)."""
+    """Cosine-weighted unit directions around normals (N, 3), from numbers in [0, 1)."""
     z, angle = 2 * a - 1, 2 * math.pi * b
     flat = np.sqrt(np.maximum(0, 1 - z * z))
     ball = np.stack([flat * np.cos(angle), flat * np.sin(angle), z], 1)
-    around: Array = (normal + 0.99 * ball).astype(np.float32)
-    around /= np.linalg.norm(around, axis=1, keepdims=True)
-    return around
+    directions: Array = (normal + 0.99 * ball).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions
 
 
-def _blocked(engine: EmbreeScene, origin: Array, way: Array, share: float) -> NDArray[np.bool_]:
-    """Whether something stands within ``share`` of the way from each origin."""
-    way = np.ascontiguousarray(way, np.float32)
-    length = np.linalg.norm(way, axis=1)
-    met = engine.run(
-        np.ascontiguousarray(origin, np.float32), way / length[:, None], dists=length * share,
+def _blocked(embree: EmbreeScene, origin: Array, path: Array, share: float) -> NDArray[np.bool_]:
+    """Whether a surface lies within the first ``share`` of the path (N, 3) from each origin."""
+    path = np.ascontiguousarray(path, np.float32)
+    length = np.linalg.norm(path, axis=1)
+    hit = embree.run(
+        np.ascontiguousarray(origin, np.float32), path / length[:, None], dists=length * share,
         query="OCCLUDED",
     )  # fmt: skip
-    blocked: NDArray[np.bool_] = met >= 0
+    blocked: NDArray[np.bool_] = hit >= 0
     return blocked
 
 
 def _mirror(
-    engine: EmbreeScene, origin: Array, way: Array, where: NDArray[np.bool_], slots: Indices
+    embree: EmbreeScene, origin: Array, direction: Array, where: NDArray[np.bool_], slots: Indices
 ) -> tuple[Indices, Array]:
+    """Slot and position that mirrored rays hit, computed for the hits in ``where`` only."""
     slot = np.full(len(origin), -1, np.int32)
     position = np.zeros_like(origin)
     if where.any():
         start = np.ascontiguousarray(origin[where], np.float32)
-        way = np.ascontiguousarray(way[where], np.float32)
-        met = engine.run(start, way, output=True)
-        face = met["primID"]
+        direction = np.ascontiguousarray(direction[where], np.float32)
+        hit = embree.run(start, direction, output=True)
+        face = hit["primID"]
         slot[where] = np.where(face < 0, -1, slots[np.maximum(face, 0)])
-        far = np.where(face < 0, 0, met["tfar"]).astype(np.float32)
-        position[where] = start + way * far[:, None]
+        far = np.where(face < 0, 0, hit["tfar"]).astype(np.float32)
+        position[where] = start + direction * far[:, None]
     return slot, position
 
 
-def _evened(free: NDArray[np.bool_], height: int, width: int) -> Array:
-    """Shares of rays that get through, evened over neighbouring pixels: few rays are grainy."""
+def _smoothed(free: NDArray[np.bool_], height: int, width: int) -> Array:
+    """Share of unblocked rays in each pixel, averaged over 3x3 pixels to reduce noise: (N,)."""
     from scipy.ndimage import uniform_filter
 
     share = free.reshape(height, width, -1).mean(2, dtype=np.float32)
-    even: Array = uniform_filter(share, 3, mode="nearest")
-    return np.repeat(even.ravel(), free.size // even.size)
+    smooth: Array = uniform_filter(share, 3, mode="nearest")
+    return np.repeat(smooth.ravel(), free.size // smooth.size)
 
 
 def sun(light: Light) -> Array:
-    """Where the daylight comes from, (3,)."""
+    """Position of the daylight, (3,)."""
     return np.array([SUN[0] * light.side, *SUN[1:]], np.float32)

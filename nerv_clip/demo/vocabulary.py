@@ -1,4 +1,4 @@
-"""A byte-pair vocabulary of the grammar's words, in the file format of open_clip's tokenizer."""
+"""A byte-pair vocabulary of the words of the grammar, in the format of open_clip's tokenizer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BPE = "bpe.txt.gz"
 
 
 def learn_merges(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Byte-pair merges (Sennrich et al., 2016) until each of ``words`` is one piece.
+    """Byte-pair merges (Sennrich et al., 2016) that make each of ``words`` one token.
 
-    Words are lower-case ASCII. Another word falls into the pieces that it shares with these.
+    Words are lower-case ASCII.
     """
     pieces = [[*word[:-1], f"{word[-1]}</w>"] for word in sorted(set(words))]
     merges: list[tuple[str, str]] = []
@@ -40,12 +40,12 @@ def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def vocabulary_size(merges: list[tuple[str, str]]) -> int:
-    """Pieces that open_clip's SimpleTokenizer makes of them: bytes, merges, and two marks."""
+    """The number of tokens of open_clip's SimpleTokenizer: bytes, merges, and start and end."""
     return 2 * 256 + len(merges) + 2
 
 
 def write_vocabulary(folder: Path, words: Iterable[str]) -> list[tuple[str, str]]:
-    """Write the merges and the list of words; returns the merges."""
+    """Write the merges and the list of words into a folder; returns the merges."""
     words = sorted(set(words))
     merges = learn_merges(words)
     lines = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges)])

@@ -1,4 +1,4 @@
-"""Every core at work, and all of them stopped at once when the work is called off."""
+"""A pool of processes on all cores that stops at once after an exception."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from multiprocessing import active_children, get_context
 
 @contextmanager
 def workers() -> Iterator[ProcessPoolExecutor]:
-    """A process for each core, ended with the block; an exception ends them in mid-task.
+    """A pool with a process for each core; an exception in the block terminates the processes.
 
-    Each is a fresh interpreter: forking a process that has run PyTorch's threads can hang.
+    Processes are spawned: forking a process that has run PyTorch's threads can hang.
     """
     cores = len(os.sched_getaffinity(0))
-    pool = ProcessPoolExecutor(cores, get_context("spawn"), _leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(cores, get_context("spawn"), _ignore_interrupts)
     before = set(active_children())
     try:
         yield pool
     except BaseException:
         for child in set(active_children()) - before:
             child.terminate()
-        pool.shutdown(cancel_futures=True)  # waits until they are gone
+        pool.shutdown(cancel_futures=True)  # waits for the processes to end
         raise
     pool.shutdown()
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,24 +1,24 @@
-// The frame under the pointer: wherever a chart's point names its frame, a card shows it.
+// A card that shows the frame of a chart's point under the pointer.
 
-const peeks = new WeakMap();
+const cards = new WeakMap();
 
 export default function ({ parentElement, data }) {
-  let peek = peeks.get(parentElement);
-  if (!peek) peeks.set(parentElement, (peek = new Peek(parentElement)));
-  peek.update(data);
+  let card = cards.get(parentElement);
+  if (!card) cards.set(parentElement, (card = new HoverCard(parentElement)));
+  card.update(data);
   return () => {
-    peek.destroy();
-    peeks.delete(parentElement);
+    card.destroy();
+    cards.delete(parentElement);
   };
 }
 
-class Peek {
+class HoverCard {
   constructor(parent) {
-    this.card = parent.querySelector(".peek");
+    this.card = parent.querySelector(".hover-card");
     this.picture = this.card.querySelector("canvas");
     this.text = this.card.querySelector("span");
     this.stream = new Stream({
-      shown: (frame) => this.draw(frame), played: () => {}, failed: () => this.hide(),
+      onSeek: (frame) => this.draw(frame), onPlay: () => {}, onError: () => this.hide(),
     });
     this.hooked = new WeakSet();
     const options = { signal: this.stream.gone.signal, capture: true };
@@ -32,7 +32,7 @@ class Peek {
     if (fresh) this.stream.open(data);
   }
 
-  // Plotly tells of hovering by its own events, on elements that come and go with the page.
+  // Plotly has its own hover events, on elements that are created and removed with the page.
   hook(event) {
     const chart = event.target.closest?.(".js-plotly-plot");
     if (!chart || this.hooked.has(chart)) return;
@@ -44,17 +44,17 @@ class Peek {
   show(frame) {
     if (Array.isArray(frame)) [frame] = frame;
     if (!Number.isInteger(frame) || this.stream.gone.signal.aborted) return;
-    this.asked = frame;
+    this.requested = frame;
     this.stream.seek(frame);
   }
 
   hide() {
-    this.asked = null;
+    this.requested = null;
     this.card.hidden = true;
   }
 
   draw(frame) {
-    if (this.asked !== frame) return;
+    if (this.requested !== frame) return;
     const { picture, card, pointer } = this;
     const [, , , wide, tall] = this.stream.part("true");
     picture.height = Math.round((picture.width / 2) * (tall / wide));

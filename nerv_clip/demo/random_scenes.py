@@ -1,4 +1,4 @@
-"""Scenes by chance: looks, cameras, lights and compositions, each from a generator's numbers."""
+"""Random scenes: decor, cameras, lights and compositions, drawn from a NumPy generator."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nerv_clip.demo.scene import (
     COLOURS,
     PAN_PLACE,
     Camera,
+    Decor,
     Hand,
     Item,
     Light,
-    Look,
     Scene,
 )
 from nerv_clip.demo.shapes import KINDS, Colour
 
-APART = 0.34  # between the middles of two things
-GRIP = {  # how high a hand holds a thing
+MIN_DISTANCE = 0.34  # between the centres of two items
+GRIP_HEIGHT = {  # of a hand above the base of the item that it holds
     "mug": 0.27, "apple": 0.24, "kettle": 0.5, "bowl": 0.2,
     "plate": 0.07, "bottle": 0.52, "pan": 0.15, "knife": 0.07,
 }  # fmt: skip
@@ -30,8 +30,8 @@ TALL = ("kettle", "bottle", "mug")
 CLUTTER = ("shelf", "plant", "board", "towel", "rail")
 
 
-def random_look(rng: np.random.Generator) -> Look:
-    """Another kitchen: its walls, wood and clutter."""
+def random_decor(rng: np.random.Generator) -> Decor:
+    """The walls, wood and clutter of a random kitchen."""
     wooden = rng.random() < 0.6
     if wooden:
         tone = float(rng.uniform(0.5, 1.3))
@@ -40,27 +40,27 @@ def random_look(rng: np.random.Generator) -> Look:
         tone = float(rng.uniform(0.12, 0.55))
         counter = (tone, 0.98 * tone, 0.95 * tone)
     kept = frozenset(name for name in CLUTTER if rng.random() < 0.6)
-    return Look(
-        wall=_pale(rng, 0.28, 0.55),
-        tiles=_pale(rng, 0.25, 0.5),
-        cupboard=_pale(rng, 0.15, 0.5),
+    return Decor(
+        wall=_pale_colour(rng, 0.28, 0.55),
+        tiles=_pale_colour(rng, 0.25, 0.5),
+        cupboard=_pale_colour(rng, 0.15, 0.5),
         counter=counter,
         counter_texture="wood" if wooden else "marble",
-        fridge=_pale(rng, 0.3, 0.55),
+        fridge=_pale_colour(rng, 0.3, 0.55),
         clutter=kept,
         seed=int(rng.integers(1_000_000)),
     )
 
 
-def _pale(rng: np.random.Generator, low: float, high: float) -> Colour:
-    """A colour too pale to be taken for one of the things' colours."""
+def _pale_colour(rng: np.random.Generator, low: float, high: float) -> Colour:
+    """A colour that is too pale to be confused with the colour of an item."""
     hue, bright = rng.random(), rng.uniform(low, high)
     red, green, blue = colorsys.hsv_to_rgb(hue, rng.uniform(0.05, 0.3), bright)
     return float(red), float(green), float(blue)
 
 
 def random_camera(rng: np.random.Generator) -> Camera:
-    """A view from nearly the usual place."""
+    """A camera near the default one."""
     usual = Camera()
     moved = rng.uniform(-1, 1, 7)
     ex, ey, ez = usual.eye
@@ -68,12 +68,12 @@ def random_camera(rng: np.random.Generator) -> Camera:
     return Camera(
         (ex + 0.3 * moved[0], ey + 0.25 * moved[1], ez + 0.15 * moved[2]),
         (tx + 0.12 * moved[3], ty + 0.1 * moved[4], tz + 0.07 * moved[5]),
-        usual.opening + 3.5 * moved[6],
+        usual.field_of_view + 3.5 * moved[6],
     )
 
 
 def random_light(rng: np.random.Generator) -> Light:
-    """Lamp on or off, day or night, and how strong."""
+    """Lamp on or off, day or night, with random brightness."""
     return Light(
         lamp=float(rng.random() < 0.5),
         day=float(rng.random() < 0.5),
@@ -86,7 +86,10 @@ def random_light(rng: np.random.Generator) -> Light:
 def free_place(
     rng: np.random.Generator, kind: str, taken: list[tuple[float, float]]
 ) -> tuple[float, float, float] | None:
-    """Where a thing may stand, clear of the others, of sink and stove; None where all is full."""
+    """A free position for an item, away from the positions ``taken``, the sink and the stove.
+
+    None if 30 attempts find none.
+    """
     for _ in range(30):
         x, y = float(rng.uniform(-0.78, 1.0)), float(rng.uniform(-0.3, 0.6))
         z = 0.0
@@ -97,14 +100,14 @@ def free_place(
         elif (y > 0.3 and -0.68 < x < 0.18) or (y > 0.25 and x > 0.4):
             continue  # sink and stove
         elif kind in TALL and y > -0.12 and -0.55 < x < 0.1:
-            continue  # would hide the tap
-        if all(math.hypot(x - a, y - b) > APART for a, b in taken):
+            continue  # the item would hide the tap
+        if all(math.hypot(x - a, y - b) > MIN_DISTANCE for a, b in taken):
             return x, y, z
     return None
 
 
 def random_items(rng: np.random.Generator, count: int) -> list[Item]:
-    """Up to ``count`` things on the counter and the stove."""
+    """Up to ``count`` items on the counter and the stove."""
     items: list[Item] = []
     for _ in range(count):
         kind = str(rng.choice(KINDS))
@@ -112,31 +115,31 @@ def random_items(rng: np.random.Generator, count: int) -> list[Item]:
         if place is None:
             continue
         angle = float(rng.uniform(0, 2 * math.pi))
-        if kind == "pan":  # its handle points at the cook, not through the wall
+        if kind == "pan":  # the handle points away from the wall
             angle = float(rng.uniform(-2.6, -0.4))
         colour = str(rng.choice(list(COLOURS)))
-        if items and rng.random() < 0.12:  # two of the same, for plurals
+        if items and rng.random() < 0.12:  # a second one of the same, for plurals
             kind, colour = items[-1].kind, items[-1].colour
         items.append(Item(kind, colour, *place, angle=angle))
     return items
 
 
 def held(item: Item, side: float, lean: float, lift: float) -> tuple[Item, Hand]:
-    """A thing in a hand, ``lift`` above where it stood; the arm comes from ``side`` (±1)."""
+    """An item raised by ``lift`` in a hand whose arm comes from ``side`` (±1), with the hand."""
     raised = replace(item, z=item.z + lift)
     angle = lean if side > 0 else math.pi - lean
-    return raised, Hand(item.x, item.y, raised.z + GRIP[item.kind], angle)
+    return raised, Hand(item.x, item.y, raised.z + GRIP_HEIGHT[item.kind], angle)
 
 
-def random_scene(rng: np.random.Generator, look: Look, most: int) -> Scene:
-    """A picture of the kitchen with 1 to ``most`` things."""
-    items = random_items(rng, int(rng.integers(1, most + 1)))
+def random_scene(rng: np.random.Generator, decor: Decor, max_items: int) -> Scene:
+    """A scene with 1 to ``max_items`` items."""
+    items = random_items(rng, int(rng.integers(1, max_items + 1)))
     hands: tuple[Hand, ...] = ()
     if rng.random() < 0.3:
         chosen = int(rng.integers(len(items)))
         side, lean = float(rng.choice([-1, 1])), float(rng.uniform(-0.9, 0.25))
-        thing, hand = held(items[chosen], side, lean, float(rng.uniform(0, 0.45)))
-        items[chosen], hands = thing, (hand,)
+        items[chosen], hand = held(items[chosen], side, lean, float(rng.uniform(0, 0.45)))
+        hands = (hand,)
     return Scene(
         tuple(items),
         hands,
@@ -146,19 +149,19 @@ def random_scene(rng: np.random.Generator, look: Look, most: int) -> Scene:
         fire=float(rng.uniform(0.7, 1)) if rng.random() < 0.4 else 0.0,
         steam=float(rng.uniform(0.6, 1)) if rng.random() < 0.5 else 0.0,
         phase=float(rng.uniform(0, 20)),
-        look=look,
+        decor=decor,
         camera=random_camera(rng),
     )
 
 
 def recoloured(scene: Scene, rng: np.random.Generator) -> Scene:
-    """The same shapes in other colours, under another light, with or without steam."""
+    """The scene with other colours and lights, with or without steam; the shapes stay."""
     colours = [str(rng.choice(list(COLOURS))) for _ in scene.items]
     kinds = [item.kind for item in scene.items]
     for index, kind in enumerate(kinds):
         if kind in kinds[:index] and rng.random() < 0.5:
             colours[index] = colours[kinds.index(kind)]
     items = tuple(replace(i, colour=c) for i, c in zip(scene.items, colours, strict=True))
-    light = replace(random_light(rng), side=scene.light.side)  # its shadows are those traced
+    light = replace(random_light(rng), side=scene.light.side)  # shadows stay as traced
     steam = float(rng.uniform(0.6, 1)) if rng.random() < 0.5 else 0.0
     return replace(scene, items=items, light=light, steam=steam)

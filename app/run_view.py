@@ -1,0 +1,210 @@
+"""Run directories as the pages show them: everything is read once and cached by file stamps."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from nerv_clip import InputError, Metrics, Run, RunConfig
+from nerv_clip.evaluation.interpolation import interpolated
+from nerv_clip.evaluation.results import COLUMNS
+from nerv_clip.files import file_hash, user_cache
+from nerv_clip.runs.arrays import read_array
+from nerv_clip.similarity import Array, centred_cosine, cosine, unit
+from nerv_clip.video.comparison import Layout, read_layout, read_pairs, read_samples
+
+Pixels = NDArray[np.uint8]
+Stamp = tuple[str, int, int]
+THUMBNAILS = 9
+
+
+@dataclass(frozen=True)
+class RunView:
+    """An evaluated run; ``key`` is the hash of its checkpoint, which identifies all caches."""
+
+    run: Run
+    key: str
+    config: RunConfig
+    metrics: Metrics
+    per_frame: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The name of the run directory."""
+        return self.run.path.name
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the video."""
+        return self.config.video.frames
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a frame in pixels."""
+        return self.config.video.height, self.config.video.width
+
+    @property
+    def timestamps(self) -> tuple[float, ...]:
+        """Time of each frame in the source, in seconds."""
+        return self.config.video.timestamps
+
+    @property
+    def has_clip_head(self) -> bool:
+        """Whether the network predicts embeddings."""
+        return bool(self.config.architecture.clip_dim)
+
+    def frames_of(self, split: str) -> NDArray[np.intp]:
+        """Frame indices of a split."""
+        return np.flatnonzero((self.per_frame["split"] == split).to_numpy())
+
+
+def stamp(path: Path) -> Stamp:
+    """Path, time of change and size of a file: a key for caches."""
+    about = path.stat()
+    return str(path), about.st_mtime_ns, about.st_size
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _hash(at: Stamp) -> str:
+    return file_hash(Path(at[0]))
+
+
+def read_view(run: Run) -> RunView:
+    """Read an evaluated run; raises `InputError` if files are missing or damaged."""
+    config = run.read_config()
+    if not run.best.exists() or not run.metrics.exists():
+        raise InputError(
+            f"{run.path} has no evaluated checkpoint yet: wait for its first evaluation"
+        )
+    per_frame = run.read_per_frame()
+    if len(per_frame) != config.video.frames or not set(COLUMNS) <= set(per_frame):
+        raise InputError(
+            f"{run.per_frame} does not match the run: evaluate the run again (`eval_only`)"
+        )
+    return RunView(run, _hash(stamp(run.best)), config, run.read_metrics(), per_frame)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _layout(at: Stamp, size: tuple[int, int]) -> Layout:
+    return read_layout(Path(at[0]), *size)
+
+
+def stream_layout(view: RunView, stream: Path) -> Layout:
+    """The layout of a stream of a run's frames; raises `InputError` if it is damaged."""
+    return _layout(stamp(stream), view.size)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _samples(at: Stamp) -> dict[str, object]:
+    found = read_samples(Path(at[0]))
+    return {**found._asdict(), "description": base64.b64encode(found.description).decode()}
+
+
+def stream_samples(stream: Path) -> dict[str, object]:
+    """`read_samples` of a stream as JSON values; raises `InputError` if it is damaged."""
+    return _samples(stamp(stream))
+
+
+def redrawn_stream(view: RunView) -> Path:
+    """The path of a stream that the app draws if the run's own is of another checkpoint."""
+    return user_cache() / "streams" / f"{view.key}.mp4"
+
+
+def own_stream(view: RunView) -> Path | None:
+    """The stream that was drawn by exactly this checkpoint, if there is one."""
+    for path in (view.run.comparison, redrawn_stream(view)):
+        if path.exists() and stream_layout(view, path).checkpoint == view.key:
+            return path
+    return None
+
+
+def any_stream(view: RunView) -> Path | None:
+    """A stream with the true frames of the run's video, from any checkpoint of the run."""
+    stored = view.run.comparison
+    return own_stream(view) or (stored if stored.exists() else None)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _thumbnails(at: Stamp, frames: int, size: tuple[int, int]) -> list[tuple[int, Pixels]]:
+    middles = sorted({int((i + 0.5) * frames / THUMBNAILS) for i in range(THUMBNAILS)})
+    pairs = read_pairs(Path(at[0]), middles, *size)
+    return [(pair.frame, pair.true) for pair in pairs]
+
+
+def thumbnails(view: RunView) -> list[tuple[int, Pixels]]:
+    """True frames at even intervals, with their indices; empty without a stream."""
+    path = any_stream(view)
+    return [] if path is None else _thumbnails(stamp(path), view.frames, view.size)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _pair(at: Stamp, frame: int, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    (pair,) = read_pairs(Path(at[0]), [frame], *size)
+    return pair.true, pair.drawn
+
+
+def stored_true_frame(view: RunView, frame: int) -> Pixels | None:
+    """A true frame from a stream (H, W, 3); None without one."""
+    path = any_stream(view)
+    return None if path is None else _pair(stamp(path), frame, view.size)[0]
+
+
+def stored_reconstruction(view: RunView, frame: int) -> Pixels | None:
+    """A reconstruction from the checkpoint's stream (H, W, 3); None without one."""
+    path = own_stream(view)
+    return None if path is None else _pair(stamp(path), frame, view.size)[1]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _embeddings(at: Stamp) -> Array:
+    return unit(read_array(Path(at[0])).astype(np.float64))
+
+
+def _embedding_files(view: RunView) -> tuple[Stamp, Stamp]:
+    """Stamps of the true and the predicted embeddings; raises `InputError` without them."""
+    if not view.run.predicted.exists():
+        raise InputError(f"{view.run.path} has no predicted embeddings: train with `predict_clip`")
+    if not view.run.true.exists():
+        raise InputError(
+            f"{view.run.path} has no true embeddings: evaluate the run again (`eval_only`)"
+        )
+    return stamp(view.run.true), stamp(view.run.predicted)
+
+
+def embeddings(view: RunView) -> tuple[Array, Array]:
+    """True and predicted unit embeddings, (T, dim) each; raises `InputError` without them."""
+    true, predicted = _embedding_files(view)
+    return _embeddings(true), _embeddings(predicted)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _similarities(true_at: Stamp, predicted_at: Stamp, train: tuple[int, ...]) -> pd.DataFrame:
+    true, predicted = _embeddings(true_at), _embeddings(predicted_at)
+    mean = true[list(train)].mean(0)
+    candidates = {
+        "prediction": predicted,
+        "mean": np.repeat(mean[None], len(true), 0),
+        "interpolation": interpolated(true, list(train), spherical=True),
+    }
+    columns = {}
+    for name, values in candidates.items():
+        columns[name] = cosine(values, true)
+        columns[f"{name}, centred"] = centred_cosine(values, true, mean)
+    return pd.DataFrame(columns)
+
+
+def similarities(view: RunView) -> pd.DataFrame:
+    """Cosine similarity to the true embedding, a row for each frame.
+
+    Columns: ``prediction``, and the baselines ``mean`` (mean train embedding) and
+    ``interpolation`` (spherical, between the neighbouring train frames; a train frame is not its
+    own neighbour); each also with ``, centred`` as in `centred_cosine`.
+    """
+    train = tuple(int(i) for i in view.frames_of("train"))
+    return _similarities(*_embedding_files(view), train)

@@ -1,0 +1,74 @@
+"""The part of ``verification.json`` that the app shows, as checked values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import msgspec
+from run_view import RunView
+
+
+@dataclass(frozen=True)
+class StoredVerdict:
+    """Label and explanation of a verdict."""
+
+    label: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class StoredTest:
+    """p value of a permutation test, and the smallest possible one."""
+
+    p: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """Frames of a split, their effective sample size, and the circular-shift test."""
+
+    frames: int
+    independent: float
+    shift: StoredTest
+
+
+@dataclass(frozen=True)
+class StoredInterval:
+    """A mean with its 95 % interval; None if it could not be computed."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """The prediction or a baseline, with its measures by split; ``missing`` is why it has none."""
+
+    name: str
+    missing: str
+    figures: dict[str, dict[str, StoredInterval | float | None] | None]
+
+
+@dataclass(frozen=True)
+class StoredVerification:
+    """The part of ``verification.json`` that the app shows."""
+
+    checkpoint_hash: str
+    verdict: StoredVerdict
+    parts: dict[str, StoredPart]
+    block_permutation: StoredTest
+    rows: list[StoredRow]
+    shifts: list[float | None]
+
+
+def stored_verification(view: RunView) -> StoredVerification | None:
+    """The stored verification of exactly this checkpoint, if there is one that can be read."""
+    try:
+        content = json.loads(view.run.verification.read_text())
+        found = msgspec.convert(content, StoredVerification)
+    except (OSError, ValueError):
+        return None
+    return found if found.checkpoint_hash == view.key else None
