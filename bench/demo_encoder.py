@@ -110,7 +110,7 @@ def clear_matches(
     """Share of clear matches among things that a kitchen shows, and among things it does not.
 
     The search is that of `nerv_clip.search`, over the true embeddings of each kitchen's frames.
-    Each share stands with the number of things.
+    Returns the shares, each with the number of things.
     """
     background = Background(*(_vectors(encoder, texts) for texts in phrases_of(encoder)))
     questions = {pair: _question(encoder, query(pair), background) for pair in PAIRS}

@@ -85,10 +85,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     run = load_run(args.run)
-    asked = [LabelledQuery(*item) for item in labelled_queries(args.labels).items()]
-    found = fidelity(run, asked)
+    queries = [LabelledQuery(*item) for item in labelled_queries(args.labels).items()]
+    found = fidelity(run, queries)
     text = "# Search\n\n" + heading(__doc__)
-    text += f"Means over {len(asked)} queries by the labels that occur; columns as in "
+    text += f"Means over {len(queries)} queries by the labels that occur; columns as in "
     text += "`nerv_clip.search.fidelity`; `ap` and `iou` use the renderer's labels.\n\n"
     text += table(means(found))
     text += "\nThe queries with the lowest rank correlation:\n\n" + table(worst(found))

@@ -47,7 +47,7 @@ def tests(name: str, v: Verification) -> dict[str, str]:
     }
 
 
-def figures(name: str, v: Verification, part: str) -> list[dict[str, str]]:
+def metric_rows(name: str, v: Verification, part: str) -> list[dict[str, str]]:
     """A row for the prediction and for each of its main baselines, with intervals."""
     rows = []
     for row in v.rows:
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
     text += "\nMeans with 95 % intervals by block bootstrap. 'Skill' is over the best of the mean "
     text += "train embedding, the nearest train frame and the interpolations.\n\n"
     text += table(
-        [row for n, v in found.items() for p in ("train", "val") for row in figures(n, v, p)]
+        [row for n, v in found.items() for p in ("train", "val") for row in metric_rows(n, v, p)]
     )
     write(args.out, text)
 
