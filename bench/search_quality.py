@@ -49,9 +49,9 @@ def matches_true(run: TrainedRun, text: str) -> bool:
     """Whether a text has a clear match among the true embeddings, by the rule of the search."""
     if run.true is None:
         raise InputError(f"{run.run.path} has no true.npy: evaluate it again with --clip_model")
-    question = run.query_encoder.ask_text(text)
-    level = question.level(run.true)
-    return bool(question.scores(run.true, level).relevancy.max() > level.threshold)
+    query = run.query_encoder.encode_text(text)
+    reference = query.reference(run.true)
+    return bool(query.scores(run.true, reference).relevancy.max() > reference.threshold)
 
 
 def means(frame: pd.DataFrame) -> list[dict[str, str]]:
