@@ -202,7 +202,7 @@ def search_all_runs(queries: list[Query]) -> None:
     left_out = list(library.skipped)
     for number, query in enumerate(queries):
         with input_errors():
-            hits, refused = library.ask(query, top=2 * ACROSS)
+            hits, refused = library.search(query, top=2 * ACROSS)
             left_out += refused
             if not hits:
                 continue

@@ -158,9 +158,9 @@ def downloads(view: RunView) -> None:
 @lru_cache(maxsize=2)  # a download runs outside a session, where st.cache_data does not work
 def html_report(key: str, checkpoint: str) -> str:
     """The HTML page of a verification, which is computed again."""
-    from nerv_clip.verification import page, verify
+    from nerv_clip.verification import to_html, verify
 
-    return page(verify(Path(checkpoint)))
+    return to_html(verify(Path(checkpoint)))
 
 
 def main(run: Run) -> None:
