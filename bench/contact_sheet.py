@@ -16,7 +16,7 @@ COLUMNS, MARGIN, TEXT = 4, 8, 34
 
 def event_lines(frame: dict[str, Any]) -> str:
     """The first two events of a frame, a line each."""
-    names = frame["events"] or ["nothing happens"]
+    names = frame["events"] or ["no event"]
     lines = [f"{frame['frame']}: {names[0]}", *names[1:2]]
     return "\n".join(lines)
 

@@ -27,9 +27,9 @@ from nerv_clip.demo.shading import picture
 from nerv_clip.demo.story import FRAMES, make_story
 from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
-from nerv_clip.search.phrases import phrases_of
+from nerv_clip.search.phrases import load_phrases
 from nerv_clip.search.query import TEMPLATES, text_vector
-from nerv_clip.search.question import Background, Question
+from nerv_clip.search.relevancy import EncodedQuery, ReferenceTexts
 
 SAMPLES, DRAWS = 9, 5
 FEW = 2  # things in fewer frames of a kitchen count neither as present nor as absent
@@ -110,21 +110,22 @@ def clear_matches(
     """Share of clear matches among things that a kitchen shows, and among things it does not.
 
     The search is that of `nerv_clip.search`, over the true embeddings of each kitchen's frames.
-    Each share stands with the number of things.
+    Returns the shares, each with the number of things.
     """
-    background = Background(*(_vectors(encoder, texts) for texts in phrases_of(encoder)))
-    questions = {pair: _question(encoder, query(pair), background) for pair in PAIRS}
+    reference_texts = ReferenceTexts(*(_vectors(encoder, t) for t in load_phrases(encoder)))
+    queries = {pair: _encoded(encoder, query(pair), reference_texts) for pair in PAIRS}
     matches: dict[str, list[bool]] = {"present": [], "absent": []}
     for part, true_part in zip(
         np.array_split(pictures.half().numpy(), kitchens),
         np.array_split(true, kitchens),
         strict=True,
     ):
-        level = background.level(part)
-        for pair, question in questions.items():
+        reference = reference_texts.reference(part)
+        for pair, encoded in queries.items():
             shown = true_part[:, FACT_INDEX[pair]].sum()
             if shown == 0 or shown >= FEW:
-                match = bool(question.scores(part, level).relevancy.max() > level.threshold)
+                relevancy = encoded.scores(part, reference).relevancy
+                match = bool(relevancy.max() > reference.threshold)
                 matches["present" if shown else "absent"].append(match)
     return {name: (float(np.mean(found)), len(found)) for name, found in matches.items()}
 
@@ -133,9 +134,9 @@ def _vectors(encoder: ClipEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
     return np.stack([text_vector(encoder, text) for text in texts])
 
 
-def _question(encoder: ClipEncoder, text: str, background: Background) -> Question:
+def _encoded(encoder: ClipEncoder, text: str, reference_texts: ReferenceTexts) -> EncodedQuery:
     one = np.ones(1, np.float32)
-    return Question(text, _vectors(encoder, [text]), one, np.zeros(1, bool), background)
+    return EncodedQuery(text, _vectors(encoder, [text]), one, np.zeros(1, bool), reference_texts)
 
 
 def report(frames: int, result: Result) -> str:

@@ -22,7 +22,7 @@ def unit(path: Path) -> Tensor:
 
 
 def rows(run: Run, labels: Path, clip_model: str) -> list[dict[str, str]]:
-    """A row for every split and group of queries: scores by true and by predicted embeddings."""
+    """A row for every split and group of queries."""
     if not run.predicted.exists():
         raise InputError(f"{run.path} has no predicted.npy: it was trained without a CLIP head")
     encoder = load_clip_encoder(clip_model)

@@ -49,9 +49,9 @@ def matches_true(run: TrainedRun, text: str) -> bool:
     """Whether a text has a clear match among the true embeddings, by the rule of the search."""
     if run.true is None:
         raise InputError(f"{run.run.path} has no true.npy: evaluate it again with --clip_model")
-    question = run.query_encoder.ask_text(text)
-    level = question.level(run.true)
-    return bool(question.scores(run.true, level).relevancy.max() > level.threshold)
+    query = run.query_encoder.encode_text(text)
+    reference = query.reference(run.true)
+    return bool(query.scores(run.true, reference).relevancy.max() > reference.threshold)
 
 
 def means(frame: pd.DataFrame) -> list[dict[str, str]]:
@@ -85,10 +85,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     run = load_run(args.run)
-    asked = [LabelledQuery(*item) for item in labelled_queries(args.labels).items()]
-    found = fidelity(run, asked)
+    queries = [LabelledQuery(*item) for item in labelled_queries(args.labels).items()]
+    found = fidelity(run, queries)
     text = "# Search\n\n" + heading(__doc__)
-    text += f"Means over {len(asked)} queries by the labels that occur; columns as in "
+    text += f"Means over {len(queries)} queries by the labels that occur; columns as in "
     text += "`nerv_clip.search.fidelity`; `ap` and `iou` use the renderer's labels.\n\n"
     text += table(means(found))
     text += "\nThe queries with the lowest rank correlation:\n\n" + table(worst(found))

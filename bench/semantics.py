@@ -23,13 +23,13 @@ def row(run: Run) -> dict[str, str]:
     settings, seen, held = config.train, metrics.train, metrics.val
     v = verify(run.best, progress=Terminal())
     near = {
-        (candidate.name, part): f"{found.near.mean:.3f}"
-        for candidate in v.rows
-        for part, found in candidate.figures.items()
+        (compared.name, split): f"{found.near.mean:.3f}"
+        for compared in v.rows
+        for split, found in compared.measures.items()
         if found is not None
     }
-    own, other = near[PREDICTION, "val"], near[SPHERICAL, "val"]
-    ahead = v.differences["val"][SPHERICAL]
+    predicted, interpolated = near[PREDICTION, "val"], near[SPHERICAL, "val"]
+    lead = v.differences["val"][SPHERICAL]
     return {
         "λ": str(settings.clip_loss_weight),
         "warm-up": str(settings.pixel_loss_warmup_epochs),
@@ -38,9 +38,9 @@ def row(run: Run) -> dict[str, str]:
         "seed": str(settings.seed),
         "PSNR seen / held out": both(seen.psnr, held.psnr, 2),
         "CLIP similarity": both(seen.clip_similarity, held.clip_similarity, 4),
-        "centred, minus interpolation": f"{ahead.mean:+.4f} ({ahead.low:+.4f} – {ahead.high:+.4f})",
+        "centred, minus interpolation": f"{lead.mean:+.4f} ({lead.low:+.4f} – {lead.high:+.4f})",
         "R@±2 seen": near[PREDICTION, "train"],
-        "R@±2 held out (interpolation)": f"{own} ({other})",
+        "R@±2 held out (interpolation)": f"{predicted} ({interpolated})",
     }
 
 

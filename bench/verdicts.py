@@ -14,7 +14,7 @@ from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.verification import Verification
 from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
-from nerv_clip.verification.text_report import spread
+from nerv_clip.verification.text_report import format_interval
 
 SHOWN = (PREDICTION, NEAREST, SPHERICAL, "teacher on the reconstruction")
 
@@ -36,33 +36,34 @@ def verified(run: Run, untrained: bool) -> Verification:
 
 def tests(name: str, v: Verification) -> dict[str, str]:
     """The row of a run in the table of verdicts: the tests, and the reason."""
-    all_frames = v.parts["all"]
+    all_frames = v.splits["all"]
+    effective = all_frames.effective_sample_size
     return {
         "run": name,
         "verdict": f"**{v.verdict.label}**",
-        "effective sample size": f"{all_frames.independent:.1f} of {all_frames.frames} frames",
+        "effective sample size": f"{effective:.1f} of {all_frames.frames} frames",
         "p of circular shifts (floor)": f"{all_frames.shift.p:.4f} ({all_frames.shift.floor:.4f})",
         "p of shuffled blocks (floor)": f"{v.blocks.p:.4f} ({v.blocks.floor:.4f})",
         "why": v.verdict.sentence,
     }
 
 
-def figures(name: str, v: Verification, part: str) -> list[dict[str, str]]:
+def metric_rows(name: str, v: Verification, split: str) -> list[dict[str, str]]:
     """A row for the prediction and for each of its main baselines, with intervals."""
     rows = []
     for row in v.rows:
-        found = row.figures.get(part)
+        found = row.measures.get(split)
         if row.name in SHOWN and found is not None:
             rows.append(
                 {
                     "run": name,
-                    "frames": "held out" if part == "val" else "seen",
+                    "frames": "held out" if split == "val" else "seen",
                     "embedding": row.name,
-                    "cosine": spread(found.cosine),
-                    "centred cosine": spread(found.centred),
-                    "skill": spread(found.skill),
+                    "cosine": format_interval(found.cosine),
+                    "centred cosine": format_interval(found.centred),
+                    "skill": format_interval(found.skill),
                     "R@1": f"{found.r1.mean:.3f}",
-                    "R@±2": spread(found.near),
+                    "R@±2": format_interval(found.near),
                     "CKA": f"{found.cka:.3f}",
                 }
             )
@@ -83,7 +84,7 @@ def main(argv: list[str]) -> None:
     text += "\nMeans with 95 % intervals by block bootstrap. 'Skill' is over the best of the mean "
     text += "train embedding, the nearest train frame and the interpolations.\n\n"
     text += table(
-        [row for n, v in found.items() for p in ("train", "val") for row in figures(n, v, p)]
+        [row for n, v in found.items() for p in ("train", "val") for row in metric_rows(n, v, p)]
     )
     write(args.out, text)
 

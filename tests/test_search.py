@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
@@ -80,7 +82,7 @@ def test_grid_times_are_evenly_spaced() -> None:
             grid_times(3, grid)
 
 
-def rows(count: int, dim: int, seed: int) -> Any:  # noqa: ANN401 - any float array
+def rows(count: int, dim: int, seed: int) -> NDArray[np.float64]:
     values = np.random.default_rng(seed).standard_normal((count, dim))
     return values / np.linalg.norm(values, axis=1, keepdims=True)
 
@@ -188,11 +190,13 @@ class RecordedTasks(SilentProgress):
     def __init__(self) -> None:
         self.tasks: list[tuple[int | None, str]] = []
 
+    @contextmanager
     def task(
         self, label: str, total: int | None, unit: str = "step", done: int = 0
-    ) -> AbstractContextManager[Task]:
+    ) -> Iterator[Task]:
         self.tasks.append((total, label))
-        return super().task(label, total, unit, done)
+        with super().task(label, total, unit, done) as task:
+            yield task
 
 
 @pytest.fixture(scope="module")

@@ -171,6 +171,10 @@ GOOD = Facts(100, 20.0, 25, PASSED, PASSED, INSIDE, INSIDE, INSIDE, INSIDE)
             "no better than interpolation",
         ),
         ({"held_out": 7}, "fits the train frames; generalisation untested"),
+        (
+            {"train_over_interpolation": None},
+            "fits the train frames; generalisation untested",
+        ),
         ({"shift": PermutationResult(0.5, 0.05, 0.001)}, "no evidence"),
         ({"blocks": PermutationResult(0.5, 0.05, 0.001)}, "no evidence"),
         ({"centred_train": Interval(0.1, 0.0, 0.2)}, "no evidence"),

@@ -61,14 +61,14 @@ def _pale_colour(rng: np.random.Generator, low: float, high: float) -> Colour:
 
 def random_camera(rng: np.random.Generator) -> Camera:
     """A camera near the default one."""
-    usual = Camera()
+    default = Camera()
     moved = rng.uniform(-1, 1, 7)
-    ex, ey, ez = usual.eye
-    tx, ty, tz = usual.target
+    ex, ey, ez = default.eye
+    tx, ty, tz = default.target
     return Camera(
         (ex + 0.3 * moved[0], ey + 0.25 * moved[1], ez + 0.15 * moved[2]),
         (tx + 0.12 * moved[3], ty + 0.1 * moved[4], tz + 0.07 * moved[5]),
-        usual.field_of_view + 3.5 * moved[6],
+        default.field_of_view + 3.5 * moved[6],
     )
 
 

@@ -53,8 +53,8 @@ def shade(traced: Traced, scene: Scene) -> Array:
         received = received + (facing * falloff)[:, None] * strength
         half = path - traced.ray  # Blinn-Phong highlights
         half /= np.linalg.norm(half, axis=1, keepdims=True)
-        lit = np.maximum(np.einsum("ij,ij->i", half, traced.normal), 0) ** 60
-        shine += lit * arriving * falloff * float(strength.mean())
+        highlight = np.maximum(np.einsum("ij,ij->i", half, traced.normal), 0) ** 60
+        shine += highlight * arriving * falloff * float(strength.mean())
     radiance = albedo * received + (gloss[traced.slot] * shine)[:, None] * 0.9
     radiance += albedo * glow[traced.slot, None]
     reflecting = traced.mirror >= 0

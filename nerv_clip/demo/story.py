@@ -118,10 +118,10 @@ class Story:
 
     def _camera(self, frame: int) -> Camera:
         """The camera at a frame: a slow drift around the default."""
-        usual, s = Camera(), self.sway
+        default, s = Camera(), self.sway
         turn = 2 * math.pi * frame / self.frames
-        ex, ey, ez = usual.eye
-        tx, ty, tz = usual.target
+        ex, ey, ez = default.eye
+        tx, ty, tz = default.target
         return Camera(
             (
                 ex + 0.16 * math.sin(turn + s[0]),
@@ -129,7 +129,7 @@ class Story:
                 ez + 0.06 * math.sin(turn + s[2]),
             ),
             (tx + 0.05 * math.sin(turn + s[3]), ty, tz + 0.03 * math.sin(1.5 * turn + s[4])),
-            usual.field_of_view + 1.2 * math.sin(turn + s[5]),
+            default.field_of_view + 1.2 * math.sin(turn + s[5]),
         )
 
     def events(self) -> list[Event]:
@@ -176,10 +176,10 @@ def _overlaps(name: str, span: Span, others: tuple[Span, ...]) -> list[Event]:
 
 
 def make_story(seed: int, frames: int = FRAMES) -> Story:
-    """The story of a seed: a kitchen, and a script in which nothing stays as it is for too long.
+    """The kitchen and the script of a seed, for a video of ``frames`` frames.
 
-    No item and no state stays for more than a third of the video. Raises ValueError for fewer than
-    `MIN_FRAMES` frames.
+    No item and no state stays unchanged for more than a third of the video. Raises ValueError for
+    fewer than `MIN_FRAMES` frames.
     """
     if frames < MIN_FRAMES:
         raise ValueError(f"a story needs {MIN_FRAMES} frames or more")
@@ -208,75 +208,80 @@ def _longest_unchanged(story: Story) -> int:
 
 def _visits(rng: np.random.Generator, frames: int) -> list[Visit]:
     slot = frames // SLOTS
-    here: list[Visit] = []
-    gone: list[Visit] = []
+    present: list[Visit] = []
+    past: list[Visit] = []
     for kind, age in zip(("kettle", *_shuffled(rng, [k for k in KINDS if k != "kettle"])[:2]),
                          (2, 4, 0), strict=True):  # fmt: skip
-        _add_visit(rng, kind, (-slot - age * slot, slot), here, gone)
+        _add_visit(rng, kind, (-slot - age * slot, slot), present, past)
     absent = dict.fromkeys(("kettle", "pan"), 0)
     for start in range(0, frames, slot):
-        kinds = {visit.item.kind for visit in here}
+        kinds = {visit.item.kind for visit in present}
         absent = {k: 0 if k in kinds else n + 1 for k, n in absent.items()}
-        oldest = min(here, key=lambda visit: visit.start, default=None)
+        oldest = min(present, key=lambda visit: visit.start, default=None)
         due = oldest is not None and start - oldest.start >= STAY * slot
         missing = [k for k, n in absent.items() if n > 3]
-        if oldest is not None and (due or len(here) >= MAX_ITEMS):
-            _end_visit(rng, oldest, (start, slot), here, gone)
+        if oldest is not None and (due or len(present) >= MAX_ITEMS):
+            _end_visit(rng, oldest, (start, slot), present, past)
         elif missing:
-            _add_visit(rng, missing[0], (start, slot), here, gone)
-        elif len(here) == MAX_ITEMS - 1 and rng.random() < 0.35:
-            _add_move(rng, here[int(rng.integers(len(here)))], (start, slot), here)
+            _add_visit(rng, missing[0], (start, slot), present, past)
+        elif len(present) == MAX_ITEMS - 1 and rng.random() < 0.35:
+            _add_move(rng, present[int(rng.integers(len(present)))], (start, slot), present)
         else:
             others = [k for k in KINDS if k not in kinds]
-            _add_visit(rng, str(rng.choice(others)), (start, slot), here, gone)
-    return gone + here
+            _add_visit(rng, str(rng.choice(others)), (start, slot), present, past)
+    return past + present
 
 
 def _shuffled(rng: np.random.Generator, values: list[str]) -> list[str]:
     return [values[int(index)] for index in rng.permutation(len(values))]
 
 
-def _add_visit(rng: np.random.Generator, kind: str, when: Span, here: list[Visit],
-          gone: list[Visit]) -> None:  # fmt: skip
-    place = free_place(rng, kind, [visit.place[:2] for visit in here])
+def _add_visit(
+    rng: np.random.Generator, kind: str, when: Span, present: list[Visit], past: list[Visit]
+) -> None:
+    """Bring an item of a kind, if a position and a colour are free; ``when`` is (start, length)."""
+    place = free_place(rng, kind, [visit.place[:2] for visit in present])
     if kind == "pan":
-        taken = any(math.dist(visit.place[:2], PAN_PLACE[:2]) < 0.3 for visit in here)
+        taken = any(math.dist(visit.place[:2], PAN_PLACE[:2]) < 0.3 for visit in present)
         place = None if taken else PAN_PLACE
     if place is None:
         return
-    used = {(v.item.kind, v.item.colour) for v in (*here, *gone)}
+    used = {(v.item.kind, v.item.colour) for v in (*present, *past)}
     choices = [c for c in (APPLES if kind == "apple" else COLOURS) if (kind, c) not in used]
     if not choices:
         return
     angle = float(rng.uniform(-2.2, -0.9) if kind == "pan" else rng.uniform(-0.9, 0.9))
     item = Item(kind, str(rng.choice(choices)), *place, angle=angle)
     side = 1.0 if place[0] > rng.uniform(-0.3, 0.5) else -1.0
-    rolls = kind == "apple" and _free_to_roll(place, here)
-    origin = (OFF_STAGE, place[1], 0.0) if rolls else _off_stage(side, place)
-    here.append(Visit(item, [Trip(*when, "roll in" if rolls else "in", side, origin, place)]))
+    rolls = kind == "apple" and _free_to_roll(place, present)
+    origin = (OFF_STAGE, place[1], 0.0) if rolls else _off_stage_position(side, place)
+    present.append(Visit(item, [Trip(*when, "roll in" if rolls else "in", side, origin, place)]))
 
 
-def _end_visit(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit],
-           gone: list[Visit]) -> None:  # fmt: skip
+def _end_visit(
+    rng: np.random.Generator, visit: Visit, when: Span, present: list[Visit], past: list[Visit]
+) -> None:
+    """Let an item leave; ``when`` is (start, length)."""
     side = 1.0 if visit.place[0] > rng.uniform(-0.3, 0.5) else -1.0
-    others = [v for v in here if v is not visit]
+    others = [v for v in present if v is not visit]
     rolls = visit.item.kind == "apple" and _free_to_roll(visit.place, others)
-    goal = (OFF_STAGE, visit.place[1], 0.0) if rolls else _off_stage(side, visit.place)
+    goal = (OFF_STAGE, visit.place[1], 0.0) if rolls else _off_stage_position(side, visit.place)
     visit.trips.append(Trip(*when, "roll out" if rolls else "out", side, visit.place, goal))
     visit.end = sum(when)
-    here.remove(visit)
-    gone.append(visit)
+    present.remove(visit)
+    past.append(visit)
 
 
-def _add_move(rng: np.random.Generator, visit: Visit, when: Span, here: list[Visit]) -> None:
-    place = free_place(rng, "mug", [v.place[:2] for v in here])
+def _add_move(rng: np.random.Generator, visit: Visit, when: Span, present: list[Visit]) -> None:
+    """Move an item, if it has stood long enough and a position is free."""
+    place = free_place(rng, "mug", [v.place[:2] for v in present])
     if place is None or visit.item.kind == "pan" or when[0] - visit.start < 2 * when[1]:
         return
     side = 1.0 if place[0] + visit.place[0] > 0 else -1.0
     visit.trips.append(Trip(*when, "move", side, visit.place, place))
 
 
-def _off_stage(side: float, place: Place) -> Place:
+def _off_stage_position(side: float, place: Place) -> Place:
     return (side * OFF_STAGE, place[1] - 0.25, 0.25)
 
 
@@ -338,10 +343,10 @@ def _item_at(visit: Visit, frame: int) -> tuple[Item, Hand | None]:
     angle = lean if trip.side > 0 else math.pi - lean
     hold = (at[0], at[1], at[2] + GRIP_HEIGHT[item.kind])
     if share < reach:
-        hold = _between(_off_hand(trip.side, hold), hold, _smoothstep(share / reach))
+        hold = _interpolated(_hand_off_stage(trip.side, hold), hold, _smoothstep(share / reach))
     elif share > reach + carry:
         left = (share - reach - carry) / (1 - reach - carry)
-        hold = _between(hold, _off_hand(trip.side, hold), _smoothstep(left))
+        hold = _interpolated(hold, _hand_off_stage(trip.side, hold), _smoothstep(left))
     return item, Hand(*hold, angle)
 
 
@@ -351,14 +356,14 @@ def _moved(item: Item, place: Place) -> Item:
 
 def _arc(origin: Place, goal: Place, share: float) -> Place:
     """A position between origin and goal, raised in the middle of the path."""
-    x, y, z = _between(origin, goal, share)
+    x, y, z = _interpolated(origin, goal, share)
     return x, y, z + LIFT * 4 * share * (1 - share)
 
 
-def _between(origin: Place, goal: Place, share: float) -> Place:
+def _interpolated(origin: Place, goal: Place, share: float) -> Place:
     x, y, z = (a + (b - a) * share for a, b in zip(origin, goal, strict=True))
     return x, y, z
 
 
-def _off_hand(side: float, hold: Place) -> Place:
+def _hand_off_stage(side: float, hold: Place) -> Place:
     return side * (OFF_STAGE + 0.3), hold[1] - 0.3, hold[2] + 0.35

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -35,7 +34,7 @@ def _line(hit: Hit) -> str:
     )
 
 
-def _fields(hit: Hit) -> dict[str, Any]:
+def _fields(hit: Hit) -> dict[str, object]:
     """The fields of a hit and of its moment, as JSON values."""
     fields = {**hit._asdict(), "run": str(hit.run), "fps": round(hit.fps, 6)}
     del fields["moment"]

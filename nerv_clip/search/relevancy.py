@@ -18,7 +18,7 @@ QUANTILE = 0.95  # of the best relevancies of unrelated texts: above it, a match
 
 
 class Reference(NamedTuple):
-    """What a query is compared with in an index.
+    """Reference values of an index, which a query is compared with.
 
     ``background`` (N, 1) is the cosine similarity that gives a relevancy of 0.5. A match is clear
     where the best relevancy exceeds ``threshold``, in [0, 1].

@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from nerv_clip.files import atomic_write, make_folder
 from nerv_clip.runs.provenance import git_commit, versions
@@ -17,7 +16,7 @@ from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.verify import SplitStatistics, Verification
 
 
-def to_json(verification: Verification) -> dict[str, Any]:
+def to_json(verification: Verification) -> dict[str, object]:
     """The content of ``verification.json``; NaN and infinite values become null."""
     v = verification
     config = v.evidence.config
@@ -59,7 +58,7 @@ def to_json(verification: Verification) -> dict[str, Any]:
     return {name: _finite(value) for name, value in content.items()}
 
 
-def _split_to_json(statistics: SplitStatistics) -> dict[str, Any]:
+def _split_to_json(statistics: SplitStatistics) -> dict[str, object]:
     return {
         "frames": statistics.frames,
         "independent": statistics.effective_sample_size,
@@ -69,7 +68,7 @@ def _split_to_json(statistics: SplitStatistics) -> dict[str, Any]:
     }
 
 
-def _measures_to_json(measures: Measures | None) -> dict[str, Any] | None:
+def _measures_to_json(measures: Measures | None) -> dict[str, object] | None:
     if measures is None:
         return None
     return {

@@ -103,11 +103,14 @@ def _generalisation_untested(facts: Facts) -> Verdict | None:
     comparisons = (facts.over_nearest, facts.over_interpolation, facts.train_over_interpolation)
     if facts.held_out >= MIN_HELD_OUT and None not in comparisons:
         return None
+    if facts.held_out < MIN_HELD_OUT:
+        reason = f"only {facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed"
+    else:
+        reason = "there are too few train frames to interpolate between"
     return Verdict(
         "fits the train frames; generalisation untested",
-        f"Centred cosine on train frames is {_signed(facts.centred_train)}, but only "
-        f"{facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed, for example "
-        "with the split 3_3_4.",
+        f"Centred cosine on train frames is {_signed(facts.centred_train)}, but {reason}: train "
+        "with a split such as 3_3_4.",
     )
 
 

@@ -182,7 +182,7 @@ def _facts(
     measures: dict[str, dict[str, Measures]],
     differences: dict[str, dict[str, Interval]],
 ) -> Facts:
-    """What the rule of the verdict needs."""
+    """The input of the rule of the verdict."""
     train = measures.get("train", {})
     held_out = differences.get("val", {})
     return Facts(
