@@ -110,7 +110,9 @@ def trainings() -> None:
             if succeeded:
                 icon = ":green[:material/check_circle:]"
             line = last_line(name).removeprefix("train_nerv_clip.py: ")
-            st.markdown(f"{icon} **{name}** {'finished' if succeeded else 'stopped early'}: {line}")
+            st.markdown(
+                f"{icon} **{name}** {'finished' if succeeded else 'did not finish'}: {line}"
+            )
             listed, icon = names.get(f"output/{name}"), ":material/dashboard:"
             if listed and st.button(f"Open {name}", key=f"open {name}", icon=icon):
                 st.session_state.run_to_open = listed  # a fragment cannot switch the page
