@@ -18,7 +18,7 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    """Where work reports how far it is. Functions that take long accept one as ``progress``."""
+    """Receives the progress of long work. Functions that take long accept one as ``progress``."""
 
     def task(
         self, label: str, total: int | None, unit: str = "step", done: int = 0

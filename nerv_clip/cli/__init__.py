@@ -1,4 +1,4 @@
-"""The command line. Nothing else in the core imports it.
+"""The command line. No other folder of nerv_clip imports it.
 
 - ``parser``: the flags of training
 - ``options``: flags as checked values

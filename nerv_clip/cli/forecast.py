@@ -96,13 +96,13 @@ def estimate(options: Options) -> Estimate:
     frames = sum(spec.keeps(i) for i in range(first.expected or 0))
     if first.expected:
         spec.check_reach(first.expected)
-    frames = max(frames, 1)  # some containers do not store it
+    frames = max(frames, 1)  # some containers do not store the number
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
     split = split_frames(frames, options.split, options.shuffle)
     config, true = options.model, None
     if config.predict_clip or config.clip_input:
-        assert options.teacher is not None  # noqa: S101 - these flags name one
+        assert options.teacher is not None  # noqa: S101 - set with these flags
         dim = config.clip_dim or known_dim(options.teacher[0]) or 512
         config = replace(config, clip_dim=dim)
         true = torch.nn.functional.normalize(torch.randn(frames, dim), dim=1)

@@ -22,5 +22,5 @@ def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
         return Inputs(video, split)
     teacher = load_clip_encoder(*options.teacher, device=device)
     if options.model.clip_dim and (options.model.predict_clip or options.model.clip_input):
-        check_dim(teacher, options.model.clip_dim)
+        check_dim(teacher, options.model.clip_dim)  # before the frames are embedded
     return embedded(video, split, teacher, progress)

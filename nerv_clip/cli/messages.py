@@ -12,6 +12,8 @@ from nerv_clip.errors import InputError
 
 # Arguments of the core whose flag of train_nerv_clip.py has another name than `--argument`.
 TRAINING_FLAGS = {
+    "out": "--outf",
+    "evaluate": "--eval_only",
     "path": "--data_path",
     "crop": "--crop_list",
     "resize": "--resize_list",

@@ -77,7 +77,7 @@ def build_parser(defaults: Defaults | None = None) -> argparse.ArgumentParser:
 
 
 def _joined(numbers: Sequence[float] | None) -> str | None:
-    return None if numbers is None else "_".join(f"{number:g}" for number in numbers)
+    return None if numbers is None else "_".join(map(str, numbers))
 
 
 def _add_data(group: argparse._ArgumentGroup, d: Defaults) -> None:
@@ -135,7 +135,7 @@ def _add_model(group: argparse._ArgumentGroup, d: ModelConfig) -> None:
     )
     group.add_argument(
         "--t_grids",
-        default=",".join(f"{share:g}_{channels}" for share, channels in d.grids),
+        default=",".join(f"{share}_{channels}" for share, channels in d.grids) or "none",
         help="learned temporal grids, SHARE_CHANNELS,…: SHARE is the number of steps as a share "
         "of the frames; none: no grids",
     )
@@ -157,7 +157,7 @@ def _add_model(group: argparse._ArgumentGroup, d: ModelConfig) -> None:
         type=int,
         choices=[1, 2, 4],
         default=d.head_strd,
-        help="up-sampling factor of the RGB head; solved if absent, 1 beside --dec_strds or "
+        help="up-sampling factor of the RGB head; solved if absent; 1 with --dec_strds or "
         "--enc_strds",
     )
     group.add_argument(

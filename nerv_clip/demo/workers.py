@@ -16,7 +16,8 @@ def workers() -> Iterator[ProcessPoolExecutor]:
 
     Processes are spawned: forking a process that has run PyTorch's threads can hang.
     """
-    cores = len(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     pool = ProcessPoolExecutor(cores, get_context("spawn"), _ignore_interrupts)
     before = set(active_children())
     try:

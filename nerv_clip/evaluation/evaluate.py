@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def _metrics(table: pd.DataFrame, arch: Architecture, checkpoint: Path, fps: flo
     size = checkpoint.stat().st_size
     groups = {"all": table, **{name: table[table["split"] == name] for name in SPLITS[1:]}}
     splits = {name: _split_metrics(rows) for name, rows in groups.items()}
+    splits["val"] = replace(splits["val"], blend_psnr=_mean(groups["val"]["blend_psnr"]))
     return Metrics(
         all=splits["all"],
         train=splits["train"],
@@ -123,7 +125,6 @@ def _split_metrics(rows: pd.DataFrame) -> SplitMetrics:
         ms_ssim=_mean(rows["ms_ssim"]),
         clip_similarity=_mean(rows["clip_similarity"]),
         teacher_similarity=_mean(rows["teacher_similarity"]),
-        blend_psnr=_mean(rows["blend_psnr"]),
     )
 
 

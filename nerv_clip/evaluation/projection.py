@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +40,17 @@ def project(
     count = len(everything)
     if count < 4:
         raise InputError(f"a map needs at least 4 points, not {count}")
+    if method not in get_args(Method):
+        raise InputError(f"`method` {method} is unknown: choose from {', '.join(get_args(Method))}")
     if method == "PCA":
         centred = everything - everything.mean(0)
         left, values, _ = np.linalg.svd(centred, full_matrices=False)
         points = left[:, :2] * values[:2]
     else:
-        if not 2 <= neighbours < count or not 0 <= min_distance <= 1:
-            raise InputError(
-                f"UMAP takes 2 to {count - 1} neighbours here, and a minimum distance from 0 to 1"
-            )
+        if not 2 <= neighbours < count:
+            raise InputError(f"`neighbours` {neighbours}: give 2 to {count - 1}")
+        if not 0 <= min_distance <= 1:
+            raise InputError(f"`min_distance` {min_distance}: give 0 to 1")
         import umap  # takes seconds
 
         fitted = umap.UMAP(

@@ -31,7 +31,8 @@ class SplitMetrics:
 
     ``psnr`` in dB and ``ms_ssim`` of the decoded frames; ``clip_similarity``, cosine of predicted
     and true embeddings; ``teacher_similarity``, cosine of the teacher's embeddings of decoded and
-    true frames; ``blend_psnr`` in dB, of the linear blend of the neighbouring train frames.
+    true frames; ``blend_psnr`` in dB, of the linear blend of the neighbouring train frames, of
+    held-out frames only.
     """
 
     psnr: float | None
@@ -84,7 +85,7 @@ class Metrics:
     def line(self, label: str) -> str:
         """One line of text for a terminal: ``label``, then the metrics by split."""
         parts = []
-        for split, name in (("train", "seen"), ("val", "held out")):
+        for split, name in (("train", "train"), ("val", "held out")):
             found = self.of(split)
             if found.psnr is None:
                 continue

@@ -17,6 +17,17 @@ from nerv_clip.models.config import Architecture
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.quantisation import pack, unpack
 
+# what reading the content of a damaged or foreign checkpoint can raise
+DAMAGED = (
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    AttributeError,
+    zlib.error,
+)
+
 
 def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
     """Write tensors and plain values to a temporary file, then rename it to ``path``."""
@@ -67,7 +78,7 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> NeRVClip
     try:
         model = NeRVClip(arch, with_encoder=False)
         model.load_state_dict(unpack(content["weights"]))
-    except (RuntimeError, KeyError, TypeError, ValueError, IndexError, zlib.error):
+    except DAMAGED:
         raise InputError(
             f"{path} is damaged or of another version of this program: its weights do not fit its "
             "architecture; train it again"

@@ -105,7 +105,7 @@ class Architecture:
                 value = getattr(arch, field.name)
                 if field.type == "int" and not isinstance(value, int):
                     raise TypeError(f"{field.name} {value!r} is not an integer")
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise InputError(
                 f"the checkpoint is damaged or of another version of this program ({error}): "
                 "train it again"

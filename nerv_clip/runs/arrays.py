@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
+from nerv_clip.runs.format_0 import ARRAYS_RENAMED
 
-RENAMED = {"disturbed": "perturbed"}  # in baselines.npz of format 0
 
 
 def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
@@ -28,10 +28,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an ``.npz`` file, by name; raises `InputError` if it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            return {RENAMED.get(name, name): values for name, values in content.items()}
+            return {ARRAYS_RENAMED.get(name, name): values for name, values in content.items()}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error):
         raise _damaged(path) from None
 
 
 def _damaged(path: Path) -> InputError:
-    return InputError(f"{path} is damaged: evaluate the run again (`eval_only`)")
+    return InputError(f"{path} is damaged: evaluate the run again (`evaluate`)")

@@ -70,7 +70,7 @@ class SplitRecord:
 class TeacherRecord:
     """The teacher of a run.
 
-    ``model`` and ``pretrained`` are what `load_clip_encoder` takes; ``name`` is what people read;
+    ``model`` and ``pretrained`` are what `load_clip_encoder` takes; ``name`` is for display;
     ``id`` also identifies the weights and the preprocessing; ``dim`` is an embedding's width.
     """
 
@@ -116,12 +116,18 @@ class RunConfig:
 
     @property
     def identity(self) -> Json:
-        """All that makes two trainings the same, by argument name: a resume has to match it."""
+        """All that makes two trainings the same, by argument name: a resume has to match it.
+
+        A teacher that is only used to evaluate the run is not part of it.
+        """
+        trained_with_teacher = self.model.predict_clip or self.model.clip_input
+        teacher = self.teacher if trained_with_teacher else None
         return {
             "video": self.video.hash,
             "data_split": self.split.rule + (" shuffled" if self.split.shuffled else ""),
-            "teacher": None if self.teacher is None else self.teacher.id,
+            "teacher": None if teacher is None else teacher.id,
             **dataclasses.asdict(self.model),
+            "clip_dim": self.model.clip_dim if trained_with_teacher else 0,
             **dataclasses.asdict(self.train),
             "debug": self.debug,
             "weight": self.weight,
@@ -145,7 +151,9 @@ class RunConfig:
         Raises `InputError` for a newer format, and for content that is no run's.
         """
         found = content.get("format", 0)
-        if not isinstance(found, int) or not 0 <= found <= FORMAT:
+        if not isinstance(found, int) or found < 0:
+            raise _foreign(f"format {found}")
+        if found > FORMAT:
             raise InputError(
                 f"the run has format {found}, this version of NeRV-CLIP reads formats up to "
                 f"{FORMAT}: update NeRV-CLIP"
@@ -155,7 +163,7 @@ class RunConfig:
             fields.pop("format", None)
             config = msgspec.convert(fields, cls)
         except (msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _foreign(f"{type(error).__name__}: {error}") from None
+            raise _foreign(str(error).replace("`", "'")) from None
         unknown = _unknown(fields, config.to_json())
         if unknown:
             raise _foreign(f"unknown: {', '.join(unknown)}")

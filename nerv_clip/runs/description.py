@@ -99,9 +99,13 @@ def check_same(
     """
     before, now = stored.identity, wanted.identity
     differing = [name for name in names or now if before.get(name) != now[name]]
+    if "motion_weight" in differing:  # `motion` follows from it
+        differing = [name for name in differing if name != "motion"]
+    if len(differing) > 1:  # the network follows from the other settings
+        differing = [name for name in differing if name != "network"]
     if differing:
         named = ", ".join(f"`{name}`" for name in differing)
         raise InputError(
-            f"{path} was trained with other values of {named}: use the same, choose another "
-            "folder (`outf`), or start again (`not_resume`)"
+            f"{path} was trained with other values of {named}: use the same values, choose another "
+            "folder (`out`), or start again without `resume`"
         )

@@ -19,6 +19,7 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.inputs import Inputs, check_video, embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
+from nerv_clip.training.distributed import resolve_device
 from nerv_clip.video.video import Video
 from nerv_clip.video.writer import QUALITY_DB, write_comparison, write_image, write_video
 
@@ -27,24 +28,25 @@ def evaluate(
     run: Path | str,
     video: Video | None = None,
     *,
-    device: torch.device | str = "cpu",
+    device: str = "auto",
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Evaluate ``model_best.pth`` of a run, and write the results into its directory.
 
-    ``video`` is the one that the run was trained on; by default it is read from where it was then.
-    The teacher is loaded where the run has one. Raises `InputError` for another video, and where
-    there is nothing to evaluate.
+    ``video`` is the one that the run was trained on; by default it is read from the path stored in
+    the run. The teacher is loaded if the run has one. Raises `InputError` for another video,
+    where there is nothing to evaluate, and while a training writes the directory.
     """
-    target = Run(Path(run))
+    target, place = Run(Path(run)), resolve_device(device)
     config = target.read_config()
     if video is None:
-        video = load_run_video(config, progress=progress)
+        video = load_run_video(config, device=place, progress=progress)
     else:
         check_video(video, config)
-    teacher = None if config.teacher is None else load_run_teacher(target)
+    teacher = None if config.teacher is None else load_run_teacher(target, place)
     inputs = embedded(video, config.split_frames(), teacher, progress)
-    return evaluate_run(target, target.best, inputs, device=device, progress=progress)
+    with target.locked():
+        return evaluate_run(target, target.best, inputs, device=place, progress=progress)
 
 
 def evaluate_run(
@@ -82,7 +84,8 @@ def evaluate_run(
     )
     if quality < QUALITY_DB:
         progress.message(
-            f"{run.comparison.name} reproduces the frames at only {quality:.1f} dB, for display"
+            f"{run.comparison.name}: the PSNR of the stored video is only {quality:.1f} dB; metrics "
+            "are not affected"
         )
     if images:
         folder = make_folder(run.frames)
@@ -130,11 +133,3 @@ def write_evaluation(run: Run, evaluation: Evaluation, true: Tensor | None) -> N
     if kept:
         with atomic_write(run.baselines) as temporary, temporary.open("wb") as file:
             np.savez(file, **kept)  # type: ignore[arg-type]
-
-
-def check_best(run: Run) -> None:
-    """Raise `InputError` where a run has no evaluated checkpoint yet."""
-    if not run.best.exists() or not run.metrics.exists():
-        raise InputError(
-            f"{run.path} has no evaluated checkpoint yet: wait for its first evaluation"
-        )

@@ -15,6 +15,9 @@ from nerv_clip.training.config import TrainConfig
 
 Json = dict[str, Any]
 RENAMED = {"arc_weight": "slerp_loss_weight"}
+# settings that the oldest runs did not have, with the values that they imply
+OLDEST: Json = {"slerp_loss_weight": 0.0, "motion_weight": 0.0, "bits": 32}
+ARRAYS_RENAMED = {"disturbed": "perturbed"}  # in baselines.npz
 
 
 def upgrade(content: Json) -> Json:
@@ -23,7 +26,8 @@ def upgrade(content: Json) -> Json:
     Raises KeyError where something is missing that every run of format 0 has.
     """
     flags, video = content["flags"], content["clip"]
-    identity = {RENAMED.get(name, name): value for name, value in content["identity"].items()}
+    identity = {**OLDEST, "motion": bool(content["architecture"].get("motion_tap"))}
+    identity |= {RENAMED.get(name, name): value for name, value in content["identity"].items()}
     return {
         "video": {
             **{name: video[name] for name in ("path", "hash", "frames", "height", "width")},
@@ -51,10 +55,16 @@ def upgrade(content: Json) -> Json:
 
 
 def _teacher(about: Json | None, flags: Json) -> Json | None:
-    """Format 0 kept how a teacher is loaded among the flags only."""
+    """How the teacher is loaded, which format 0 stored among the flags of the training only.
+
+    A run that was trained without a teacher, and evaluated with one, stored only its name.
+    """
     if not about:
         return None
-    model, pretrained = teacher_named(flags["clip_model"], flags["clip_pretrained"])
+    used = flags["predict_clip"] or flags["clip_input"]
+    named = flags["clip_model"] or flags["clip_pretrained"]
+    first = flags["clip_model"] if used or named else about["name"]
+    model, pretrained = teacher_named(first, flags["clip_pretrained"])
     return {"model": model, "pretrained": pretrained, **about}
 
 

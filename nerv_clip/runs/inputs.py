@@ -44,13 +44,17 @@ def check_video(video: Video, config: RunConfig) -> None:
     """Raise `InputError` where a video is not the one that a run was trained on."""
     if video.hash != config.video.hash:
         raise InputError(
-            "`path` is another video than the run was trained on (at the run's crop, size and "
-            f"range): name {config.video.path}, or leave it out"
+            "the video is not the one that the run was trained on: give "
+            f"{config.video.path}, with the crop, size and range of the run"
         )
 
 
 def load_run_video(
-    config: RunConfig, path: Path | None = None, progress: Progress = SILENT
+    config: RunConfig,
+    path: Path | str | None = None,
+    *,
+    device: str = "cpu",
+    progress: Progress = SILENT,
 ) -> Video:
     """The video that a run was trained on, from ``path`` or from where it was then.
 
@@ -58,23 +62,23 @@ def load_run_video(
     """
     spec = config.video.spec
     if path is not None:
-        spec = VideoSpec(path, spec.crop, spec.resize, spec.start, spec.end, spec.step)
-    video = load_video(spec, progress=progress)
+        spec = VideoSpec(Path(path), spec.crop, spec.resize, spec.start, spec.end, spec.step)
+    video = load_video(spec, device=device, progress=progress)
     check_video(video, config)
     return video
 
 
-def load_run_teacher(run: Run) -> ClipEncoder:
+def load_run_teacher(run: Run, device: str = "cpu") -> ClipEncoder:
     """The teacher that a run was trained with.
 
     Raises `InputError` where it has none, or where another one has its name now.
     """
     about = run.read_teacher()
-    teacher = load_clip_encoder(about.model, about.pretrained)
+    teacher = load_clip_encoder(about.model, about.pretrained, device)
     if teacher.id != about.id:
         raise InputError(
-            f"{run.path} was trained with the teacher {about.id}, but its name now gives "
-            f"{teacher.id}, and their embeddings cannot be compared: bring the weights that the "
-            "run was trained with"
+            f"{run.path} was trained with the teacher {about.id}, but {about.model} now loads "
+            f"{teacher.id}: embeddings of different teachers cannot be compared; provide the "
+            "original weights"
         )
     return teacher

@@ -47,8 +47,8 @@ class TrainingStatus:
 class Run:
     """Paths of one run, and its small files: one reader and one writer for each."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = Path(path)
         self.best = path / "model_best.pth"
         self.latest = path / "model_latest.pth"
         self.config = path / "config.json"
@@ -74,7 +74,11 @@ class Run:
             content = json.loads(self.config.read_text())
         except (OSError, ValueError):
             return False
-        return isinstance(content, dict) and ("format" in content or "identity" in content)
+        if not isinstance(content, dict):
+            return False
+        if isinstance(content.get("format"), int):
+            return {"video", "train"} <= content.keys()
+        return {"flags", "identity"} <= content.keys()  # format 0
 
     def create(self) -> None:
         """Make the directory; raises `InputError` where it contains files but no run."""
@@ -82,7 +86,7 @@ class Run:
         foreign = any(not item.name.startswith(".") for item in self.path.iterdir())
         if foreign and not self.is_run:
             raise InputError(
-                f"{self.path} contains files but no run: choose another folder (`outf`)"
+                f"{self.path} contains files but no run: choose another folder (`out`)"
             )
 
     def clear(self, everything: bool) -> None:
@@ -117,7 +121,7 @@ class Run:
             except OSError:
                 raise InputError(
                     f"another training is writing {self.path}: wait for it, or choose another "
-                    "folder (`outf`)"
+                    "folder (`out`)"
                 ) from None
             for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate, self.status):
                 leftover.unlink(missing_ok=True)
@@ -183,8 +187,7 @@ class Run:
         teacher = self.read_config().teacher
         if teacher is None:
             raise InputError(
-                f"{self.path} has no teacher: evaluate it again (`eval_only`), with the "
-                "`clip_model` that it was trained with"
+                f"{self.path} has no teacher: evaluate it again (`evaluate`) with a `clip_model`"
             )
         return teacher
 
@@ -194,8 +197,8 @@ class Run:
             return Metrics.from_json(json.loads(self.metrics.read_text()))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{self.path} has no {self.metrics.name} that can be read ({error}): evaluate it "
-                "again (`eval_only`)"
+                f"{self.path} has no {self.metrics.name} that can be read "
+                f"({str(error).replace('`', chr(39))}): evaluate it again (`evaluate`)"
             ) from None
 
     def read_per_frame(self) -> pd.DataFrame:
@@ -207,7 +210,12 @@ class Run:
 
         Raises `InputError` if the file is damaged.
         """
-        return self._read_csv(self.history) if self.history.exists() else pd.DataFrame()
+        if not self.history.exists():
+            return pd.DataFrame()
+        rows = self._read_csv(self.history)
+        if "epoch" not in rows:
+            raise InputError(f"{self.history} is damaged: move it out of the run directory")
+        return rows
 
     def append_history(self, row: Mapping[str, Any]) -> None:
         """Add an evaluation.
@@ -216,8 +224,8 @@ class Run:
         state that this one resumed from.
         """
         rows = pd.DataFrame([row])
-        if self.history.exists():
-            old = pd.read_csv(self.history)
+        old = self.read_history()
+        if len(old):
             rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
         with atomic_write(self.history) as temporary:
             rows.to_csv(temporary, index=False)
@@ -227,7 +235,7 @@ class Run:
             return pd.read_csv(path)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+                f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
             ) from None
 
 
@@ -244,7 +252,7 @@ def _lock(file: IO[str]) -> None:
             return
 
 
-def find_runs(folders: Iterable[Path]) -> list[Run]:
+def find_runs(folders: Iterable[Path | str]) -> list[Run]:
     """The runs below some folders, in the order of their paths."""
     found = {config.parent for folder in folders for config in folder.rglob("config.json")}
     return [run for run in map(Run, sorted(found)) if run.is_run]

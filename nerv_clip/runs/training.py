@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -15,6 +14,7 @@ import torch
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.models.checkpoint import (
+    DAMAGED,
     export_model,
     load_checkpoint,
     load_model,
@@ -31,6 +31,7 @@ from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluatio
 from nerv_clip.runs.inputs import Inputs
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
+from nerv_clip.teacher.loading import check_dim
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
@@ -45,8 +46,9 @@ DEBUG_STEPS = 10  # in an epoch of a debug run
 class RunTraining:
     """The training of a run directory, from its first step or from where it was stopped.
 
-    Everything that can be refused is refused by the constructor, before a file is written.
-    `begin`, `fit` and `finish` are called in this order.
+    The constructor raises `InputError` for settings that do not fit each other or the video,
+    before a file is written; `begin` raises it for a directory that cannot be resumed. `begin`,
+    `fit` and `finish` are called in this order.
     """
 
     def __init__(
@@ -69,10 +71,13 @@ class RunTraining:
         config.check(model.predict_clip)
         video = inputs.video
         check_loss_fits(config.loss, video.height, video.width)
-        if inputs.teacher is not None:
+        model = replace(model, motion=model.motion and config.motion_weight > 0)
+        if model.predict_clip or model.clip_input:
+            if inputs.teacher is None:
+                raise InputError("`predict_clip` and `clip_input` need a teacher")
+            if model.clip_dim:
+                check_dim(inputs.teacher, model.clip_dim)
             model = replace(model, clip_dim=inputs.teacher.dim)
-        elif model.predict_clip or model.clip_input:
-            raise InputError("`predict_clip` and `clip_input` need a teacher")
         arch = solve(model, len(video), inputs.split.count("train"), video.height, video.width)
         torch.manual_seed(config.seed)
         network = _build(arch, inputs, weight)
@@ -123,12 +128,18 @@ class RunTraining:
         if not self.run.latest.exists():
             raise InputError(
                 f"{self.run.path} has a trained network but no {self.run.latest.name} to resume "
-                "from: choose another folder (`outf`), or start again (`not_resume`)"
+                "from: choose another folder (`out`), or start again without `resume`"
             )
-        state = upgrade_state(load_checkpoint(self.run.latest))
-        self.trainer.restore(state)
-        self.best = state["best"]
-        self.pending = EpochResult(**state["pending"]) if state["pending"] else None
+        content = load_checkpoint(self.run.latest)
+        try:
+            state = upgrade_state(content)
+            self.trainer.restore(state)
+            self.best = state["best"]
+            self.pending = EpochResult(**state["pending"]) if state["pending"] else None
+        except DAMAGED:
+            raise InputError(
+                f"{self.run.latest} is damaged or not a training state: start again without `resume`"
+            ) from None
         if self.trainer.epoch < self.config.epochs:
             place = f"epoch {self.trainer.epoch + 1}, step {self.trainer.step + 1}"
             self.progress.message(f"resuming at {place}")
@@ -257,7 +268,7 @@ def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
     try:
         weights = unpack(content["weights"])
         return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
-    except (RuntimeError, KeyError, ValueError, zlib.error):
+    except DAMAGED:
         raise InputError(
             f"`weight` {weight} is another network than these settings give: use the settings that "
             "it was trained with"

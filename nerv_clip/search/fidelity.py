@@ -86,7 +86,7 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
     if run.true is None:
         raise InputError(
             f"{run.run.path} has no {run.run.true.name}, the true embeddings: evaluate the run "
-            "again (`eval_only`)"
+            "again (`evaluate`)"
         )
     train = [i for i, name in enumerate(run.split) if name == "train"]
     between = interpolated(np.array(run.true, np.float64), train, spherical=True)

@@ -59,5 +59,5 @@ def _read_cache(path: Path, shape: tuple[int, int]) -> Tensor | None:
     if values.shape != shape or not np.isfinite(values).all():
         return None
     with suppress(OSError):  # another user's file
-        os.utime(path)  # tools that delete old cache files keep it then
+        os.utime(path)  # marks it as used, for tools that delete old cache files
     return torch.from_numpy(values)

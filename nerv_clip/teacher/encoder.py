@@ -19,7 +19,7 @@ from nerv_clip.teacher.preprocessing import Step, preprocess
 class ClipEncoder:
     """A frozen CLIP model: images and texts to unit vectors of one space.
 
-    Attributes: ``name`` as people read it; ``id``, which also identifies the weights and the
+    Attributes: ``name``, for display; ``id``, which also identifies the weights and the
     preprocessing; ``dim``, the width of an embedding; ``source``, the arguments of
     `load_clip_encoder` that gave it; ``folder``, where it lies, None for one of open_clip's own;
     ``words``, all words that it was trained with, None where it has no such list. Made by

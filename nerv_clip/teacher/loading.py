@@ -114,7 +114,7 @@ def _refusal(model: str, pretrained: str | None, error: Exception, known: list[s
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence open_clip's log lines; what matters of them is in the `InputError`."""
+    """Silence open_clip's log; the `InputError` has the reason."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -142,7 +142,6 @@ def check_dim(encoder: ClipEncoder, clip_dim: int) -> None:
     """Raise `InputError` where ``clip_dim`` is not the teacher's width."""
     if encoder.dim != clip_dim:
         raise InputError(
-            f"the embeddings of the teacher {encoder.name} have {encoder.dim} numbers, not the "
-            f"{clip_dim} of `clip_dim` or of the checkpoint: leave `clip_dim` out, or name the "
-            "teacher that the run was trained with"
+            f"the teacher {encoder.name} has embeddings of width {encoder.dim}, but `clip_dim` or "
+            f"the checkpoint has {clip_dim}: leave out `clip_dim`, or name the teacher of the run"
         )

@@ -21,8 +21,8 @@ def preprocess(frames: Tensor, steps: Sequence[Step]) -> Tensor:
     """Prepare frames for a CLIP image tower: (B, 3, H, W) to (B, 3, h, w), normalised.
 
     ``frames`` are uint8, or floats in [0, 1], which are rounded to 8 bits first, because a frame
-    can only be shown with 8 bits. A resized pixel may differ from PIL's by one level of 255, and
-    by more in the few places where an overshoot is cut (a test counts them).
+    can only be shown with 8 bits. Resized pixels may differ from PIL's by one of 255 levels, and by
+    more where bicubic overshoot is clipped (a test counts them).
     """
     if frames.is_floating_point():
         frames = frames.clamp(0, 1).mul(255).round().byte()

@@ -52,6 +52,18 @@ class TrainConfig:
             value = getattr(self, field)
             if not low <= value <= high:
                 raise InputError(f"`{field}` {value} is out of range: {low:g} to {high:g}")
+        choices: list[tuple[str, Collection[object]]] = [
+            ("loss", PIXEL_LOSSES),
+            ("optim", OPTIMISERS),
+            ("amp", AMP),
+            ("bits", BITS),
+            ("best_metric", BEST_METRICS),
+        ]
+        for field, known in choices:
+            value = getattr(self, field)
+            if value not in known:
+                named = ", ".join(map(str, known))
+                raise InputError(f"`{field}` {value} is unknown: choose from {named}")
         if self.best_metric.startswith("clip") and not predict_clip:
             raise InputError(f"`best_metric` {self.best_metric} needs `predict_clip`")
         if predict_clip and self.epochs <= self.pixel_loss_warmup_epochs:

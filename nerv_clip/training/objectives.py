@@ -75,7 +75,7 @@ def embeddings_between(batch: Batch) -> Pair:
 
 
 def warped_neighbours(batch: Batch) -> Pair:
-    """The frames as made from their true neighbouring train frames by motion, and the true ones."""
+    """Frames warped and blended from their true neighbouring train frames, and the true frames."""
     data, model = batch.data, batch.model
     found = neighbours(model.train_times, data.times[batch.indices])
     before, after = (

@@ -12,7 +12,7 @@ from nerv_clip.training.distributed import Workers
 
 
 class RunningMeans:
-    """Sums scalars by name, in float64, on the device they are on: no step waits for a GPU."""
+    """Sums scalars by name, in float64, on their device, so adding does not wait for a GPU."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}

@@ -146,6 +146,8 @@ class Trainer:
         within an epoch, and when ``stop`` returns True, after which the generator ends. Raises
         `InputError` if the loss or a weight becomes NaN or infinite.
         """
+        # momentum of inactive units decays into denormal numbers, which slows late steps on a CPU
+        torch.set_flush_denormal(True)
         last_save = time.monotonic()
         while self.epoch < self.config.epochs:
             start = time.perf_counter()

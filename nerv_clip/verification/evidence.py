@@ -135,7 +135,7 @@ def _read_stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
         if values.shape != shape:
             raise InputError(
                 f"{run.path}: the stored embeddings '{name}' have shape {values.shape}, but the "
-                f"checkpoint has {shape}; evaluate the run again (`eval_only`)"
+                f"checkpoint has {shape}; evaluate the run again (`evaluate`)"
             )
     return {name: unit(values.astype(np.float64)) for name, values in found.items()}
 

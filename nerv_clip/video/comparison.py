@@ -30,9 +30,9 @@ class Pair(NamedTuple):
 class Layout(NamedTuple):
     """Where the two pictures of a frame lie in the stream.
 
-    ``width`` and ``height`` of the stream in pixels: the true frame fills the upper half, its
-    reconstruction the lower half, each from the top left, with ``scale`` stream pixels for one of
-    its own. ``shown`` is a picture's (height, width), smaller than the video's if the stream was
+    ``width`` and ``height`` are the stream's, in pixels. The true frame is at the top left of the
+    upper half, its reconstruction at the top left of the lower half; each of their pixels covers
+    ``scale`` x ``scale`` pixels of the stream. ``shown`` is a picture's (height, width), smaller than the video's if the stream was
     shrunk. ``checkpoint`` is the hash of the checkpoint that was decoded, empty if unknown.
     """
 
@@ -59,7 +59,7 @@ def read_layout(path: Path, height: int, width: int) -> Layout:
             size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
     except (OSError, IndexError, av.error.FFmpegError) as error:
         raise InputError(
-            f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+            f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
         ) from None
     shrink = shrink_of(height, width)
     shown = (height // shrink, width // shrink)
@@ -90,7 +90,7 @@ def read_samples(path: Path) -> Samples:
             packets = [packet for packet in container.demux(stream) if packet.size]
     except (OSError, IndexError, av.error.FFmpegError) as error:
         raise InputError(
-            f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+            f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
         ) from None
     return Samples(
         f"avc1.{setup[1:4].hex()}",
@@ -111,7 +111,7 @@ def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> I
         yield from _found(path, layout, sorted(set(indices)))
     except av.error.FFmpegError as error:
         raise InputError(
-            f"{path} cannot be read ({error}): evaluate the run again (`eval_only`)"
+            f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
         ) from None
 
 
@@ -131,7 +131,7 @@ def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
                     break
             else:
                 raise InputError(
-                    f"{path} ends before frame {index}: evaluate the run again (`eval_only`)"
+                    f"{path} ends before frame {index}: evaluate the run again (`evaluate`)"
                 )
 
 

@@ -28,7 +28,7 @@ class VideoSpec:
     Raises `InputError` for values that no video can meet.
     """
 
-    path: Path
+    path: Path | str
     crop: tuple[int, int] | None = None
     resize: tuple[int, int] | None = None
     start: int = 0
