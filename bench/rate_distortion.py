@@ -32,7 +32,7 @@ from nerv_clip.evaluation.decoding import decode
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.metrics import psnr
 from nerv_clip.models.checkpoint import export_model
-from nerv_clip.models.quantisation import BITS
+from nerv_clip.models.config import BITS
 from nerv_clip.video.video import Video
 
 

@@ -92,7 +92,7 @@ def test_errors_name_arguments(video_file: Path) -> None:
         ({"model": ModelConfig(predict_clip=True)}, "teacher"),
     ):
         with pytest.raises(InputError, match=named):
-            next(train(video, "run", **wrong))  # type: ignore[arg-type]
+            train(video, "run", **wrong)  # type: ignore[arg-type]
     assert not Path("run").exists()
     with pytest.raises(InputError, match="`preset`"):
         preset("fastest")
@@ -100,8 +100,57 @@ def test_errors_name_arguments(video_file: Path) -> None:
         evaluate("nowhere")
     list(train(video, "run", model=MODEL, config=dataclasses.replace(CONFIG, epochs=1)))
     other = load_video(VideoSpec(video_file, step=2))
-    with pytest.raises(InputError, match="another video"):
+    with pytest.raises(InputError, match="not the one that the run was trained on"):
         evaluate("run", other)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (TrainConfig(loss="foo"), "`loss`"),
+        (TrainConfig(optim="lion"), "optim"),
+        (TrainConfig(amp="fp16"), "`amp`"),
+        (TrainConfig(bits=4), "`bits`"),
+        (TrainConfig(best_metric="ssim_train"), "`best_metric`"),
+    ],
+)
+def test_unknown_choices_are_refused(video_file: Path, wrong: TrainConfig, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        train(load_video(video_file), "run", model=MODEL, config=wrong)
+    assert not Path("run").exists()
+
+
+def test_embedding_width_of_another_teacher_is_refused(video_file: Path, teacher: str) -> None:
+    model = dataclasses.replace(MODEL, predict_clip=True, clip_dim=512)
+    config = dataclasses.replace(CONFIG, pixel_loss_warmup_epochs=1)
+    encoder = load_clip_encoder(teacher)
+    with pytest.raises(InputError, match="width 16"):
+        train(load_video(video_file), "run", model=model, config=config, teacher=encoder)
+
+
+def test_motion_weight_0_leaves_the_motion_head_out(video_file: Path) -> None:
+    config = dataclasses.replace(CONFIG, epochs=1, motion_weight=0.0)
+    (epoch,) = train(load_video(video_file), "run", data_split="2_2_3", model=MODEL, config=config)
+    assert epoch.losses["motion"] is None
+    assert not load_model("run/model_best.pth").taps
+
+
+def test_baseline_that_was_evaluated_with_a_teacher_resumes(video_file: Path, teacher: str) -> None:
+    main(flags(video_file))
+    main(["--data_path", str(video_file), "--outf", "run", "--eval_only", "--clip_model", teacher])
+    main(flags(video_file))  # finished: it is only evaluated again
+    main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
+    metrics = Run(Path("output/run")).read_metrics()
+    assert metrics.all.teacher_similarity is not None
+    assert metrics.all.clip_similarity is None
+
+
+def test_damaged_training_state_is_one_line(video_file: Path) -> None:
+    main(flags(video_file))
+    run = Run(Path("output/run"))
+    run.latest.write_bytes(run.best.read_bytes())  # a checkpoint, but no training state
+    with pytest.raises(InputError, match="not a training state"):
+        main(flags(video_file))
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -148,7 +148,7 @@ def test_clip_dim_of_another_teacher_is_refused(
     refused: Refused, video_file: Path, teacher: str
 ) -> None:
     wrong = ["--predict_clip", "--pixel_loss_warmup_epochs", "1", "--clip_model", teacher]
-    assert "have 16 numbers" in refused(*flags(video_file, *wrong, "--clip_dim", "512"))
+    assert "embeddings of width 16" in refused(*flags(video_file, *wrong, "--clip_dim", "512"))
 
 
 def test_teacher_that_cannot_be_downloaded_is_refused(refused: Refused, video_file: Path) -> None:
@@ -275,5 +275,5 @@ def test_metrics_of_another_network_or_teacher_do_not_replace_a_runs(
     wide = write_tiny_clip(tmp_path / "cache" / "wide", dim=24)
     taught[1] = "bare/m.pth"
     line = refused(*again, *taught, "--data_split", "2_2_3", "--clip_model", wide)
-    assert "have 24 numbers" in line
+    assert "embeddings of width 24" in line
     assert "--weight" in refused(*flags(video_file, *weight, "--outf", "second"), touched=True)

@@ -175,7 +175,7 @@ def test_held_out_metrics_are_empty_without_held_out_frames(
     video_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(video_file, "--data_split", "1_1_1")
-    assert "has no held-out frames" in capsys.readouterr().err
+    assert "holds out no frames" in capsys.readouterr().err
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics["val"].values()) == {None}
     assert "psnr_val" in pd.read_csv(run / "history.csv")
@@ -305,7 +305,7 @@ def test_training_starts_from_the_weights_of_another_run(video_file: Path) -> No
     main(flags(video_file, "--outf", "next", *start, *slow))
     second = json.loads(Path("output/next/metrics.json").read_text())["train"]["psnr"]
     assert second == pytest.approx(first, abs=0.05)
-    with pytest.raises(InputError, match="another network"):
+    with pytest.raises(InputError, match="does not fit the network"):
         main(flags(video_file, "--outf", "x", *start, "--act", "sin", "--modelsize", "0.08"))
 
 

@@ -42,7 +42,7 @@ def test_arguments_named_in_training_messages_have_flags() -> None:
         if path.parts[0] in packages
         for name in re.findall(r"`(\w+)`", text)
     }
-    assert {"crop", "modelsize", "clip_model", "outf"} <= named
+    assert {"crop", "modelsize", "clip_model", "out"} <= named
     for name in named:
         flag = with_flags(f"`{name}`")
         assert flag in flags or name in TRAINING_FLAGS, name

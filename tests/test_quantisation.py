@@ -11,9 +11,9 @@ from nerv_clip import load_model
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import psnr
 from nerv_clip.models.checkpoint import export_model, load_checkpoint
-from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.config import BITS, ModelConfig
 from nerv_clip.models.nerv_clip import NeRVClip
-from nerv_clip.models.quantisation import BITS, pack, unpack
+from nerv_clip.models.quantisation import pack, unpack
 from nerv_clip.models.solver import solve
 
 

@@ -66,7 +66,7 @@ def test_newer_format_is_named_with_what_to_do(
 ) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({**content(FORMAT_0), "format": FORMAT + 1}))
+    (folder / "config.json").write_text(json.dumps({**content(SHIPPED[0]), "format": FORMAT + 1}))
     run = Run(folder)
     with pytest.raises(InputError, match=f"format {FORMAT + 1}.*up to {FORMAT}.*update") as caught:
         run.read_config()
@@ -112,3 +112,43 @@ def test_identity_covers_every_setting() -> None:
     identity = Run(SHIPPED[0]).read_config().identity
     for config in (ModelConfig, TrainConfig):
         assert {field.name for field in dataclasses.fields(config)} <= identity.keys()
+
+
+def test_folder_with_another_programs_config_is_not_a_run(tmp_path: Path) -> None:
+    for foreign in ({"format": "yaml"}, {"format": 1}, {"identity": {}}, {"hf": 1}, []):
+        (tmp_path / "config.json").write_text(json.dumps(foreign))
+        (tmp_path / "history.csv").write_text("mine")
+        assert not Run(tmp_path).is_run
+        with pytest.raises(InputError, match="contains files but no run"):
+            Run(tmp_path).create()
+
+
+def test_evaluating_with_a_teacher_does_not_change_the_identity() -> None:
+    config = Run(ROOT / "checkpoints" / "kitchen_baseline").read_config()
+    assert config.teacher is not None  # it was evaluated with one
+    without = dataclasses.replace(config, teacher=None)
+    assert without.identity == config.identity
+    trained_with = Run(ROOT / "checkpoints" / "kitchen").read_config()
+    assert trained_with.teacher is not None
+    assert trained_with.identity["teacher"] == trained_with.teacher.id
+
+
+def test_format_0_baseline_that_was_evaluated_with_a_teacher_names_it() -> None:
+    old = content(FORMAT_0)
+    old["flags"] |= {"predict_clip": False, "clip_model": None}
+    old["identity"] |= {"predict_clip": False, "teacher": None}
+    old["teacher"] = {"name": "demo", "id": "demo@0", "dim": 512}
+    teacher = RunConfig.from_json(old).teacher
+    assert teacher is not None
+    assert (teacher.model, teacher.pretrained) == ("demo", None)
+
+
+def test_oldest_format_0_has_the_settings_of_its_time() -> None:
+    old = content(FORMAT_0)
+    for name in ("motion", "motion_weight", "arc_weight", "bits"):
+        del old["identity"][name]
+    old["architecture"]["motion_tap"] = 0
+    config = RunConfig.from_json(old)
+    assert not config.model.motion
+    assert (config.train.motion_weight, config.train.slerp_loss_weight) == (0, 0)
+    assert config.train.bits == 32

@@ -292,7 +292,7 @@ def test_library_ranks_runs_of_different_teachers_separately(
         assert {hit.run for hit in found} <= {each.run.path for each in library.runs[teacher]}
         order = [(not hit.match, -hit.moment.relevancy) for hit in found]
         assert order == sorted(order)
-    with pytest.raises(InputError, match="no run with a CLIP head"):
+    with pytest.raises(InputError, match="no run can be searched under .* has no CLIP head"):
         Library([folder / "pixels"])
     (other_teacher,) = {teacher for teacher, runs in library.runs.items() if len(runs) == 1}
 
@@ -384,8 +384,10 @@ def test_unusable_input_is_refused_with_one_line(
     assert "--top" in refused("mug", "--top", "0")
     assert "--grid" in refused("mug", "--grid", "0")
     assert "START-END" in refused("--like", "now")
-    assert "cannot be read as an image" in refused("--image", "nothing.png")
-    assert "no run with a CLIP head" in refused("mug", path=tmp_path / "nowhere")
+    assert "nothing.png does not exist" in refused("--image", "nothing.png")
+    (tmp_path / "text.png").write_text("no image")
+    assert "cannot be read as an image" in refused("--image", str(tmp_path / "text.png"))
+    assert "does not exist" in refused("mug", path=tmp_path / "nowhere")
     assert "cannot read nothing.txt" in refused("--fidelity", "nothing.txt")
     assert "no labels" in refused("--fidelity", "nothing.json")
     empty = tmp_path / "empty.txt"

@@ -308,7 +308,9 @@ def test_unusable_checkpoints_are_refused_with_one_line(
     assert "no checkpoint" in refused("--checkpoint", "nowhere/model_best.pth")
     other = tmp_path / "other.mp4"
     write_test_video(other, height=48, width=96)
-    assert "another video" in refused("--checkpoint", best, "--data_path", str(other))
+    assert "not the one that the run was trained on" in refused(
+        "--checkpoint", best, "--data_path", str(other)
+    )
     pixels = train(video_file, "-e", "1")
     assert "no CLIP head" in refused("--checkpoint", str(pixels / "model_best.pth"))
     shutil.copy(run / "model_best.pth", pixels / "model_best.pth")

@@ -16,7 +16,8 @@ def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
     split = split_frames(len(video), options.split, options.shuffle)
     if "val" not in split:
         progress.message(
-            f"--data_split {options.split} has no held-out frames: their metrics stay empty"
+            f"note: --data_split {options.split} holds out no frames, so there are no held-out "
+            "metrics (3_3_4 holds out every 4th)"
         )
     if options.teacher is None:
         return Inputs(video, split)

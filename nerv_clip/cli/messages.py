@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from nerv_clip.errors import InputError
 TRAINING_FLAGS = {
     "out": "--outf",
     "evaluate": "--eval_only",
+    "resume=False": "--not_resume",
     "path": "--data_path",
     "crop": "--crop_list",
     "resize": "--resize_list",
@@ -38,7 +40,7 @@ def with_flags(message: str, flags: Mapping[str, str] = TRAINING_FLAGS) -> str:
     >>> with_flags("`crop` 0_9: both sides must be at least 1; `reduce` is not in question")
     '--crop_list 0_9: both sides must be at least 1; --reduce is not in question'
     """
-    return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], f"--{found[1]}"), message)
+    return re.sub(r"`([\w=]+)`", lambda found: flags.get(found[1], f"--{found[1]}"), message)
 
 
 def main_guard(
@@ -53,6 +55,9 @@ def main_guard(
     except InputError as error:
         print(f"{Path(sys.argv[0]).name}: {with_flags(str(error), flags)}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # such as `| head`: the reader has closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("interrupted: the same command resumes from what was saved", file=sys.stderr)
         sys.exit(130)

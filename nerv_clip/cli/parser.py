@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig
-from nerv_clip.models.quantisation import BITS
-from nerv_clip.training.config import TrainConfig
+from nerv_clip.models.config import BITS, ModelConfig
+from nerv_clip.training.config import AMP, BEST_METRICS, TrainConfig
 from nerv_clip.training.losses import PIXEL_LOSSES
 from nerv_clip.training.optimisers import OPTIMISERS
 from nerv_clip.training.presets import PRESETS, preset
@@ -305,7 +304,7 @@ def _add_training(group: argparse._ArgumentGroup, d: TrainConfig) -> None:
     group.add_argument(
         "--ema", type=float, default=d.ema, help="decay of averaged weights; 0: no averaging"
     )
-    group.add_argument("--amp", choices=["none", "bf16"], default=d.amp, help="mixed precision")
+    group.add_argument("--amp", choices=AMP, default=d.amp, help="mixed precision")
     group.add_argument(
         "--compile", action="store_true", default=d.compile, help="compile the network"
     )
@@ -325,13 +324,7 @@ def _add_training(group: argparse._ArgumentGroup, d: TrainConfig) -> None:
     group.add_argument(
         "--best_metric",
         default=d.best_metric,
-        choices=[
-            "psnr_train",
-            "psnr_all",
-            "psnr_val",
-            "clip_similarity_train",
-            "clip_similarity_val",
-        ],
+        choices=BEST_METRICS,
         help="metric that chooses model_best.pth, after the warm-up",
     )
 

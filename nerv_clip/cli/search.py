@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from nerv_clip.cli.messages import with_flags
 from nerv_clip.cli.parser import Parser
 from nerv_clip.cli.terminal import Terminal
-from nerv_clip.demo import labelled_queries
 from nerv_clip.errors import InputError
 from nerv_clip.search import (
     Answer,
@@ -80,6 +80,8 @@ def print_fidelity(path: Path, file: Path, terminal: Terminal) -> None:
     """Print how well each index of a run answers the queries in a file."""
     run = load_run(path, progress=terminal)
     if file.suffix == ".json":
+        from nerv_clip.demo import labelled_queries  # imports what trains the demo encoder
+
         queries = [LabelledQuery(text, truth) for text, truth in labelled_queries(file).items()]
     else:
         try:
@@ -88,7 +90,7 @@ def print_fidelity(path: Path, file: Path, terminal: Terminal) -> None:
             raise InputError(f"cannot read {file}: {error}") from None
         queries = [LabelledQuery(line.strip(), None) for line in lines if line.strip()]
     if not queries:
-        raise InputError(f"{file} contains no query: write one per line")
+        raise InputError(f"{file} contains no query")
     table = fidelity(run, queries, terminal)
     print(f"{path}: {len(queries)} queries")
     print(summary(table).round(4).to_string(index=False, na_rep="–"))
@@ -104,13 +106,13 @@ def search(argv: list[str]) -> None:
         return
     library = Library([args.run], progress=terminal)
     for reason in library.skipped:
-        terminal.message(f"not searched: {reason}")
+        terminal.message(f"not searched: {with_flags(reason, {})}")
     hits = []
     for query in queries:
         found = library.search(query, args.top)
         hits += found.hits
         for reason in found.refused:
-            terminal.message(f"not searched: {reason}")
+            terminal.message(f"not searched: {with_flags(reason, {})}")
     if not hits:
         terminal.message("no other moment is similar")
     write = {None: as_text, "json": as_json, "csv": as_csv, "edl": as_edl}[args.shape]

@@ -48,9 +48,10 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"no checkpoint at {path}: train a run first") from None
-    except Exception as error:  # torch raises a dozen types for a damaged file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise InputError(f"{path} is damaged or not a checkpoint ({reason[:80]})") from None
+    except Exception:  # torch raises a dozen types for a damaged file
+        raise InputError(
+            f"{path} is damaged or not a checkpoint: give the model_best.pth of a run"
+        ) from None
     if not isinstance(content, dict) or "architecture" not in content:
         raise InputError(f"{path} is a PyTorch file, but not a checkpoint of this program")
     return content

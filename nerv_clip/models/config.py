@@ -11,6 +11,8 @@ from typing import Any
 
 from nerv_clip.errors import InputError
 
+BITS = (32, 16, 8)  # of a weight in a checkpoint
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BITS = (32, 16, 8)
 LEVELS = 127  # quantisation steps on each side of 0, with 8 bits
 
 

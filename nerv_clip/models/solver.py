@@ -78,8 +78,8 @@ def _widen(base: Architecture, config: ModelConfig, target: float) -> Architectu
     smallest = count(at(low))
     if smallest > target:
         raise InputError(
-            f"`modelsize` {config.modelsize}: too small for any width; the smallest network for "
-            f"this video and these options has {smallest / 1e6:.4f} M parameters"
+            f"`modelsize` {config.modelsize}: too small for any width; give at least "
+            f"{smallest / 1e6:.4f}, the smallest network for this video and these options"
         )
     while low < high:
         middle = (low + high + 1) // 2

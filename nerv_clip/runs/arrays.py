@@ -14,7 +14,6 @@ from nerv_clip.errors import InputError
 from nerv_clip.runs.format_0 import ARRAYS_RENAMED
 
 
-
 def read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     """An ``.npy`` file, memory-mapped with ``mapped``; raises `InputError` if it is damaged."""
     try:

@@ -107,5 +107,5 @@ def check_same(
         named = ", ".join(f"`{name}`" for name in differing)
         raise InputError(
             f"{path} was trained with other values of {named}: use the same values, choose another "
-            "folder (`out`), or start again without `resume`"
+            "folder (`out`), or start again (`resume=False`)"
         )

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerv_clip.errors import InputError
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.evaluation.results import Evaluation
@@ -84,8 +83,8 @@ def evaluate_run(
     )
     if quality < QUALITY_DB:
         progress.message(
-            f"{run.comparison.name}: the PSNR of the stored video is only {quality:.1f} dB; metrics "
-            "are not affected"
+            f"{run.comparison.name}: the PSNR of the stored video is only {quality:.1f} dB; "
+            "metrics are not affected"
         )
     if images:
         folder = make_folder(run.frames)

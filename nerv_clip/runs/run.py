@@ -254,5 +254,5 @@ def _lock(file: IO[str]) -> None:
 
 def find_runs(folders: Iterable[Path | str]) -> list[Run]:
     """The runs below some folders, in the order of their paths."""
-    found = {config.parent for folder in folders for config in folder.rglob("config.json")}
+    found = {config.parent for folder in folders for config in Path(folder).rglob("config.json")}
     return [run for run in map(Run, sorted(found)) if run.is_run]

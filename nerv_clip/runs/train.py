@@ -14,6 +14,7 @@ from nerv_clip.runs.training import RunTraining
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import resolve_device
+from nerv_clip.training.presets import preset as named_preset
 from nerv_clip.training.results import EpochResult
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import Video
@@ -24,34 +25,45 @@ def train(
     out: Path | str,
     *,
     data_split: str = "1_1_1",
+    shuffle_data: bool = False,
+    preset: str = "default",
     model: ModelConfig | None = None,
     config: TrainConfig | None = None,
     teacher: ClipEncoder | None = None,
+    weight: Path | str | None = None,
     device: str = "auto",
     resume: bool = True,
     progress: Progress = SILENT,
 ) -> Iterator[EpochResult]:
-    """Train one network on a video into the run directory ``out``, yielding every epoch.
+    """Train one network on a video into the run directory ``out``; yields every epoch.
 
-    The run is evaluated after the last epoch. Where ``out`` contains an unfinished training of the
-    same video and settings, it is resumed, or started again with ``resume=False``; a generator
-    that is closed early has saved its state. ``model`` and ``config`` are the network's and the
-    training's settings; a ``teacher`` is needed for ``predict_clip`` and ``clip_input``. Raises
-    `InputError` for settings that do not fit each other or the video, and where ``out`` is the
-    run of another training.
+    ``model`` and ``config`` are the settings of the network and of the training; by default those
+    of ``preset``. A ``teacher`` is needed for ``predict_clip`` and ``clip_input``; ``weight`` is a
+    checkpoint to start from. Settings are checked at once; training begins when the first epoch
+    is requested. If ``out`` contains an unfinished training of the same video and settings, it is
+    resumed, or deleted and started again with ``resume=False``. A generator that is closed early
+    has saved its state. The run is evaluated after the last epoch.
+
+    Raises `InputError` for settings that do not fit each other or the video, and if ``out`` is
+    the run of another training.
     """
     place = resolve_device(device)
-    config = config or TrainConfig()
-    inputs = embedded(video, split_frames(len(video), data_split), teacher, progress)
+    default_model, default_config = named_preset(preset)
     training = RunTraining(
-        Run(Path(out)),
-        inputs,
-        model or ModelConfig(),
-        config,
-        split=SplitRecord(rule=data_split, shuffled=False),
+        Run(out),
+        embedded(video, split_frames(len(video), data_split, shuffle_data), teacher, progress),
+        model or default_model,
+        config or default_config,
+        split=SplitRecord(rule=data_split, shuffled=shuffle_data),
         device=place,
+        preset=preset,
+        weight=None if weight is None else Path(weight),
         progress=progress,
     )
+    return _epochs(training, resume)
+
+
+def _epochs(training: RunTraining, resume: bool) -> Iterator[EpochResult]:
     training.run.create()
     with training.run.locked():
         training.begin(resume=resume)

@@ -128,7 +128,7 @@ class RunTraining:
         if not self.run.latest.exists():
             raise InputError(
                 f"{self.run.path} has a trained network but no {self.run.latest.name} to resume "
-                "from: choose another folder (`out`), or start again without `resume`"
+                "from: choose another folder (`out`), or start again (`resume=False`)"
             )
         content = load_checkpoint(self.run.latest)
         try:
@@ -138,7 +138,8 @@ class RunTraining:
             self.pending = EpochResult(**state["pending"]) if state["pending"] else None
         except DAMAGED:
             raise InputError(
-                f"{self.run.latest} is damaged or not a training state: start again without `resume`"
+                f"{self.run.latest} is damaged or not a training state: start again "
+                "(`resume=False`)"
             ) from None
         if self.trainer.epoch < self.config.epochs:
             place = f"epoch {self.trainer.epoch + 1}, step {self.trainer.step + 1}"
@@ -270,6 +271,6 @@ def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
         return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
     except DAMAGED:
         raise InputError(
-            f"`weight` {weight} is another network than these settings give: use the settings that "
+            f"`weight` {weight} does not fit the network of these settings: use the settings that "
             "it was trained with"
         ) from None

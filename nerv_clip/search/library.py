@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nerv_clip.errors import InputError
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.run import find_runs
+from nerv_clip.runs.run import Run, find_runs
 from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 
 
@@ -37,7 +37,7 @@ class Hits(NamedTuple):
 class Library:
     """The runs below some folders, grouped by teacher.
 
-    Embeddings of different teachers cannot be compared, so that their moments are ranked
+    Embeddings of different teachers cannot be compared, so their moments are ranked
     separately. ``runs`` are by the id of the teacher; ``skipped`` holds an error message for each
     run that cannot be searched. Raises `InputError` where there is no run to search.
     """
@@ -45,7 +45,7 @@ class Library:
     def __init__(self, folders: Iterable[Path], progress: Progress = SILENT) -> None:
         self.runs: dict[str, list[TrainedRun]] = {}
         self.skipped: list[str] = []
-        folders = list(folders)
+        folders = [Path(folder) for folder in folders]
         for run in find_runs(folders):
             try:
                 if not run.best.exists():
@@ -61,11 +61,24 @@ class Library:
                 loaded.query_encoder = shared[0].query_encoder
             shared.append(loaded)
         if not self.runs:
-            where = ", ".join(map(str, folders))
-            reasons = f" ({'; '.join(self.skipped)})" if self.skipped else ""
-            raise InputError(
-                f"no run with a CLIP head under {where}{reasons}: train one with `predict_clip`"
-            )
+            raise InputError(self._nothing_to_search(folders))
+
+    def _nothing_to_search(self, folders: list[Path]) -> str:
+        where = ", ".join(map(str, folders))
+        absent = [folder for folder in folders if not folder.exists()]
+        if absent:
+            return f"{absent[0]} does not exist"
+        unreadable = [
+            config
+            for folder in folders
+            for config in folder.rglob("config.json")
+            if config.with_name("model_best.pth").exists() and not Run(config.parent).is_run
+        ]
+        if unreadable:
+            return f"{unreadable[0]} cannot be read, or is damaged: restore it, or train again"
+        if self.skipped:
+            return f"no run can be searched under {where}: {'; '.join(self.skipped)}"
+        return f"no run under {where}: train one with `predict_clip`"
 
     def search(self, search_run: Callable[[TrainedRun], Answer], top: int) -> Hits:
         """Find the best ``top`` moments for each teacher, clear matches first.

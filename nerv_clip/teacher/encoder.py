@@ -63,7 +63,10 @@ class ClipEncoder:
         if unknown:
             named = ", ".join(f'"{word}"' for word in unknown)
             which = "the demo encoder" if self.name == "demo" else f"the encoder {self.name}"
-            raise InputError(f"{which} does not know {named}: its words are listed in words.txt")
+            raise InputError(
+                f"not in the vocabulary of {which}: {named}; use the words in "
+                f"{self.folder and self.folder.name}/{WORDS}"
+            )
         if not all(query.strip() for query in queries):
             raise InputError("the text is empty: type one or more words")
         tokens = self._tokenizer()(queries).to(self.device)

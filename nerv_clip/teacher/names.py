@@ -19,12 +19,11 @@ WORDS = "words.txt"  # in such a folder, optional: all words that the text tower
 def teacher_named(model: str | None, pretrained: str | None) -> tuple[str, str | None]:
     """The model and its weights, with defaults in place of None.
 
-    The default model is ViT-B-32; its default weights are laion2b_s34b_b79k. The demo encoder and
-    a local folder bring their own weights.
+    The default model is ViT-B-32, and its default weights are laion2b_s34b_b79k. Other models of
+    open_clip have no default weights; the demo encoder, a folder and a hub's model have their own.
     """
     name = model or "ViT-B-32"
-    local = name == "demo" or name.startswith(LOCAL)
-    return name, pretrained or (None if local else "laion2b_s34b_b79k")
+    return name, pretrained or ("laion2b_s34b_b79k" if name == "ViT-B-32" else None)
 
 
 def local_folder(model: str) -> Path | None:

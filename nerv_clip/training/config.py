@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nerv_clip.errors import InputError
+from nerv_clip.models.config import BITS
+
+AMP = ("none", "bf16")
+BEST_METRICS = (
+    "psnr_train",
+    "psnr_all",
+    "psnr_val",
+    "clip_similarity_train",
+    "clip_similarity_val",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +62,9 @@ class TrainConfig:
         for field, low, high in limits:
             value = getattr(self, field)
             if not low <= value <= high:
-                raise InputError(f"`{field}` {value} is out of range: {low:g} to {high:g}")
+                allowed = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+                raise InputError(f"`{field}` {value} is out of range: give {allowed}")
         choices: list[tuple[str, Collection[object]]] = [
-            ("loss", PIXEL_LOSSES),
-            ("optim", OPTIMISERS),
             ("amp", AMP),
             ("bits", BITS),
             ("best_metric", BEST_METRICS),
@@ -69,6 +79,6 @@ class TrainConfig:
         if predict_clip and self.epochs <= self.pixel_loss_warmup_epochs:
             raise InputError(
                 f"`epochs` {self.epochs} does not exceed `pixel_loss_warmup_epochs` "
-                f"{self.pixel_loss_warmup_epochs}: the CLIP head would never be trained; raise the "
-                "first or lower the second"
+                f"{self.pixel_loss_warmup_epochs}: the CLIP head would never be trained; raise "
+                "`epochs` or lower `pixel_loss_warmup_epochs`"
             )

@@ -70,7 +70,9 @@ def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
 
 
 def check_loss_fits(name: str, height: int, width: int) -> None:
-    """Raise `InputError` if a loss with an SSIM term gets frames smaller than SSIM's window."""
+    """Raise `InputError` for an unknown loss, and for frames too small for its SSIM term."""
+    if name not in PIXEL_LOSSES:
+        raise InputError(f"`loss` {name} is unknown: choose from {', '.join(PIXEL_LOSSES)}")
     structural = any("SSIM" in term for term in PIXEL_LOSSES[name])
     if structural and min(height, width) < WINDOW:
         raise InputError(

@@ -53,6 +53,7 @@ class Trainer:
         workers: Workers | None = None,
         max_steps: int | None = None,
     ) -> None:
+        config.check(predict_clip="clip" in model.taps)
         if config.best_metric.endswith("_val") and "val" not in split:
             raise InputError(
                 f"`best_metric` {config.best_metric}: the split has no held-out frames"

@@ -145,7 +145,7 @@ def _compute_missing(
 ) -> dict[str, Array]:
     """The embeddings ``missing``, from the video and the teacher; always checks the video."""
     config = run.read_config()
-    video = load_run_video(config, data_path, progress)
+    video = load_run_video(config, data_path, progress=progress)
     if not missing:
         return {}
     teacher = load_run_teacher(run)

@@ -137,7 +137,8 @@ def _compared_with_baselines(facts: Facts) -> Verdict:
         )
     return Verdict(
         "no better than interpolation",
-        f"{comparison}: a stored table of the train embeddings does at least as well.",
+        f"{comparison}: this is no evidence that the network does better than a stored table of "
+        "the train embeddings.",
     )
 
 

@@ -32,8 +32,9 @@ class Layout(NamedTuple):
 
     ``width`` and ``height`` are the stream's, in pixels. The true frame is at the top left of the
     upper half, its reconstruction at the top left of the lower half; each of their pixels covers
-    ``scale`` x ``scale`` pixels of the stream. ``shown`` is a picture's (height, width), smaller than the video's if the stream was
-    shrunk. ``checkpoint`` is the hash of the checkpoint that was decoded, empty if unknown.
+    ``scale`` x ``scale`` pixels of the stream. ``shown`` is a picture's (height, width), smaller
+    than the video's if the stream was shrunk. ``checkpoint`` is the hash of the checkpoint that
+    was decoded, empty if unknown.
     """
 
     width: int

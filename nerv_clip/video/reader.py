@@ -59,6 +59,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises `InputError` where it cannot be read.
     """
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
     try:
         with Image.open(path) as image:
             return _rgb(ImageOps.exif_transpose(image))

@@ -12,23 +12,15 @@ from nerv_clip.errors import InputError
 class VideoSpec:
     """A source and the part of it that is read.
 
-    Parameters
-    ----------
-    path
-        A video file, a folder of images, or one image.
-    crop
-        ``(height, width)`` of a centre crop in pixels, taken before resizing; None for no crop.
-    resize
-        ``(height, width)`` in pixels after a bicubic, antialiased resize; None for no resize.
-    start, end
-        First frame of the source, and the frame after the last (None: to its end).
-    step
-        Keep every ``step``-th frame, beginning at ``start``.
+    ``path`` is a video file, a folder of images, or one image. ``crop`` is the ``(height, width)``
+    in pixels of a centre crop, taken before resizing; ``resize`` the ``(height, width)`` after a
+    bicubic, antialiased resize; None for neither. ``start`` is the first frame of the source,
+    ``end`` the frame after the last (None: to its end); every ``step``-th frame is kept.
 
     Raises `InputError` for values that no video can meet.
     """
 
-    path: Path | str
+    path: Path
     crop: tuple[int, int] | None = None
     resize: tuple[int, int] | None = None
     start: int = 0
@@ -36,6 +28,7 @@ class VideoSpec:
     step: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
         for name, size in (("crop", self.crop), ("resize", self.resize)):
             if size is not None and min(size) < 1:
                 raise InputError(f"`{name}` {size[0]}_{size[1]}: both sides must be at least 1")
