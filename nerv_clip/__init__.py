@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nerv_clip.teacher.embeddings import embed_video
     from nerv_clip.teacher.encoder import ClipEncoder
     from nerv_clip.teacher.loading import load_clip_encoder
+    from nerv_clip.training.builder import build_network
     from nerv_clip.training.config import TrainConfig
     from nerv_clip.training.presets import preset
     from nerv_clip.training.results import EpochResult
@@ -53,6 +54,7 @@ _MODULES = {
     "teacher.embeddings": ["embed_video"],
     "teacher.encoder": ["ClipEncoder"],
     "teacher.loading": ["load_clip_encoder"],
+    "training.builder": ["build_network"],
     "training.config": ["TrainConfig"],
     "training.presets": ["preset"],
     "training.results": ["EpochResult"],
@@ -80,6 +82,7 @@ __all__ = [
     "Trainer",
     "Video",
     "VideoSpec",
+    "build_network",
     "embed_video",
     "evaluate",
     "find_runs",

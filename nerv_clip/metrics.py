@@ -1,14 +1,12 @@
-"""Image quality metrics, PSNR, SSIM and MS-SSIM, and average precision of a ranking."""
+"""Image quality metrics: PSNR, SSIM and MS-SSIM."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 WINDOW = 11  # pixels, with a standard deviation of 1.5, as the SSIM paper
@@ -126,18 +124,3 @@ def _band_matrix(device: torch.device) -> Tensor:
     for i in range(TILE):
         matrix[i, i : i + WINDOW] = window / window.sum()
     return matrix.to(device)
-
-
-def average_precision(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
-    """Average precision: the mean, over the positives, of the precision at their rank.
-
-    Shapes (N,); a positive that ties with negatives is ranked after them.
-
-    Raises ValueError without a positive.
-    """
-    if not positive.any():
-        raise ValueError("no positive: average precision is undefined")
-    order = np.lexsort((positive, -score))
-    hits = positive[order]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].mean())

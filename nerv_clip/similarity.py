@@ -74,6 +74,21 @@ def ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
     )
 
 
+def average_precision(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Average precision: the mean, over the positives, of the precision at their rank.
+
+    Shapes (N,); a positive that ties with negatives is ranked after them.
+
+    Raises ValueError without a positive.
+    """
+    if not positive.any():
+        raise ValueError("no positive: average precision is undefined")
+    order = np.lexsort((positive, -score))
+    hits = positive[order]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
+
+
 def debiased_cka(a: Array, b: Array) -> float:
     """Centred kernel alignment (Kornblith et al., 2019), linear kernel: at most 1.
 

@@ -24,7 +24,7 @@ from nerv_clip.demo.model_folder import new_model, save_weights, write_folder
 from nerv_clip.demo.pool import Pool, load_pool, render_shard, shard_paths
 from nerv_clip.demo.pretraining import Pretraining, contrastive_loss
 from nerv_clip.demo.vocabulary import BPE, learn_merges
-from nerv_clip.metrics import average_precision
+from nerv_clip.similarity import average_precision
 
 
 @pytest.fixture(scope="module")

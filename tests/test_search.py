@@ -292,7 +292,7 @@ def test_library_ranks_runs_of_different_teachers_separately(
         assert {hit.run for hit in found} <= {each.run.path for each in library.runs[teacher]}
         order = [(not hit.match, -hit.moment.relevancy) for hit in found]
         assert order == sorted(order)
-    with pytest.raises(InputError, match="no run can be searched under .* has no CLIP head"):
+    with pytest.raises(InputError, match=r"no run can be searched under .* has no CLIP head"):
         Library([folder / "pixels"])
     (other_teacher,) = {teacher for teacher, runs in library.runs.items() if len(runs) == 1}
 

@@ -117,7 +117,7 @@ def test_missing_model_or_weights_is_one_line(tmp_path: Path) -> None:
 def test_clip_dim_must_match_the_teacher(teacher: str) -> None:
     encoder = load_clip_encoder(teacher)
     check_dim(encoder, 16)
-    with pytest.raises(InputError, match="embeddings of width 16.* 512"):
+    with pytest.raises(InputError, match=r"embeddings of width 16.* 512"):
         check_dim(encoder, 512)
 
 

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--outf", default="clip_verification", help="NAME is output/NAME")
     args = parser.parse_args(argv)
     terminal = Terminal()
-    verification = verify(args.checkpoint, args.data_path, terminal)
+    verification = verify(args.checkpoint, args.data_path, progress=terminal)
     folder = run_path(args.outf)
     write_verification(verification, folder)
     print(summary(verification))

@@ -23,7 +23,7 @@ from nerv_clip.runs.config import RunConfig, SplitRecord
 from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run
 from nerv_clip.runs.run import Run
-from nerv_clip.runs.training import RunTraining
+from nerv_clip.runs.run_training import RunTraining
 from nerv_clip.teacher.loading import check_dim
 from nerv_clip.training.distributed import Workers, resolve_device, workers
 

@@ -110,10 +110,10 @@ def build(demo: DemoBuild, progress: Progress) -> bool:
             if not run_command(parse(command(demo, name))):
                 return False
             run = Run(_run_folder(demo, name))
-            prepare_to_ship(run, demo.data, progress)
             if run.read_config().architecture.clip_dim:
                 store_in_run(verify(run.best, progress=progress))
                 shutil.copyfile(map_file(run, demo.projection), run.map)
+            prepare_to_ship(run, demo.data, progress)
             _mark_done(demo, name)
     progress.message(f"{demo.checkpoints} is complete: {_bytes(demo.checkpoints) / 1e6:.1f} MB")
     return True

@@ -106,7 +106,12 @@ def _train(training: Pretraining, recipe: EncoderRecipe, progress: Progress) -> 
     pictures = [len(training.singles), len(training.scenes)]
     about = {"plan": asdict(recipe.plan), "pictures": pictures}
     if path.exists():
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # torch raises a dozen types for a damaged file
+            saved = None
+        if not isinstance(saved, dict) or not {"about", "state"} <= saved.keys():
+            raise InputError(f"{path} is damaged: remove it, or choose another folder (`work`)")
         if saved["about"] != about:
             raise InputError(
                 f"{path} belongs to a training with other settings: remove it, or choose another "

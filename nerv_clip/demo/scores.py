@@ -17,8 +17,8 @@ from nerv_clip.demo.batches import change_attribute
 from nerv_clip.demo.captions import SYNONYMS, query
 from nerv_clip.demo.facts import FACT_INDEX, PAIRS, STATES, fact_matrix, facts_of
 from nerv_clip.demo.kitchen import read_labels
-from nerv_clip.metrics import average_precision
 from nerv_clip.progress import SILENT, Progress
+from nerv_clip.similarity import average_precision
 from nerv_clip.teacher.encoder import ClipEncoder
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ from nerv_clip.progress import SILENT, Progress
 from nerv_clip.video.times import frame_time
 
 
-class Decoded(NamedTuple):
+class DecodedFrames(NamedTuple):
     """Some decoded frames.
 
     ``frames`` (b, 3, H, W) in [0, 1], of the frame indices ``indices``; ``embeddings`` (b, dim),
@@ -29,7 +29,7 @@ class Decoded(NamedTuple):
 
 
 @torch.no_grad()
-def decode(model: NeRVClip, indices: Sequence[int], batch: int = 1) -> Iterator[Decoded]:
+def decode(model: NeRVClip, indices: Sequence[int], batch: int = 1) -> Iterator[DecodedFrames]:
     """Decode the frames at ``indices``, ``batch`` at a time."""
     device = next(model.parameters()).device
     for start in range(0, len(indices), batch):
@@ -37,7 +37,7 @@ def decode(model: NeRVClip, indices: Sequence[int], batch: int = 1) -> Iterator[
         t = torch.tensor([frame_time(i, model.arch.frames) for i in chunk], dtype=torch.float64)
         output = model(t.to(device))
         frames = output.frames.float().clamp(0, 1)
-        yield Decoded(chunk, frames, output.embedding, output.seconds)
+        yield DecodedFrames(chunk, frames, output.embedding, output.seconds)
 
 
 @torch.no_grad()

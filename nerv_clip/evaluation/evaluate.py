@@ -19,7 +19,7 @@ from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.config import Architecture
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.encoder import ClipEncoder
-from nerv_clip.video.split import Split
+from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
 
@@ -43,7 +43,7 @@ def evaluate_checkpoint(
     """
     model = load_model(checkpoint, device)
     place = torch.device(device)
-    train = [i for i, name in enumerate(split) if name == "train"]
+    train = train_indices(split)
     rows: list[dict[str, Any]] = []
     embeddings: list[Tensor] = []
     reconstructed: list[Tensor] = []

@@ -6,7 +6,7 @@
 - ``arrays``: read embeddings with checks
 - ``inputs``: video, split and teacher of a run
 - ``description``: describe a run for config.json
-- ``training``: `RunTraining`: train into a directory, resume
+- ``run_training``: `RunTraining`: train into a directory, resume
 - ``train``: the public `train`
 - ``evaluation``: the public `evaluate`, and what it writes
 - ``embedding_map``: a run's embeddings as a cached map

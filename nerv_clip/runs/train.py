@@ -10,7 +10,7 @@ from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.config import SplitRecord
 from nerv_clip.runs.inputs import embedded
 from nerv_clip.runs.run import Run
-from nerv_clip.runs.training import RunTraining
+from nerv_clip.runs.run_training import RunTraining
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import resolve_device

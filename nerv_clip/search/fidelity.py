@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.evaluation.results import SPLITS
-from nerv_clip.metrics import average_precision
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_arrays
 from nerv_clip.search.moments import spans
 from nerv_clip.search.relevancy import Curve, Index
 from nerv_clip.search.trained_run import TrainedRun
+from nerv_clip.similarity import average_precision
+from nerv_clip.video.split import train_indices
 
 TOPS = (1, 5, 10)
 
@@ -88,7 +89,7 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
             f"{run.run.path} has no {run.run.true.name}, the true embeddings: evaluate the run "
             "again (`evaluate`)"
         )
-    train = [i for i, name in enumerate(run.split) if name == "train"]
+    train = train_indices(run.split)
     between = interpolated(np.array(run.true, np.float64), train, spherical=True)
     indexes = {"true": run.true, "predicted": run.index(1)}
     if not np.isnan(between).any():

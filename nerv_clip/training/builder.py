@@ -8,8 +8,8 @@ from torch import Tensor
 
 from nerv_clip.models.config import Architecture
 from nerv_clip.models.nerv_clip import NeRVClip
-from nerv_clip.training.data import frame_times, train_indices
-from nerv_clip.video.split import Split
+from nerv_clip.training.data import frame_times
+from nerv_clip.video.split import Split, train_indices
 
 
 def build_network(

@@ -8,14 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nerv_clip.video.split import Split
+from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
-
-
-def train_indices(split: Sequence[Split]) -> list[int]:
-    """The indices of the train frames, increasing."""
-    return [i for i, name in enumerate(split) if name == "train"]
 
 
 def frame_times(frames: int) -> Tensor:

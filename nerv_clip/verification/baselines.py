@@ -42,6 +42,9 @@ class Embeddings(NamedTuple):
     missing: str = ""
 
 
+COMPARED = 14  # that `prediction_and_baselines` yields
+
+
 def prediction_and_baselines(evidence: Evidence, seed: int = 0) -> Iterator[Embeddings]:
     """The prediction, then the baselines: by chance, trivial, informed.
 

@@ -57,7 +57,7 @@ class Evidence:
 
 
 def gather(
-    checkpoint: Path, data_path: Path | None = None, progress: Progress = SILENT
+    checkpoint: Path, data_path: Path | str | None = None, progress: Progress = SILENT
 ) -> Evidence:
     """Read or compute the embeddings of a checkpoint in its run directory.
 
@@ -141,7 +141,7 @@ def _read_stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
 
 
 def _compute_missing(
-    run: Run, checkpoint: Path, data_path: Path, missing: set[str], progress: Progress
+    run: Run, checkpoint: Path, data_path: Path | str, missing: set[str], progress: Progress
 ) -> dict[str, Array]:
     """The embeddings ``missing``, from the video and the teacher; always checks the video."""
     config = run.read_config()

@@ -12,6 +12,7 @@ import pandas as pd
 from nerv_clip.progress import SILENT, Progress, Task
 from nerv_clip.similarity import Array
 from nerv_clip.verification.baselines import (
+    COMPARED,
     LINEAR,
     NEAREST,
     PREDICTION,
@@ -95,7 +96,10 @@ class Verification:
 
 
 def verify(
-    checkpoint: Path | str, data_path: Path | None = None, progress: Progress = SILENT
+    checkpoint: Path | str,
+    data_path: Path | str | None = None,
+    *,
+    progress: Progress = SILENT,
 ) -> Verification:
     """Verify a checkpoint in its run directory; `gather` describes ``data_path`` and the errors."""
     return verify_evidence(gather(Path(checkpoint), data_path, progress), progress)
@@ -106,15 +110,14 @@ def verify_evidence(evidence: Evidence, progress: Progress = SILENT) -> Verifica
 
     Random numbers are seeded: the same evidence gives the same result.
     """
-    compared = list(prediction_and_baselines(evidence))
-    steps = len(compared) + DRAWS // DRAWS_PER_STEP
+    steps = COMPARED + DRAWS // DRAWS_PER_STEP
     with progress.task("verifying", steps, "step") as task:
-        return _verify(evidence, compared, task)
+        return _verify(evidence, task)
 
 
-def _verify(evidence: Evidence, compared: list[Embeddings], task: Task) -> Verification:
+def _verify(evidence: Evidence, task: Task) -> Verification:
     true, predicted = evidence.true, evidence.predicted
-    scores = _score_all(evidence, compared, task)
+    compared, scores = _score_all(evidence, task)
     blocks = block_permutation_test(predicted, true, block_length(true), task=task)
     splits: dict[str, SplitStatistics] = {}
     measures: dict[str, dict[str, Measures]] = {}
@@ -151,16 +154,16 @@ def _verify(evidence: Evidence, compared: list[Embeddings], task: Task) -> Verif
     )
 
 
-def _score_all(
-    evidence: Evidence, compared: list[Embeddings], task: Task
-) -> dict[str, FrameScores]:
-    """Frame scores of the embeddings that are available, by name."""
+def _score_all(evidence: Evidence, task: Task) -> tuple[list[Embeddings], dict[str, FrameScores]]:
+    """The prediction with all baselines, and frame scores of those available, by name."""
+    compared: list[Embeddings] = []
     scores: dict[str, FrameScores] = {}
-    for embeddings in compared:
+    for embeddings in prediction_and_baselines(evidence):
+        compared.append(embeddings)
         if embeddings.draws:
             scores[embeddings.name] = score_frames(embeddings, evidence.true, evidence.train)
         task.advance()
-    return scores
+    return compared, scores
 
 
 def _rows(compared: list[Embeddings], measures: dict[str, dict[str, Measures]]) -> list[Row]:

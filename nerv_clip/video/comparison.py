@@ -59,9 +59,7 @@ def read_layout(path: Path, height: int, width: int) -> Layout:
             fps, frames = float(stream.average_rate or 25), stream.frames
             size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
     except (OSError, IndexError, av.error.FFmpegError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
-        ) from None
+        raise _damaged(path, error) from None
     shrink = shrink_of(height, width)
     shown = (height // shrink, width // shrink)
     scale = max(1, size[0] // (shown[1] + shown[1] % 2))
@@ -90,9 +88,7 @@ def read_samples(path: Path) -> Samples:
             setup = bytes(stream.codec_context.extradata or b"")
             packets = [packet for packet in container.demux(stream) if packet.size]
     except (OSError, IndexError, av.error.FFmpegError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
-        ) from None
+        raise _damaged(path, error) from None
     return Samples(
         f"avc1.{setup[1:4].hex()}",
         setup,
@@ -111,9 +107,7 @@ def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> I
     try:
         yield from _found(path, layout, sorted(set(indices)))
     except av.error.FFmpegError as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
-        ) from None
+        raise _damaged(path, error) from None
 
 
 def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
@@ -144,3 +138,7 @@ def _half(pixels: Pixels, half: int, layout: Layout) -> Pixels:
         blocks = part[: rows * s, : columns * s].reshape(rows, s, columns, s, 3)
         part = blocks.mean((1, 3)).round().astype(np.uint8)
     return np.ascontiguousarray(part[: layout.shown[0], : layout.shown[1]])
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Literal
 
 from nerv_clip.errors import InputError
@@ -44,3 +45,8 @@ def split_frames(frames: int, rule: str, shuffle: bool = False) -> list[Split]:
         elif place % c >= b:
             split[index] = "val"
     return split
+
+
+def train_indices(split: Sequence[Split]) -> list[int]:
+    """The indices of the train frames, increasing."""
+    return [i for i, name in enumerate(split) if name == "train"]
