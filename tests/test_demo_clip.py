@@ -79,7 +79,7 @@ def test_queries_and_synonyms_use_only_words_of_the_vocabulary(folder: Path) -> 
 def test_error_names_unknown_words(folder: Path) -> None:
     encoder = untrained(folder)
     assert encoder.texts(["A red MUG."]).shape == (1, 512)
-    with pytest.raises(InputError, match='does not know "unicorn", "zebra"'):
+    with pytest.raises(InputError, match=r'not in the vocabulary of .*"unicorn", "zebra"'):
         encoder.texts(["a red mug", "a zebra and a unicorn"])
     with pytest.raises(InputError, match="the text is empty"):
         encoder.texts(["a red mug", "  "])
