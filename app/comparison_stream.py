@@ -68,5 +68,5 @@ def _true_frames(view: RunView, frames: Sequence[int]) -> Iterator[Tensor]:
     else:
         raise InputError(
             f"{view.run.path} has no comparison.mp4, and {view.config.video.path} is not the "
-            "video it was trained on: put the video there, or evaluate the run again (`eval_only`)"
+            "video it was trained on: put the video there, or evaluate the run again (`evaluate`)"
         )

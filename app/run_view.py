@@ -85,7 +85,7 @@ def read_view(run: Run) -> RunView:
     per_frame = run.read_per_frame()
     if len(per_frame) != config.video.frames or not set(COLUMNS) <= set(per_frame):
         raise InputError(
-            f"{run.per_frame} does not match the run: evaluate the run again (`eval_only`)"
+            f"{run.per_frame} does not match the run: evaluate the run again (`evaluate`)"
         )
     return RunView(run, _hash(stamp(run.best)), config, run.read_metrics(), per_frame)
 
@@ -172,7 +172,7 @@ def _embedding_files(view: RunView) -> tuple[Stamp, Stamp]:
         raise InputError(f"{view.run.path} has no predicted embeddings: train with `predict_clip`")
     if not view.run.true.exists():
         raise InputError(
-            f"{view.run.path} has no true embeddings: evaluate the run again (`eval_only`)"
+            f"{view.run.path} has no true embeddings: evaluate the run again (`evaluate`)"
         )
     return stamp(view.run.true), stamp(view.run.predicted)
 

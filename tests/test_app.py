@@ -108,7 +108,7 @@ def test_a_damaged_file_is_one_line(
     for error in app.error:
         assert "kitchen" in error.value
     if file == "metrics.json":
-        assert "evaluate it again (`eval_only`)" in app.error[0].value
+        assert "evaluate it again (`evaluate`)" in app.error[0].value
 
 
 @pytest.mark.parametrize("page", ["frames", "semantics", "embedding_map", "search", "compare"])
@@ -223,7 +223,7 @@ def test_a_run_of_another_version_does_not_stop_the_comparison_of_others(
     assert list(app.table[0].value) == ["kitchen"]
 
 
-NEWER = '{"format": 99}'
+NEWER = '{"format": 2, "video": {}, "train": {}}'
 BROKEN = '{"format": 1, "video'
 
 
@@ -269,7 +269,7 @@ def test_a_damaged_table_of_frames_is_one_line(
     assert not app.exception
     (error,) = app.error
     assert "clip_similarity_per_frame.csv" in error.value
-    assert "`eval_only`" in error.value
+    assert "`evaluate`" in error.value
 
 
 def test_the_train_page_shows_bad_values_with_their_flags(
