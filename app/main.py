@@ -36,7 +36,8 @@ with input_errors():
         st.title("No runs yet")
         st.info(
             "Train one on the **Train** page, or in a terminal:\n\n"
-            "`python train/train_nerv_clip.py --data_path VIDEO --predict_clip --outf first`\n\n"
+            "`python train/train_nerv_clip.py --data_path VIDEO --predict_clip --data_split 3_3_4 "
+            "--modelsize 0.35 --resize_list 180_320 -e 60 --outf first`\n\n"
             "The run appears here after its first evaluation."
         )
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from argparse import Action
@@ -158,6 +159,14 @@ def test_shipped_runs_contain_documented_files_and_arrays_only(name: str) -> Non
     assert sorted(read_arrays(run.baselines)) == sorted(names(RUN_DIRECTORY, "baselines.npz"))
 
 
+def test_every_key_of_verification_json_is_documented() -> None:
+    content = json.loads((ROOT / "checkpoints/kitchen/verification.json").read_text())
+    assert names(RUN_DIRECTORY, "verification.json") == list(content)
+    measures = content["rows"][0]["figures"]["all"]
+    heading = "Measures in `verification.json`"
+    assert set(names(RUN_DIRECTORY, heading)) == set(measures)
+
+
 def names_of_first_column(document: Path, heading: str) -> list[str]:
     """The first name of each row of a table."""
     return [re.findall(r"`([^`]+)`", row[0])[0] for row in table(document, heading)]
@@ -171,6 +180,14 @@ def test_every_flag_is_documented_with_its_default() -> None:
         for row in table(TRAINING, heading)
     }
     assert documented == {tuple(a.option_strings): written(a) for a in actions}
+
+
+def test_help_shows_defaults_of_flags_that_have_one() -> None:
+    text = build_parser().format_help()
+    for empty in ("None", "[]", "", "False"):
+        assert f"(default: {empty})" not in text
+    assert "(default: 300)" in text
+    assert "(default: 0)" in text
 
 
 def written(action: Action) -> str:

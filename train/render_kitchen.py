@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--height", type=int, default=180, help="height in pixels; the width follows from 16:9"
     )
-    parser.add_argument("--samples", type=int, default=9, help="rays a pixel, a square number")
+    parser.add_argument("--samples", type=int, default=9, help="rays per pixel, a square number")
     args = parser.parse_args(argv)
     size = (args.height, round(args.height * 16 / 9))
     write_kitchen(args.out, args.seed, args.frames, size, args.samples, Terminal())

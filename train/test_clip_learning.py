@@ -1,4 +1,4 @@
-"""Verify that a run learned its video's CLIP embeddings: flags, and one call."""
+"""Verify that a run learned the CLIP embeddings of its video: flags, and one call."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from nerv_clip.verification import store_in_run, summary, write_verification
 
 def main(argv: list[str]) -> None:
     """Print the verdict and the tables, and write them with a report to --outf."""
-    parser = Parser(prog="test_clip_learning.py", description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's model_best.pth")
+    parser = Parser(
+        prog="test_clip_learning.py",
+        description="Verify that a run learned the CLIP embeddings of its video.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="model_best.pth of a run")
     parser.add_argument(
         "--data_path", type=Path, help="the source video; needed if the run stores no embeddings"
     )
-    parser.add_argument("--outf", default="clip_verification", help="NAME is output/NAME")
+    parser.add_argument(
+        "--outf", default="clip_verification", help="output directory: NAME is output/NAME"
+    )
     args = parser.parse_args(argv)
     terminal = Terminal()
     verification = verify(args.checkpoint, args.data_path, progress=terminal)

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--scenes", type=int, default=56_000, help="pictures of up to six objects")
     parser.add_argument("--tests", type=int, default=2_000, help="pictures for the scores")
     parser.add_argument("--steps", type=int, default=TrainingPlan().steps, help="training steps")
-    parser.add_argument("--batch", type=int, default=TrainingPlan().batch, help="pictures a step")
+    parser.add_argument("--batch", type=int, default=TrainingPlan().batch, help="pictures per step")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
     args = parser.parse_args(argv)
     plan = TrainingPlan(steps=args.steps, batch=args.batch, seed=args.seed)

@@ -1,4 +1,4 @@
-"""The flags of ``train/train_nerv_clip.py``. Names are HNeRV's where HNeRV has the flag.
+"""The flags of ``train/train_nerv_clip.py``. Flags that HNeRV also has keep their HNeRV names.
 
 Defaults are not written here: they come from a preset, or from the run that is evaluated.
 """
@@ -12,14 +12,38 @@ from typing import NoReturn
 
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import BITS, ModelConfig
+from nerv_clip.models.layers import ACTIVATIONS
 from nerv_clip.training.config import AMP, BEST_METRICS, TrainConfig
 from nerv_clip.training.losses import PIXEL_LOSSES
 from nerv_clip.training.optimisers import OPTIMISERS
 from nerv_clip.training.presets import PRESETS, preset
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help texts with the defaults of the flags that have one: not None, False, or empty."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        default = action.default
+        if default is None or default is False or default in ("", []):
+            return action.help
+        if isinstance(default, list):
+            return f"{action.help} (default: {' '.join(map(str, default))})"
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `InputError` for wrong arguments: one line, no usage text."""
+    """An argument parser that raises `InputError` for wrong arguments: one line, no usage text.
+
+    Its help shows defaults. ``allow_abbrev`` is argparse's.
+    """
+
+    def __init__(self, *, prog: str, description: str | None, allow_abbrev: bool = True) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=HelpFormatter,
+            allow_abbrev=allow_abbrev,
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raise the message as an `InputError`."""
@@ -57,7 +81,6 @@ def build_parser(defaults: Defaults | None = None) -> argparse.ArgumentParser:
         prog="train_nerv_clip.py",
         description="Train one network on a video: it reproduces the frames and, with "
         "--predict_clip, predicts their CLIP embeddings.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -80,7 +103,9 @@ def _joined(numbers: Sequence[float] | None) -> str | None:
 
 
 def _add_data(group: argparse._ArgumentGroup, d: Defaults) -> None:
-    group.add_argument("--data_path", required=True, help="a video file, or a folder of images")
+    group.add_argument(
+        "--data_path", required=True, help="a video file, a folder of images, or one image"
+    )
     group.add_argument(
         "--crop_list",
         default=_joined(d.crop) or "-1",
@@ -136,7 +161,8 @@ def _add_model(group: argparse._ArgumentGroup, d: ModelConfig) -> None:
         "--t_grids",
         default=",".join(f"{share}_{channels}" for share, channels in d.grids) or "none",
         help="learned temporal grids, SHARE_CHANNELS,…: SHARE is the number of steps as a share "
-        "of the frames; none: no grids",
+        "of the frames, reduced where all grids together would exceed 30 %% of --modelsize; none: "
+        "no grids",
     )
     group.add_argument(
         "--fc_hw", default=_joined(d.grid), help="grid of the stem, ROWS_COLUMNS; solved if absent"
@@ -204,7 +230,7 @@ def _add_model(group: argparse._ArgumentGroup, d: ModelConfig) -> None:
         "pshuffel, conv, interpolate)",
     )
     group.add_argument("--norm", default=d.norm, help="normalisation: none, bn or in")
-    group.add_argument("--act", default=d.act, help="activation: gelu, sin, relu, leaky, swish, …")
+    group.add_argument("--act", default=d.act, help=f"activation: {', '.join(ACTIVATIONS)}")
     group.add_argument(
         "--out_bias",
         default=d.out_bias,
@@ -270,9 +296,16 @@ def _add_clip(group: argparse._ArgumentGroup, d: Defaults) -> None:
 
 
 def _add_training(group: argparse._ArgumentGroup, d: TrainConfig) -> None:
-    group.add_argument("-e", "--epochs", type=int, default=d.epochs, help="passes over the video")
     group.add_argument(
-        "-b", "--batchSize", dest="batch", type=int, default=d.batch, help="frames in a step"
+        "-e", "--epochs", type=int, default=d.epochs, help="passes over the train frames"
+    )
+    group.add_argument(
+        "-b",
+        "--batchSize",
+        dest="batch",
+        type=int,
+        default=d.batch,
+        help="frames per step, on each process",
     )
     group.add_argument(
         "--loss",
@@ -316,7 +349,7 @@ def _add_training(group: argparse._ArgumentGroup, d: TrainConfig) -> None:
         type=int,
         default=d.bits,
         choices=BITS,
-        help="bits of a weight in model_best.pth; all metrics are measured on that file",
+        help="bits per weight in model_best.pth; all metrics are measured on that file",
     )
     group.add_argument(
         "--eval_freq", type=int, default=d.eval_freq, help="epochs between evaluations"
@@ -334,14 +367,31 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         "--outf", help="run directory: NAME is output/NAME; the video's name if absent"
     )
     group.add_argument("--suffix", default="", help="added to the name of the run directory")
-    group.add_argument("--overwrite", action="store_true", help="empty the run directory first")
-    group.add_argument("--not_resume", action="store_true", help="start again from epoch 0")
-    group.add_argument("--eval_only", action="store_true", help="evaluate model_best.pth, no more")
-    group.add_argument("--weight", help="start from the weights of this checkpoint")
+    group.add_argument(
+        "--overwrite", action="store_true", help="delete everything in the run directory first"
+    )
+    group.add_argument(
+        "--not_resume",
+        action="store_true",
+        help="delete the files of the earlier run and start again from epoch 0; other files in the "
+        "folder stay",
+    )
+    group.add_argument(
+        "--eval_only", action="store_true", help="evaluate model_best.pth; do not train"
+    )
+    group.add_argument(
+        "--weight",
+        help="start from the weights of this checkpoint; with --eval_only, the checkpoint to "
+        "evaluate",
+    )
     group.add_argument("--save_freq", type=float, default=2.0, help="minutes between saves")
     group.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if present"
     )
-    group.add_argument("--debug", action="store_true", help="ten steps an epoch, into output/debug")
+    group.add_argument(
+        "--debug",
+        action="store_true",
+        help="ten steps per epoch; the run directory is output/debug unless --outf is given",
+    )
     group.add_argument("--dump_images", action="store_true", help="write decoded frames as PNG")
     group.add_argument("--dump_videos", action="store_true", help="write decoded frames as MP4")

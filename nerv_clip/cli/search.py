@@ -31,14 +31,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="search.py", description="Find moments of trained runs by text, image or similarity."
     )
-    parser.add_argument("queries", nargs="*", help='texts, such as "a red mug -green apple^0.5"')
+    parser.add_argument("queries", nargs="*", help='texts, such as "a yellow mug -red apple^0.5"')
     parser.add_argument("--run", type=Path, required=True, help="a run, or a folder of runs")
     parser.add_argument("--image", type=Path, help="find moments that look like this image")
     parser.add_argument(
         "--like", metavar="START-END", help="find moments similar to these seconds of the run"
     )
     parser.add_argument("--top", type=int, default=5, help="moments to list for each query")
-    parser.add_argument("--grid", type=int, default=4, help="times searched per frame")
+    parser.add_argument("--grid", type=int, default=4, help="times searched per frame, 1 to 64")
     parser.add_argument(
         "--fidelity",
         type=Path,
@@ -47,8 +47,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "file with one text per line",
     )
     shape = parser.add_mutually_exclusive_group()
-    for name in ("json", "csv", "edl"):
-        shape.add_argument(f"--{name}", action="store_const", dest="shape", const=name)
+    for name, text in (
+        ("json", "print a JSON list"),
+        ("csv", "print a CSV table"),
+        ("edl", "print the clear matches as a CMX 3600 edit decision list, for video editors"),
+    ):
+        shape.add_argument(f"--{name}", action="store_const", dest="shape", const=name, help=text)
     args = parser.parse_args(argv)
     if not (args.queries or args.image or args.like or args.fidelity):
         raise InputError("there is no query: give a text, --image, --like or --fidelity")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import asdict
 from pathlib import Path
 
 from nerv_clip.demo.captions import words
 from nerv_clip.demo.facts import DEFAULT
+from nerv_clip.demo.model_folder import EMBEDDING
+from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.pretraining import TrainingPlan
 from nerv_clip.demo.scene import COLOURS
 from nerv_clip.demo.scores import CHOICES, EncoderScores
@@ -15,6 +16,21 @@ from nerv_clip.demo.shapes import KINDS
 from nerv_clip.files import atomic_write
 
 CARD = "README.md"
+USAGE = """\
+```python
+import open_clip
+import torch
+from PIL import Image
+
+folder = "checkpoints/demo_clip"
+model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+model.eval()
+tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=f"{folder}/bpe.txt.gz")
+with torch.no_grad():
+    image = model.encode_image(preprocess(Image.open("picture.png"))[None])
+    texts = model.encode_text(tokenizer(["a yellow mug", "a purple kettle"]))
+print(torch.nn.functional.cosine_similarity(image, texts))
+```"""
 
 
 def score_lines(scores: EncoderScores) -> list[str]:
@@ -49,17 +65,19 @@ def write_card(
     scores: EncoderScores,
 ) -> None:
     """Write the card; ``singles``, ``scenes`` and ``tests`` count the rendered pictures."""
-    settings = ", ".join(f"{name} {value}" for name, value in asdict(plan).items())
     worst = sorted((score.precision, name) for name, score in scores.queries.items())[:6]
     weakest = ", ".join(f"{name} ({score:.2f})" for score, name in worst)
-    before = f"""
+    before = """
 A small CLIP (Radford et al., 2021) for rendered kitchens, trained from random weights by
 `python train/train_demo_clip.py`. With it, all of NeRV-CLIP (training, text search, verification)
 runs offline, with meaningful embeddings and exact labels. It is of no use for other videos.
 
-**Usage.** `--clip_model demo`; in open_clip, `local-dir:` with this folder, and the tokenizer with
-`bpe_path` set to the file in this folder. Pictures are resized to 96x96 without keeping their
-aspect ratio. Embeddings have 512 dimensions.
+**Usage.** In NeRV-CLIP: `--clip_model demo`. In open_clip, the tokenizer needs the path of
+`bpe.txt.gz`:
+"""
+    middle = f"""
+Pictures are resized to {SIDE}x{SIDE} without keeping their aspect ratio. Embeddings have
+{EMBEDDING} dimensions.
 
 **Vocabulary.** Objects: {", ".join(KINDS)}. Colours: {", ".join(COLOURS)}. A hand that holds an
 object; two of an object; tap, fridge and stove on or off, open or closed; a steaming kettle; a pan
@@ -70,21 +88,32 @@ A text with another word is refused with a message that names the word.
 `nerv_clip/demo` with random compositions, colours, lights, cameras and kitchens. A grammar with
 synonyms generates the captions. No photographs and no downloaded data were used.
 
-**Training.** Settings: {settings}. The loss is CLIP's, computed without the pairs that are true by
-chance, plus SigLIP's (Zhai et al., 2023), weighted by `pairwise_weight`. Training begins with
-pictures of single objects, continues with scenes, and then adds captions that are wrong in one
-attribute.
+**Training.** {plan.steps:,} steps of {plan.batch} pictures, seed {plan.seed}. Muon updates the
+matrices at a learning rate of {plan.matrix_lr:g}, Adam the other parameters at {plan.lr:g}; both
+rates rise linearly during the first {plan.warm_up} steps, then fall to 1 % along a cosine. The loss
+is CLIP's, computed without the pairs that are true by chance, plus {plan.pairwise_weight:g} times
+SigLIP's (Zhai et al., 2023). The first {100 * plan.single_until:g} % of the steps use pictures of
+single objects only; from {100 * plan.scenes_from:g} % of the steps on, most pictures are scenes.
+From {100 * plan.hard_negatives_from:g} % of the steps on, captions that are wrong in one attribute
+are added.
 
 **Scores** on {tests:,} random scenes that were not used for training (for videos of other kitchens,
 see `bench/results/demo_encoder.md`):
 """
     after = f"""
 **Limitations.** The captions do not describe left and right, size, or numbers above two. Objects
-that cover less than {DEFAULT.area:.2%} of a picture are not labelled. The encoder was not trained
-on photographs. Queries with the lowest average precision: {weakest}.
+that cover less than {100 * DEFAULT.area:g} % of a picture are not labelled. The encoder was not
+trained on photographs. Queries with the lowest average precision: {weakest}.
 """
     table = "\n".join(score_lines(scores))
-    blocks = ["# The demo encoder", *_paragraphs(before), table, *_paragraphs(after)]
+    blocks = [
+        "# The demo encoder",
+        *_paragraphs(before),
+        USAGE,
+        *_paragraphs(middle),
+        table,
+        *_paragraphs(after),
+    ]
     with atomic_write(folder / CARD) as temporary:
         temporary.write_text("\n\n".join(blocks) + "\n")
 
