@@ -121,8 +121,8 @@ class DenseStem(nn.Module):
 class CellStem(nn.Sequential):
     """Two pointwise layers, shared by all cells of the grid: (B, C, h, w) to (B, width, h, w).
 
-    A linear layer to the whole grid would hold 71–74 % of the parameters of a 1.5 M network. The
-    coordinates already differ from cell to cell, so the cells can share their weights.
+    A linear layer to the whole grid would need weights for each cell. The coordinates already
+    differ from cell to cell, so the cells can share their weights.
     """
 
     def __init__(self, *, features: int, hidden: int, width: int, act: str) -> None:

@@ -30,8 +30,13 @@ def _size(part: nn.Module | None) -> int:
     return 0 if part is None else sum(p.numel() for p in part.parameters())
 
 
+def without_memory(arch: Architecture) -> NeRVClip:
+    """A network to count, not to run: no memory is allocated. It has no encoder."""
+    with torch.device("meta"):
+        return NeRVClip(arch, with_encoder=False)
+
+
 @lru_cache(maxsize=4096)  # the app repeats its estimate whenever a flag changes
 def count(arch: Architecture) -> int:
     """`decoder_parameters` of an architecture, without allocating memory for it."""
-    with torch.device("meta"):
-        return decoder_parameters(NeRVClip(arch))
+    return decoder_parameters(without_memory(arch))

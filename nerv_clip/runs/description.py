@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from nerv_clip.errors import InputError
 from nerv_clip.files import file_hash
 from nerv_clip.models.config import Architecture, ModelConfig
-from nerv_clip.models.nerv_clip import NeRVClip
-from nerv_clip.models.parameters import decoder_parameters, head_parameters
+from nerv_clip.models.parameters import decoder_parameters, head_parameters, without_memory
 from nerv_clip.runs.config import (
     ParameterCounts,
     RunConfig,
@@ -85,8 +82,7 @@ def _teacher(teacher: ClipEncoder) -> TeacherRecord:
 
 
 def _count(arch: Architecture) -> ParameterCounts:
-    with torch.device("meta"):  # no memory is allocated
-        model = NeRVClip(arch, with_encoder=False)
+    model = without_memory(arch)
     return ParameterCounts(decoder=decoder_parameters(model), clip_head=head_parameters(model))
 
 
