@@ -5,8 +5,9 @@ reads run directories does not wait for torch. docs/python.md has an example of 
 """
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from nerv_clip.lazy_names import lazy_names
 
 if sys.platform == "win32":
     raise ImportError("NeRV-CLIP runs on Linux and macOS: on Windows, use it inside WSL")
@@ -38,33 +39,6 @@ if TYPE_CHECKING:
     from nerv_clip.video.times import frame_time
     from nerv_clip.video.video import Video, load_video
 
-_MODULES = {
-    "errors": ["InputError"],
-    "evaluation.results": ["Evaluation", "Metrics"],
-    "models.checkpoint": ["load_model"],
-    "models.config": ["Architecture", "ModelConfig"],
-    "models.nerv_clip": ["NeRVClip", "Output"],
-    "models.solver": ["solve"],
-    "progress": ["Progress"],
-    "runs.config": ["RunConfig"],
-    "runs.evaluation": ["evaluate"],
-    "runs.run": ["Run", "find_runs", "run_path"],
-    "runs.train": ["train"],
-    "search": ["load_run"],
-    "teacher.embeddings": ["embed_video"],
-    "teacher.encoder": ["ClipEncoder"],
-    "teacher.loading": ["load_clip_encoder"],
-    "training.builder": ["build_network"],
-    "training.config": ["TrainConfig"],
-    "training.presets": ["preset"],
-    "training.results": ["EpochResult"],
-    "training.trainer": ["Trainer"],
-    "verification": ["verify"],
-    "video.spec": ["VideoSpec"],
-    "video.split": ["split_frames"],
-    "video.times": ["frame_time"],
-    "video.video": ["Video", "load_video"],
-}
 __all__ = [
     "Architecture",
     "ClipEncoder",
@@ -99,10 +73,33 @@ __all__ = [
     "verify",
 ]
 
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "errors": ["InputError"],
+        "evaluation.results": ["Evaluation", "Metrics"],
+        "models.checkpoint": ["load_model"],
+        "models.config": ["Architecture", "ModelConfig"],
+        "models.nerv_clip": ["NeRVClip", "Output"],
+        "models.solver": ["solve"],
+        "progress": ["Progress"],
+        "runs.config": ["RunConfig"],
+        "runs.evaluation": ["evaluate"],
+        "runs.run": ["Run", "find_runs", "run_path"],
+        "runs.train": ["train"],
+        "search": ["load_run"],
+        "teacher.embeddings": ["embed_video"],
+        "teacher.encoder": ["ClipEncoder"],
+        "teacher.loading": ["load_clip_encoder"],
+        "training.builder": ["build_network"],
+        "training.config": ["TrainConfig"],
+        "training.presets": ["preset"],
+        "training.results": ["EpochResult"],
+        "training.trainer": ["Trainer"],
+        "verification": ["verify"],
+        "video.spec": ["VideoSpec"],
+        "video.split": ["split_frames"],
+        "video.times": ["frame_time"],
+        "video.video": ["Video", "load_video"],
+    },
+)

@@ -1,9 +1,17 @@
-"""Rendered videos of a kitchen with labels, and the small CLIP that is trained on such pictures."""
+"""Rendered videos of a kitchen with labels, and the small CLIP that is trained on such pictures.
 
-from nerv_clip.demo.encoder import EncoderRecipe, train_encoder
-from nerv_clip.demo.kitchen import read_labels, write_kitchen
-from nerv_clip.demo.pretraining import TrainingPlan
-from nerv_clip.demo.scores import labelled_queries
+Modules are imported when a name is first used: the processes that render do not import torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from nerv_clip.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from nerv_clip.demo.encoder import EncoderRecipe, train_encoder
+    from nerv_clip.demo.kitchen import read_labels, write_kitchen
+    from nerv_clip.demo.pretraining import TrainingPlan
+    from nerv_clip.demo.scores import labelled_queries
 
 __all__ = [
     "EncoderRecipe",
@@ -13,3 +21,13 @@ __all__ = [
     "train_encoder",
     "write_kitchen",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "encoder": ["EncoderRecipe", "train_encoder"],
+        "kitchen": ["read_labels", "write_kitchen"],
+        "pretraining": ["TrainingPlan"],
+        "scores": ["labelled_queries"],
+    },
+)
