@@ -12,6 +12,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from nerv_clip.errors import InputError
 
@@ -132,11 +133,8 @@ def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
 
 def _half(pixels: Pixels, half: int, layout: Layout) -> Pixels:
     part = pixels[half * layout.height // 2 :][: layout.height // 2]
-    s = layout.scale
-    if s > 1:
-        rows, columns = part.shape[0] // s, part.shape[1] // s
-        blocks = part[: rows * s, : columns * s].reshape(rows, s, columns, s, 3)
-        part = blocks.mean((1, 3)).round().astype(np.uint8)
+    if layout.scale > 1:
+        part = np.asarray(Image.fromarray(part).reduce(layout.scale))
     return np.ascontiguousarray(part[: layout.shown[0], : layout.shown[1]])
 
 

@@ -76,12 +76,15 @@ def write_comparison(
         # if the finest setting does not reach the quality at a scale, no other does
         enough = encode(temporary, sample, CRFS[-1]) >= QUALITY_DB
         scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
-        for crf in CRFS[:-1]:
-            if encode(temporary, sample, crf, scale) >= QUALITY_DB:
-                quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
-                if quality >= QUALITY_DB:
-                    return quality
-        return encode(temporary, map(_stacked, pairs(range(frames))), CRFS[-1], scale)
+
+        def reaches(crf: int) -> bool:
+            return encode(temporary, sample, crf, scale) >= QUALITY_DB
+
+        for crf in CRFS[bisect_left(CRFS[:-1], True, key=reaches) :]:
+            quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
+            if quality >= QUALITY_DB:
+                break
+        return quality
 
 
 def shrink_comparison(
@@ -205,6 +208,7 @@ def _quality(frame: av.VideoFrame, picture: Pixels, scale: int) -> float:
     """PSNR in dB of a decoded frame, reduced to the picture's size, against the picture."""
     shown = frame.to_ndarray(format="rgb24").astype(np.float32)
     height, width = picture.shape[:2]
-    shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
+    if scale > 1:
+        shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
     error = float(np.square(shown - picture).mean())
     return float(10 * np.log10(255**2 / max(error, 1e-6)))
