@@ -50,9 +50,9 @@ def text_queries(teacher: str) -> list[str]:
 
     st.pills("Examples", examples(teacher), key="example", on_change=add_example)
     text = st.text_area(
-        "What are you looking for?", key=box, height=110, placeholder="a red mug on the table",
+        "What are you looking for?", key=box, height=110, placeholder="a yellow mug",
         help="One query per line. `+` before a word adds a term, `-` adds a term that should be "
-        "absent, `^` sets a weight: `a red mug -green apple^0.5`",
+        "absent, `^` sets a weight: `a yellow mug -green apple^0.5`",
     )  # fmt: skip
     if teacher == DEMO:
         st.caption(
