@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import: no test may wait for a network
@@ -11,6 +12,7 @@ os.environ["NUMBA_OPT"] = "1"  # UMAP compiles a third faster, and the tests' ma
 import pytest
 import torch
 
+from tests.runs import train
 from tests.samples import write_test_video, write_tiny_clip
 
 
@@ -34,3 +36,17 @@ def video_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a tiny CLIP of 16 dimensions."""
     return write_tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory, video_file: Path) -> Path:
+    """A small trained run without a CLIP head, not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("trained"))
+        return train(video_file).resolve()
+
+
+@pytest.fixture
+def run(_own_place: None, trained_once: Path) -> Path:
+    """A copy of a small trained run without a CLIP head, as ``output/run``."""
+    return Path(shutil.copytree(trained_once, "output/run"))

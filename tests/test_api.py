@@ -25,7 +25,7 @@ from nerv_clip import (
     verify,
 )
 from nerv_clip.training.presets import PRESETS
-from tests.test_commands import flags
+from tests.runs import flags
 from tests.test_training import same
 from train.train_nerv_clip import main
 
@@ -135,20 +135,20 @@ def test_motion_weight_0_leaves_the_motion_head_out(video_file: Path) -> None:
     assert not load_model("run/model_best.pth").taps
 
 
-def test_baseline_that_was_evaluated_with_a_teacher_resumes(video_file: Path, teacher: str) -> None:
-    main(flags(video_file))
+def test_baseline_that_was_evaluated_with_a_teacher_resumes(
+    video_file: Path, run: Path, teacher: str
+) -> None:
     main(["--data_path", str(video_file), "--outf", "run", "--eval_only", "--clip_model", teacher])
     main(flags(video_file))  # finished: it is only evaluated again
     main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
-    metrics = Run(Path("output/run")).read_metrics()
+    metrics = Run(run).read_metrics()
     assert metrics.all.teacher_similarity is not None
     assert metrics.all.clip_similarity is None
 
 
-def test_damaged_training_state_is_one_line(video_file: Path) -> None:
-    main(flags(video_file))
-    run = Run(Path("output/run"))
-    run.latest.write_bytes(run.best.read_bytes())  # a checkpoint, but no training state
+def test_damaged_training_state_is_one_line(video_file: Path, run: Path) -> None:
+    best = (run / "model_best.pth").read_bytes()  # a checkpoint, but no training state
+    (run / "model_latest.pth").write_bytes(best)
     with pytest.raises(InputError, match="not a training state"):
         main(flags(video_file))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
@@ -15,6 +18,15 @@ from tests.samples import write_test_video
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 SHIPPED = MAIN.parents[1] / "checkpoints"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_scan() -> Iterator[None]:
+    """Look for components in the installed packages once, not at the start of every app."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "") -> AppTest:

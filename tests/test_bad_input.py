@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from nerv_clip.cli import main_guard
+from tests.runs import flags
 from tests.samples import write_tiny_clip
-from tests.test_commands import flags
 from train.train_nerv_clip import main
 
 
@@ -182,9 +182,10 @@ def disk_of(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_full_disk_keeps_the_saved_checkpoint(refused: Refused, video_file: Path) -> None:
-    main(flags(video_file))
-    saved = Path("output/run/model_latest.pth")
+def test_full_disk_keeps_the_saved_checkpoint(
+    refused: Refused, video_file: Path, run: Path
+) -> None:
+    saved = run / "model_latest.pth"
     before = saved.read_bytes()
     with disk_of(50_000):
         line = refused(*flags(video_file, "--not_resume", "--outf", "other"), touched=True)
@@ -196,9 +197,10 @@ def test_full_disk_keeps_the_saved_checkpoint(refused: Refused, video_file: Path
     assert not list(Path("output").rglob(".*.pth"))
 
 
-def test_damaged_checkpoint_is_named_and_left_alone(refused: Refused, video_file: Path) -> None:
-    main(flags(video_file))
-    latest = Path("output/run/model_latest.pth")
+def test_damaged_checkpoint_is_named_and_left_alone(
+    refused: Refused, video_file: Path, run: Path
+) -> None:
+    latest = run / "model_latest.pth"
     latest.write_bytes(latest.read_bytes()[:5000])
     line = refused(*flags(video_file), touched=True)
     assert "model_latest.pth" in line
@@ -206,8 +208,8 @@ def test_damaged_checkpoint_is_named_and_left_alone(refused: Refused, video_file
     assert latest.stat().st_size == 5000
 
 
+@pytest.mark.usefixtures("run")
 def test_evaluation_on_another_video_is_refused(refused: Refused, video_file: Path) -> None:
-    main(flags(video_file))
     line = refused(
         "--data_path",
         str(video_file),
@@ -230,12 +232,13 @@ def test_cache_that_cannot_be_written_is_refused(
     assert "cannot keep the decoded frames" in refused(*flags(video_file, "--cache_gb", "0"))
 
 
-def test_run_without_model_latest_is_not_overwritten(refused: Refused, video_file: Path) -> None:
-    main(flags(video_file))
-    Path("output/run/model_latest.pth").unlink()
+def test_run_without_model_latest_is_not_overwritten(
+    refused: Refused, video_file: Path, run: Path
+) -> None:
+    (run / "model_latest.pth").unlink()
     assert "--not_resume" in refused(*flags(video_file), touched=True)
     assert "--loss" in refused(*flags(video_file, "--loss", "L1"), touched=True)
-    assert Path("output/run/model_best.pth").exists()
+    assert (run / "model_best.pth").exists()
 
 
 def test_folder_of_another_program_is_left_alone(refused: Refused, video_file: Path) -> None:

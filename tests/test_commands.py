@@ -20,20 +20,9 @@ from nerv_clip.cli.parser import build_parser
 from nerv_clip.evaluation.baseline_frames import perturb
 from nerv_clip.evaluation.interpolation import blend_weights
 from nerv_clip.models.checkpoint import load_checkpoint
+from tests.runs import CLIP_FLAGS, flags, train
 from tests.samples import write_test_video
 from train.train_nerv_clip import main
-
-CLIP_FLAGS = ["--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2"]
-
-
-def flags(video_file: Path, *more: str) -> list[str]:
-    tiny = ["--modelsize", "0.05", "--lower_width", "4", "-e", "4", "-b", "2", "--eval_freq", "2"]
-    return ["--data_path", str(video_file), "--data_split", "2_2_3", "--outf", "run", *tiny, *more]
-
-
-def train(video_file: Path, *more: str) -> Path:
-    main(flags(video_file, *more))
-    return Path("output/run")
 
 
 def test_run_directory_is_complete(video_file: Path, teacher: str) -> None:
@@ -201,8 +190,7 @@ def test_frames_of_odd_size_are_decoded(tmp_path: Path) -> None:
     assert Image.open(first).size == (23, 33)
 
 
-def test_blend_psnr_matches_the_mean_of_the_neighbours(video_file: Path) -> None:
-    run = train(video_file)
+def test_blend_psnr_matches_the_mean_of_the_neighbours(video_file: Path, run: Path) -> None:
     rows = pd.read_csv(run / "clip_similarity_per_frame.csv").set_index("frame")
     video = load_video(parse(flags(video_file)).data)
     frames = video.read(range(12)).double() / 255
@@ -216,9 +204,8 @@ def test_blend_psnr_matches_the_mean_of_the_neighbours(video_file: Path) -> None
     assert blend_weights(0, [0]) == []
 
 
-def test_evaluation_depends_on_the_checkpoint_only(video_file: Path) -> None:
+def test_evaluation_depends_on_the_checkpoint_only(video_file: Path, run: Path) -> None:
     """A damaged weight in the file shows in the figures; the training's other files do not."""
-    run = train(video_file)
     before = json.loads((run / "metrics.json").read_text())
     (run / "model_latest.pth").unlink()
     main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
@@ -232,24 +219,21 @@ def test_evaluation_depends_on_the_checkpoint_only(video_file: Path) -> None:
 
 
 def test_run_without_a_head_has_teacher_similarity_if_a_teacher_is_given(
-    video_file: Path, teacher: str
+    video_file: Path, run: Path, teacher: str
 ) -> None:
-    run = train(video_file)
     assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] is None
     main(["--data_path", str(video_file), "--outf", "run", "--eval_only", "--clip_model", teacher])
     assert json.loads((run / "metrics.json").read_text())["all"]["teacher_similarity"] > 0
 
 
-def test_finished_run_is_not_trained_again(video_file: Path) -> None:
-    run = train(video_file)
+def test_finished_run_is_not_trained_again(video_file: Path, run: Path) -> None:
     weights = (run / "model_best.pth").read_bytes()
     train(video_file)
     assert (run / "model_best.pth").read_bytes() == weights
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [2, 4]
 
 
-def test_resume_with_other_settings_is_refused(video_file: Path) -> None:
-    run = train(video_file)
+def test_resume_with_other_settings_is_refused(video_file: Path, run: Path) -> None:
     before = (run / "model_latest.pth").read_bytes()
     for change, named in {
         "--lr 0.1": "`lr`",
@@ -268,8 +252,7 @@ def test_resume_with_other_settings_is_refused(video_file: Path) -> None:
     train(video_file, *all_of_them.split(), "--loss", "L1", "--not_resume")
 
 
-def test_overwrite_empties_the_run_directory(video_file: Path) -> None:
-    run = train(video_file)
+def test_overwrite_empties_the_run_directory(video_file: Path, run: Path) -> None:
     (run / "note.txt").write_text("mine")
     train(video_file, "--not_resume")
     assert (run / "note.txt").exists()
@@ -277,8 +260,7 @@ def test_overwrite_empties_the_run_directory(video_file: Path) -> None:
     assert not (run / "note.txt").exists()
 
 
-def test_second_training_in_one_directory_is_refused(video_file: Path) -> None:
-    run = train(video_file)
+def test_second_training_in_one_directory_is_refused(video_file: Path, run: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in run.iterdir()}
     with (run / ".lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -290,8 +272,7 @@ def test_second_training_in_one_directory_is_refused(video_file: Path) -> None:
     train(video_file)  # the lock went with its holder
 
 
-def test_temporary_files_of_a_killed_process_are_removed(video_file: Path) -> None:
-    run = train(video_file)
+def test_temporary_files_of_a_killed_process_are_removed(video_file: Path, run: Path) -> None:
     (run / ".123.model_latest.pth").write_bytes(b"half")
     train(video_file)
     assert not (run / ".123.model_latest.pth").exists()
@@ -365,9 +346,8 @@ def test_suffix_is_not_added_twice(video_file: Path) -> None:
     assert not Path("output/run_b_b").exists()
 
 
-def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path) -> None:
+def test_interrupted_evaluation_is_repeated_on_resume(video_file: Path, run: Path) -> None:
     """Killed after the save that precedes an evaluation: its row is there after the resume."""
-    run = train(video_file)
     state = load_checkpoint(run / "model_latest.pth")
     rows = pd.read_csv(run / "history.csv")
     last = rows.iloc[-1]

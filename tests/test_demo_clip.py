@@ -189,7 +189,7 @@ def test_resumed_training_is_bit_identical(folder: Path, pool: Pool) -> None:
 
 
 def test_short_training_separates_day_and_night(folder: Path, pool: Pool) -> None:
-    training = Pretraining(folder, pool, pool, TrainingPlan(steps=40, batch=32, warm_up=5, lr=2e-3))
+    training = Pretraining(folder, pool, pool, TrainingPlan(steps=20, batch=32, warm_up=5, lr=2e-3))
     for _ in training.fit():
         pass
     encoder = untrained(folder)

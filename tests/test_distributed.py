@@ -1,8 +1,10 @@
-"""Data-parallel training with two gloo processes on the CPU."""
+"""Data-parallel training with two gloo processes on the CPU.
+
+tests/test_readme.py runs the whole command with two processes.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +15,6 @@ import torch
 
 from nerv_clip.training.distributed import Workers
 from tests import two_processes
-from tests.test_commands import flags
 from tests.test_training import same
 
 ROOT = Path(__file__).parents[1]
@@ -42,14 +43,6 @@ def test_two_processes_match_one_with_twice_the_batch(video_file: Path, tmp_path
     assert first["losses"] == pytest.approx(alone["losses"], rel=1e-4)
     for name, value in alone["weights"].items():
         torch.testing.assert_close(first["weights"][name], value, atol=1e-4, rtol=1e-3)
-
-
-def test_script_runs_under_torchrun(video_file: Path) -> None:
-    done = torchrun(str(ROOT / "train" / "train_nerv_clip.py"), *flags(video_file, "-b", "1"))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr.count("written to output/run") == 1  # only the first writes
-    config = json.loads(Path("output/run/config.json").read_text())
-    assert config["processes"] == 2
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from nerv_clip.models.checkpoint import load_checkpoint
-from tests.test_commands import flags
+from tests.runs import flags
 from tests.test_training import same
 from train.train_nerv_clip import main
 

@@ -22,8 +22,8 @@ from nerv_clip.runs.embedding_map import load_map, map_file
 from nerv_clip.runs.run import TrainingStatus
 from nerv_clip.video.comparison import read_layout, read_pairs, read_samples
 from nerv_clip.video.writer import write_comparison
+from tests.runs import flags
 from tests.samples import moving_picture
-from tests.test_commands import flags, train
 
 
 def test_public_names_are_imported_lazily() -> None:
@@ -151,14 +151,13 @@ def test_projection_out_of_range_is_refused() -> None:
         project([np.eye(8)], neighbours=8)
 
 
-def test_estimate_matches_the_training(video_file: Path) -> None:
+def test_estimate_matches_the_training(video_file: Path, run: Path) -> None:
     argv = flags(
         video_file, "--predict_clip", "--clip_dim", "16", "--pixel_loss_warmup_epochs", "2"
     )
     found = estimate(parse([*argv, "--clip_model", "demo"]))
     assert (found.frames, found.height, found.width) == (12, 48, 80)
     assert (found.train_frames, found.held_out, found.steps) == (8, 4, 16)
-    run = train(video_file)
     config = json.loads((run / "config.json").read_text())
     assert found.decoder_parameters == config["parameters"]["decoder"]
     assert found.head_parameters > 0
@@ -178,18 +177,18 @@ def test_estimate_matches_the_training(video_file: Path) -> None:
         estimate(parse([*argv, "--modelsize", "0.0001"]))
 
 
-def test_status_of_a_training_is_read_while_it_holds_the_lock(video_file: Path) -> None:
-    run = Run(train(video_file))
-    assert not run.in_training
-    assert run.read_status() is None
+def test_status_of_a_training_is_read_while_it_holds_the_lock(run: Path) -> None:
+    trained = Run(run)
+    assert not trained.in_training
+    assert trained.read_status() is None
     assert not Run(Path("nowhere")).in_training
     status = TrainingStatus(pid=1, epoch=2, epochs=4, step=3, steps=9, psnr=21.5, seconds=0.5)
-    with run.locked():
-        assert run.in_training
-        assert run.read_status() is None
-        run.write_status(status)
-        assert run.read_status() == status
-        with pytest.raises(InputError, match="another training"), Run(run.path).locked():
+    with trained.locked():
+        assert trained.in_training
+        assert trained.read_status() is None
+        trained.write_status(status)
+        assert trained.read_status() == status
+        with pytest.raises(InputError, match="another training"), Run(run).locked():
             pass
-    assert not run.in_training
-    assert not run.status.exists()
+    assert not trained.in_training
+    assert not trained.status.exists()

@@ -37,8 +37,8 @@ from nerv_clip.search.index import cosines, grid_times
 from nerv_clip.search.phrases import CANONICAL, UNRELATED, load_phrases
 from nerv_clip.search.query import TEMPLATES, Term, parse_query, text_vector
 from nerv_clip.search.relevancy import TEMPERATURE, EncodedQuery, ReferenceTexts, image_query
+from tests.runs import CLIP_FLAGS, train
 from tests.samples import write_tiny_clip
-from tests.test_commands import CLIP_FLAGS, train
 from train.search import main
 
 

@@ -28,7 +28,6 @@ def true_frame(index: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
 
 
-@pytest.mark.xdist_group("shipped")  # one process renders the frames
 @pytest.mark.parametrize("name", ["kitchen", "kitchen_baseline", "kitchen_clip_input"])
 def test_shipped_checkpoint_decodes_to_its_stored_figures(name: str) -> None:
     run = CHECKPOINTS / name

@@ -39,8 +39,8 @@ from nerv_clip.verification.statistics import (
 )
 from nerv_clip.verification.verdict import Facts, judge
 from nerv_clip.video.times import frame_time
+from tests.runs import CLIP_FLAGS, train
 from tests.samples import write_test_video, write_tiny_clip
-from tests.test_commands import CLIP_FLAGS, train
 from tests.test_statistics import noise
 from train.test_clip_learning import main
 

@@ -74,12 +74,12 @@ def full() -> DemoBuild:
 
 def quick(root: Path = Path("build/demo-quick")) -> DemoBuild:
     """A small build that only shows that all steps work; its results are of no use."""
-    plan = TrainingPlan(steps=12, batch=16, warm_up=2)
+    plan = TrainingPlan(steps=4, batch=16, warm_up=2)
     return DemoBuild(
         checkpoints=root / "checkpoints",
         data=root / "Kitchen",
         work=root / "work",
-        recipe=EncoderRecipe(root / "checkpoints" / "demo_clip", root / "work", 24, 36, 128, plan),
+        recipe=EncoderRecipe(root / "checkpoints" / "demo_clip", root / "work", 16, 16, 128, plan),
         training="--data_split 3_3_4 --modelsize 0.2 -e 3 --preset fast --head_cells 600"
         " --batchSize 8 --pixel_loss_warmup_epochs 1",
         projection=Projection("PCA"),  # UMAP compiles for half a minute
