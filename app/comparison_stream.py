@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from run_view import RunView, any_stream, own_stream, redrawn_stream
 from widgets import PageProgress
 
 from nerv_clip import InputError, frame_time
-from nerv_clip.files import make_folder
+from nerv_clip.cache import cached
 from nerv_clip.video.comparison import read_pairs
 
 if TYPE_CHECKING:
@@ -24,22 +26,30 @@ KEPT = 8  # redrawn streams in the cache
 
 def playable_stream(view: RunView) -> Path:
     """The stream of this checkpoint; if there is none, it is drawn first."""
-    if own_stream(view) is None:
-        note = st.info("The stored video is from another checkpoint. It is drawn again, once.")
-        _redraw(view)
+    found = own_stream(view)
+    if found is None:
+        note = st.info("There is no video of this checkpoint yet. It is drawn, once.")
+        found = cached(redrawn_stream(view), lambda _: own_stream(view), partial(_redraw, view))
         note.empty()
-    return own_stream(view) or redrawn_stream(view)
+    return found
 
 
-def _redraw(view: RunView) -> None:
+def _redraw(view: RunView, path: Path) -> None:
     from nerv_clip.video.writer import write_comparison
 
-    path = redrawn_stream(view)
-    others = sorted(make_folder(path.parent).glob("*.mp4"), key=lambda p: p.stat().st_mtime)
-    for old in others[: -KEPT + 1]:
+    for old in _newest_first(path.parent)[KEPT - 1 :]:
         old.unlink(missing_ok=True)
     fps = view.config.video.fps
     write_comparison(path, lambda chosen: _pairs(view, chosen), view.frames, fps, view.key)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """The streams in the cache; another session may delete some at the same time."""
+    found = []
+    for path in folder.glob("*.mp4"):
+        with suppress(OSError):
+            found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def _pairs(view: RunView, frames: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -20,7 +20,7 @@ from nerv_clip.similarity import Array, centred_cosine, cosine, unit
 from nerv_clip.video.comparison import Layout, read_layout, read_pairs, read_samples
 
 Pixels = NDArray[np.uint8]
-Stamp = tuple[str, int, int]
+Stamp = tuple[str, int, int, int, int]
 THUMBNAILS = 9
 
 
@@ -65,9 +65,12 @@ class RunView:
 
 
 def stamp(path: Path) -> Stamp:
-    """Path, time of change and size of a file: a key for caches."""
+    """Path, inode, size and times of change of a file: a key for caches.
+
+    Programs can set the time of the content (mtime), but not that of the inode (ctime).
+    """
     about = path.stat()
-    return str(path), about.st_mtime_ns, about.st_size
+    return str(path), about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -119,7 +122,7 @@ def redrawn_stream(view: RunView) -> Path:
 def own_stream(view: RunView) -> Path | None:
     """The stream that was drawn by exactly this checkpoint, if there is one."""
     for path in (view.run.comparison, redrawn_stream(view)):
-        if path.exists() and stream_layout(view, path).checkpoint == view.key:
+        if is_complete(view, path) and stream_layout(view, path).checkpoint == view.key:
             return path
     return None
 
@@ -127,7 +130,16 @@ def own_stream(view: RunView) -> Path | None:
 def any_stream(view: RunView) -> Path | None:
     """A stream with the true frames of the run's video, from any checkpoint of the run."""
     stored = view.run.comparison
-    return own_stream(view) or (stored if stored.exists() else None)
+    return own_stream(view) or (stored if is_complete(view, stored) else None)
+
+
+def is_complete(view: RunView, stream: Path) -> bool:
+    """Whether a file is a stream of all frames of the run's video, none of them cut off."""
+    try:
+        coded, layout = stream_samples(stream)["sizes"], stream_layout(view, stream)
+    except (OSError, InputError):
+        return False
+    return isinstance(coded, list) and len(coded) == layout.frames == view.frames
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -13,7 +13,7 @@ from training_processes import VIDEO_SUFFIXES, find_videos
 from widgets import input_errors
 
 from nerv_clip import InputError
-from nerv_clip.files import atomic_write, file_hash, make_folder
+from nerv_clip.files import atomic_write, exclusive, file_hash, make_folder, sweep
 
 UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000  # of an uploaded video
@@ -64,11 +64,13 @@ def store_upload(name: str, content: bytes) -> Path:
     """Save an upload; another video of the same name is not overwritten."""
     path = make_folder(UPLOADS) / name
     digest = hashlib.sha256(content).hexdigest()
-    if path.exists() and file_hash(path) != digest:
-        path = path.with_stem(f"{path.stem}-{digest[:8]}")
-    if not path.exists():
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(content)
+    with exclusive(path):
+        sweep(UPLOADS)
+        if path.exists() and file_hash(path) != digest:
+            path = path.with_stem(f"{path.stem}-{digest[:8]}")
+        if not path.exists():
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(content)
     return path
 
 

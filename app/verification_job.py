@@ -85,5 +85,8 @@ def _verify(job: VerificationJob, checkpoint: Path) -> None:
         job.error = "The verification was cancelled."
     except InputError as error:
         job.error = str(error)
+    except Exception as error:  # the thread would end without a word
+        job.error = f"The verification failed: {type(error).__name__}: {error}"
+        raise
     finally:
         job.finished = True

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nerv_clip.errors import InputError
+from nerv_clip.locks import acquire, release, remove_abandoned
+
+PARTIAL = ".partial-"  # begins the names of unfinished files, and of locks
 
 
 def user_cache() -> Path:
-    """The user's cache folder for this program; ``XDG_CACHE_HOME`` moves it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerv_clip"
+    """The user's cache folder for this program; ``XDG_CACHE_HOME`` moves it.
+
+    Raises `InputError` where neither that variable nor a home folder is known, as in a container
+    whose user has no name.
+    """
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "nerv_clip"
+    try:
+        return Path.home() / ".cache" / "nerv_clip"
+    except RuntimeError:
+        raise InputError(
+            "this user has no home folder for cached files: set XDG_CACHE_HOME to a folder"
+        ) from None
 
 
 def file_hash(path: Path) -> str:
@@ -40,17 +54,49 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, which replaces ``path`` when the block succeeds.
 
     A full disk or a missing permission becomes one `InputError`, and the old file stays. The
-    temporary name is unique to this thread, and keeps the suffix, by which writers choose the
+    temporary file is locked until the block ends, so that `sweep` recognises those of killed
+    processes. Its name is new for each call, and keeps the suffix, by which writers choose the
     format.
     """
-    temporary = path.with_name(f".{os.getpid()}.{threading.get_ident()}.{path.name}")
+    temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}{path.suffix}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with _locked(temporary):
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one thread or process at a time make ``path``; the others wait.
+
+    Raises `InputError` where the folder of ``path`` cannot be written.
+    """
+    lock = path.with_name(f"{PARTIAL}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}")
+    try:
+        handle = acquire(lock)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        release(lock, handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove unfinished files and locks of killed processes from a folder."""
+    for leftover in folder.glob(f"{PARTIAL}*"):
+        remove_abandoned(leftover)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = acquire(path)
+    try:
+        yield
+    finally:
+        release(path, handle)
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

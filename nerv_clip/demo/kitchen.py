@@ -20,7 +20,7 @@ from nerv_clip.demo.story import MIN_FRAMES, Story, make_story
 from nerv_clip.demo.tracer import require_renderer, trace
 from nerv_clip.demo.workers import workers
 from nerv_clip.errors import InputError
-from nerv_clip.files import cannot_write, make_folder
+from nerv_clip.files import cannot_write, exclusive, make_folder
 from nerv_clip.progress import SILENT, Progress
 
 SIZE = (180, 320)  # height and width in pixels
@@ -66,8 +66,6 @@ def write_kitchen(
     `InputError` for a value out of range, if the folder holds other files, and if a package that
     rendering needs is not installed.
     """
-    from PIL import Image
-
     if frames < MIN_FRAMES:
         raise InputError(f"`frames` {frames} is out of range: give {MIN_FRAMES} frames or more")
     if not 0 <= seed < SEEDS:
@@ -79,6 +77,16 @@ def write_kitchen(
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / LABELS).exists())):
         raise InputError(f"{out} holds files but no kitchen: choose another folder (`out`)")
     require_renderer()
+    make_folder(out.parent)
+    with exclusive(out):
+        _write_kitchen(out, seed, frames, size, samples, progress)
+
+
+def _write_kitchen(
+    out: Path, seed: int, frames: int, size: tuple[int, int], samples: int, progress: Progress
+) -> None:
+    from PIL import Image
+
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     make_folder(part)

@@ -15,7 +15,7 @@ from nerv_clip.demo.random_scenes import random_decor, random_scene, recoloured
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.tracer import require_renderer, trace
 from nerv_clip.demo.workers import workers
-from nerv_clip.files import atomic_write, make_folder
+from nerv_clip.files import atomic_write, make_folder, sweep
 
 SIDE = 96  # pixels: a 16:9 view, squashed to a square as the encoder sees it
 SHARD = 1000  # pictures in a file
@@ -71,8 +71,8 @@ def render_pool(shards: list[Shard]) -> Iterator[int]:
 
     Raises `InputError` if a package that rendering needs is not installed.
     """
-    for shard in shards:
-        make_folder(shard.path.parent)
+    for folder in {shard.path.parent for shard in shards}:
+        sweep(make_folder(folder))
     missing = [shard for shard in shards if not shard.path.exists()]
     yield len(shards) - len(missing)
     if not missing:

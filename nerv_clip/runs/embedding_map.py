@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nerv_clip.cache import cached
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.projection import Array, Projection, project
-from nerv_clip.files import atomic_write, file_hash, make_folder, user_cache
+from nerv_clip.files import atomic_write, file_hash, user_cache
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.run import Run
 
 
-class _Stored(NamedTuple):
-    """A map's file; ``key`` identifies the embeddings and the projection."""
+class _Found(NamedTuple):
+    """A map (T, 2) of the true and of the predicted embeddings, and its file."""
 
-    key: str
+    path: Path
     true: Array
     predicted: Array
 
 
 def load_map(run: Run, projection: Projection) -> tuple[Array, Array]:
     """Points (T, 2) of a run's true and predicted embeddings; fitted if `map_file` has none."""
-    found = _stored(map_file(run, projection))
-    assert found is not None  # noqa: S101 - just read or written
+    found = _find(run, projection)
     return found.true, found.predicted
 
 
@@ -37,24 +37,33 @@ def map_file(run: Run, projection: Projection) -> Path:
     A shipped run brings the map with the default parameters. Raises `InputError` as `project`
     does, and for embeddings that cannot be read.
     """
+    return _find(run, projection).path
+
+
+def _find(run: Run, projection: Projection) -> _Found:
     places = (run.true, run.predicted)
     about = repr((*projection, *map(file_hash, places)))
     key = hashlib.sha256(about.encode()).hexdigest()[:32]
     kept = user_cache() / "maps" / f"{key}.npz"
-    for path in (run.map, kept):
-        found = _stored(path)
-        if found is not None and found.key == key:
-            return path
-    true, predicted = project([read_array(place) for place in places], *projection)
-    make_folder(kept.parent)
-    with atomic_write(kept) as temporary:
-        np.savez(temporary, **_Stored(key, true, predicted)._asdict())
-    return kept
+
+    def make(path: Path) -> None:
+        true, predicted = project([read_array(place) for place in places], *projection)
+        with atomic_write(path) as temporary:
+            np.savez(temporary, key=np.array(key), true=true, predicted=predicted)
+
+    return _read(run.map, key) or cached(kept, lambda path: _read(path, key), make)
 
 
-def _stored(path: Path) -> _Stored | None:
+def _read(path: Path, key: str) -> _Found | None:
+    """The map in a file; None where it is missing, damaged, or of other embeddings."""
     try:
         content = read_arrays(path)
-        return _Stored(str(content["key"]), content["true"], content["predicted"])
+        found = _Found(path, content["true"], content["predicted"])
+        stored = str(content["key"])
     except (InputError, KeyError):
         return None
+    return found if stored == key and all(map(_are_points, found[1:])) else None
+
+
+def _are_points(values: Array) -> bool:
+    return values.shape[1:] == (2,) and bool(np.isfinite(values).all())

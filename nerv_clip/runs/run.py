@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,7 @@ import pandas as pd
 
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.results import Metrics
-from nerv_clip.files import atomic_write, cannot_write, make_folder
+from nerv_clip.files import atomic_write, cannot_write, make_folder, sweep
 from nerv_clip.runs.config import RunConfig, TeacherRecord
 
 
@@ -123,12 +123,17 @@ class Run:
                     f"another training is writing {self.path}: wait for it, or choose another "
                     "folder (`out`)"
                 ) from None
-            for leftover in (*self.path.glob(".[0-9]*.*"), self.candidate, self.status):
-                leftover.unlink(missing_ok=True)
+            sweep(self.path)
+            try:
+                for leftover in (self.candidate, self.status):
+                    leftover.unlink(missing_ok=True)
+            except OSError as error:
+                raise cannot_write(self.path, error) from None
             try:
                 yield
             finally:
-                self.status.unlink(missing_ok=True)
+                with suppress(OSError):  # such as a file system that became read-only
+                    self.status.unlink(missing_ok=True)
 
     @property
     def in_training(self) -> bool:

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nerv_clip.cache import cached
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.decoding import embed_times
-from nerv_clip.files import atomic_write, file_hash, make_folder, user_cache
-from nerv_clip.models.checkpoint import load_model
+from nerv_clip.files import atomic_write, file_hash, user_cache
+from nerv_clip.models.checkpoint import load_checkpoint, load_model
+from nerv_clip.models.config import Architecture
 from nerv_clip.progress import SILENT, Progress
 
 BATCH = 8  # times embedded at once
@@ -37,32 +39,39 @@ def load_index(
     """Unit embeddings (times, dim) float16 at `grid_times`, memory-mapped.
 
     Computed once for each checkpoint and ``grid``, and stored in the user's cache under the
-    SHA-256 of the checkpoint. Raises `InputError` for a checkpoint without a CLIP head.
+    SHA-256 of the checkpoint. Raises `InputError` for a checkpoint without a CLIP head, and for
+    one that predicts NaN.
     """
     path = user_cache() / "indexes" / f"{file_hash(checkpoint)[:32]}-{grid}.npy"
-    cached = _read_mapped(path)
-    if cached is not None:
-        return cached
-    model = load_model(checkpoint)
-    if not model.arch.clip_dim:
+    arch = Architecture.from_plain(load_checkpoint(checkpoint)["architecture"])
+    if not arch.clip_dim:
         raise InputError(f"{checkpoint} has no CLIP head to search: train with `predict_clip`")
-    times = grid_times(model.arch.frames, grid)
-    values = embed_times(model, times, BATCH, progress, "indexing").half().numpy()
-    make_folder(path.parent)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values)
-    index = _read_mapped(path)
-    assert index is not None  # noqa: S101 - just written
-    return index
+    times = grid_times(arch.frames, grid)
+
+    def make(place: Path) -> None:
+        model = load_model(checkpoint)
+        values = embed_times(model, times, BATCH, progress, "indexing").half().numpy()
+        if not _all_finite(values):
+            raise InputError(f"{checkpoint} predicts embeddings with NaN: train it again")
+        with atomic_write(place) as temporary, temporary.open("wb") as file:
+            np.save(file, values)
+
+    return cached(path, lambda place: _read_mapped(place, (len(times), arch.clip_dim)), make)
 
 
-def _read_mapped(path: Path) -> NDArray[np.float16] | None:
-    """A memory-mapped array; None where the file is missing or damaged."""
+def _read_mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float16] | None:
+    """A memory-mapped index; None where it is missing, damaged, or of another shape."""
     try:
         values: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return values
+    fits = values.dtype == np.float16 and values.shape == shape
+    return values if fits and _all_finite(values) else None
+
+
+def _all_finite(index: NDArray[np.float16]) -> bool:
+    chunks = range(0, len(index), CHUNK)
+    return all(np.isfinite(index[start : start + CHUNK]).all() for start in chunks)
 
 
 def cosines(index: NDArray[np.float16], vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerv_clip.files import atomic_write, make_folder, user_cache
+from nerv_clip.cache import cached
+from nerv_clip.files import atomic_write, user_cache
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.video import Video
@@ -35,20 +36,24 @@ def embed_video(
     folder = cache_dir or user_cache() / "embeddings"
     key = hashlib.sha256(f"{video.hash} {encoder.id}".encode()).hexdigest()[:32]
     path = folder / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', encoder.name)[-40:]}-{key}.npy"
-    cached = _read_cache(path, (len(video), encoder.dim))
-    if cached is not None:
-        return cached
+    shape = (len(video), encoder.dim)
+
+    def make(place: Path) -> None:
+        embeddings = _embed(encoder, video, batch, progress)
+        with atomic_write(place) as temporary, temporary.open("wb") as file:
+            np.save(file, embeddings.numpy())
+
+    return cached(path, lambda place: _read_cache(place, shape), make)
+
+
+def _embed(encoder: ClipEncoder, video: Video, batch: int, progress: Progress) -> Tensor:
     parts = []
     with progress.task("CLIP", len(video), "frame") as task:
         for start in range(0, len(video), batch):
             frames = video.read(range(start, min(start + batch, len(video))))
             parts.append(encoder.images(frames).cpu())
             task.advance(len(frames))
-    embeddings = torch.cat(parts)
-    make_folder(folder)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.save(file, embeddings.numpy())
-    return embeddings
+    return torch.cat(parts)
 
 
 def _read_cache(path: Path, shape: tuple[int, int]) -> Tensor | None:
@@ -56,7 +61,8 @@ def _read_cache(path: Path, shape: tuple[int, int]) -> Tensor | None:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    if values.shape != shape or not np.isfinite(values).all():
+    expected = (np.dtype(np.float32), shape)
+    if (values.dtype, values.shape) != expected or not np.isfinite(values).all():
         return None
     with suppress(OSError):  # another user's file
         os.utime(path)  # marks it as used, for tools that delete old cache files

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 
-from nerv_clip.files import atomic_write, make_folder
+from nerv_clip.files import atomic_write, make_folder, sweep
 from nerv_clip.runs.provenance import git_commit, versions
 from nerv_clip.runs.run import Run
 from nerv_clip.verification.html_report import to_html
@@ -93,7 +93,7 @@ def store_in_run(verification: Verification) -> None:
 
 def write_verification(verification: Verification, folder: Path) -> None:
     """Write ``verification.json``, ``per_frame.csv`` and ``report.html`` into a folder."""
-    make_folder(folder)
+    sweep(make_folder(folder))
     with atomic_write(folder / "verification.json") as temporary:
         temporary.write_text(json.dumps(to_json(verification), indent=2) + "\n")
     with atomic_write(folder / "per_frame.csv") as temporary:
