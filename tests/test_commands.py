@@ -273,9 +273,9 @@ def test_second_training_in_one_directory_is_refused(video_file: Path, run: Path
 
 
 def test_temporary_files_of_a_killed_process_are_removed(video_file: Path, run: Path) -> None:
-    (run / ".123.model_latest.pth").write_bytes(b"half")
+    (run / ".partial-0123abcd.pth").write_bytes(b"half")
     train(video_file)
-    assert not (run / ".123.model_latest.pth").exists()
+    assert not (run / ".partial-0123abcd.pth").exists()
 
 
 def test_training_starts_from_the_weights_of_another_run(video_file: Path) -> None:

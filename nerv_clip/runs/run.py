@@ -20,6 +20,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.evaluation.results import Metrics
 from nerv_clip.files import atomic_write, cannot_write, make_folder, sweep
 from nerv_clip.runs.config import RunConfig, TeacherRecord
+from nerv_clip.runs.history import read_history
 
 
 def run_path(outf: str) -> Path:
@@ -213,27 +214,31 @@ class Run:
     def read_history(self) -> pd.DataFrame:
         """A row for each evaluation during training; empty where the run has none.
 
-        Raises `InputError` if the file is damaged.
+        Rows that cannot be read are left out. Raises `InputError` where none can be read.
         """
-        if not self.history.exists():
-            return pd.DataFrame()
-        rows = self._read_csv(self.history)
-        if "epoch" not in rows:
+        found = read_history(self.history)
+        if found.damaged and found.rows.empty:
             raise InputError(f"{self.history} is damaged: move it out of the run directory")
-        return rows
+        return found.rows
 
-    def append_history(self, row: Mapping[str, Any]) -> None:
-        """Add an evaluation.
+    def append_history(self, row: Mapping[str, Any]) -> Path | None:
+        """Add an evaluation; returns where a damaged file is kept, of which valid rows are copied.
 
         Rows of the same or a later epoch are dropped: an interrupted training wrote them after the
         state that this one resumed from.
         """
         rows = pd.DataFrame([row])
-        old = self.read_history()
-        if len(old):
-            rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
+        found, kept = read_history(self.history), None
+        if found.damaged:
+            kept = self.history.with_suffix(".damaged.csv")
+            with atomic_write(kept) as temporary:
+                shutil.copyfile(self.history, temporary)
+        if len(found.rows):
+            earlier = found.rows[found.rows["epoch"] < row["epoch"]]
+            rows = pd.concat([earlier, rows], ignore_index=True)
         with atomic_write(self.history) as temporary:
             rows.to_csv(temporary, index=False)
+        return kept
 
     def _read_csv(self, path: Path) -> pd.DataFrame:
         try:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import msgspec
 import torch
 
 from nerv_clip.errors import InputError
@@ -134,8 +135,8 @@ class RunTraining:
         try:
             state = upgrade_state(content)
             self.trainer.restore(state)
-            self.best = state["best"]
-            self.pending = EpochResult(**state["pending"]) if state["pending"] else None
+            self.best = msgspec.convert(state["best"], tuple[bool, float] | None)
+            self.pending = msgspec.convert(state["pending"], EpochResult | None)
         except DAMAGED:
             raise InputError(
                 f"{self.run.latest} is damaged or not a training state: start again "
@@ -159,7 +160,9 @@ class RunTraining:
         total, done = trainer.steps * epochs, trainer.steps * trainer.epoch + trainer.step
         with (
             self.progress.task("training", total, "step", done) as task,
-            Curves(self.run.tensorboard, trainer.epoch) if first else nullcontext() as curves,
+            Curves(self.run.tensorboard, trainer.epoch, self.progress.message)
+            if first
+            else nullcontext() as curves,
         ):
 
             def on_step(step: Step) -> None:
@@ -224,7 +227,6 @@ class RunTraining:
 
     def _save(self, curves: Curves | None, pending: EpochResult | None = None) -> None:
         if curves is not None:
-            curves.flush()
             extra = {"best": self.best, "pending": asdict(pending) if pending else None}
             save_checkpoint({**self.trainer.state(), **extra}, self.run.latest)
 
@@ -251,7 +253,12 @@ class RunTraining:
             self.run.candidate.replace(self.run.best)
             write_evaluation(self.run, evaluation, self.inputs.true)
         self.run.candidate.unlink(missing_ok=True)
-        self.run.append_history({**result.row(), **metrics.flat(), "best": is_best})
+        kept = self.run.append_history({**result.row(), **metrics.flat(), "best": is_best})
+        if kept is not None:
+            self.progress.message(
+                f"{self.run.history} was damaged: rows that cannot be read are left out, and the "
+                f"old file is kept as {kept.name}"
+            )
         similarity = torch.tensor(evaluation.per_frame["clip_similarity"].dropna().to_numpy())
         curves.evaluation(result.epoch, metrics, similarity)
         middle = len(self.inputs.video) // 2

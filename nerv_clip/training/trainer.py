@@ -29,6 +29,7 @@ from nerv_clip.training.optimisers import build_optimiser
 from nerv_clip.training.results import EpochResult, Step
 from nerv_clip.training.running_means import RunningMeans
 from nerv_clip.training.schedules import learning_rate
+from nerv_clip.training.state import check_optimiser, check_place
 from nerv_clip.training.weight_average import WeightAverage
 from nerv_clip.video.split import Split
 from nerv_clip.video.video import Video
@@ -118,7 +119,12 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a `state`; on a CPU the result is the same bit for bit."""
+        """Continue from a `state`; on a CPU the result is the same bit for bit.
+
+        A state of another training raises one of several exceptions.
+        """
+        check_place(state, self.steps, self.train_frames)
+        check_optimiser(self.optimiser, state["optimiser"])
         self.model.load_state_dict(state["weights"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average.restore(state["average"])

@@ -35,6 +35,8 @@ class WeightAverage:
                 parameter.copy_(self.values[name])
 
     def restore(self, values: dict[str, Tensor]) -> None:
-        """Replace the average by a saved one."""
+        """Replace the average by a saved one; raises `ValueError` for that of another network."""
+        if values.keys() != self.values.keys():
+            raise ValueError("the average is of another network")
         for name, value in values.items():
             self.values[name].copy_(value)
