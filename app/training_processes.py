@@ -78,5 +78,5 @@ def last_line(name: str) -> str:
     path = log_file(name)
     if not path.exists():
         return ""
-    text = path.read_text(errors="replace").replace("\r", "\n").strip()
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").strip()
     return text.splitlines()[-1] if text else ""

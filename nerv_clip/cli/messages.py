@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from nerv_clip.cli.terminal import show_any_text
 from nerv_clip.errors import InputError
 
 # Arguments of the core whose flag of train_nerv_clip.py has another name than `--argument`.
@@ -50,6 +51,7 @@ def main_guard(
 
     An `InputError` is printed as one line, with exit code 2; an interruption exits with 130.
     """
+    show_any_text()
     try:
         main(sys.argv[1:])
     except InputError as error:

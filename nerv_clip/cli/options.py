@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -126,7 +127,8 @@ def _run_directory(args: argparse.Namespace) -> Path:
     name = "debug" if args.debug and args.outf is None else args.outf
     if os.sep in args.suffix:
         raise InputError(f"--suffix {args.suffix} is part of a name: it cannot contain {os.sep}")
-    run = run_path(name or Path(args.data_path).resolve().stem or "run")
+    stem = re.sub("[\udc80-\udcff]", "_", Path(args.data_path).resolve().stem)  # bytes, no text
+    run = run_path(name or stem or "run")
     return run.with_name(run.name + args.suffix) if args.suffix else run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,19 @@ from nerv_clip.search import (
 )
 
 
+def _text(argument: str) -> str:
+    """An argument as UTF-8, whatever the encoding of the terminal's language is."""
+    return os.fsencode(argument).decode("utf-8", "replace")
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse the flags; raises `InputError` for a command without a query."""
     parser = Parser(
         prog="search.py", description="Find moments of trained runs by text, image or similarity."
     )
-    parser.add_argument("queries", nargs="*", help='texts, such as "a yellow mug -red apple^0.5"')
+    parser.add_argument(
+        "queries", nargs="*", type=_text, help='texts, such as "a yellow mug -red apple^0.5"'
+    )
     parser.add_argument("--run", type=Path, required=True, help="a run, or a folder of runs")
     parser.add_argument("--image", type=Path, help="find moments that look like this image")
     parser.add_argument(
@@ -89,7 +97,7 @@ def print_fidelity(path: Path, file: Path, terminal: Terminal) -> None:
         queries = [LabelledQuery(text, truth) for text, truth in labelled_queries(file).items()]
     else:
         try:
-            lines = file.read_text().splitlines()
+            lines = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read {file}: {error}") from None
         queries = [LabelledQuery(line.strip(), None) for line in lines if line.strip()]

@@ -1,7 +1,9 @@
-"""Progress in a terminal: bars and lines on stderr."""
+"""Progress in a terminal: bars and lines on stderr; text that every terminal can show."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,27 @@ from typing import Any
 from tqdm import tqdm
 
 from nerv_clip.progress import Task
+
+ASCII = {"…": "...", "–": "-", "−": "-", "±": "+/-", "×": "x", "·": "*", "≥": ">=", "≤": "<="}
+
+
+def show_any_text() -> None:
+    """Replace characters that the terminal's encoding lacks, such as ``±`` with ``LC_ALL=C``.
+
+    Bytes of a file name that are no text are shown as escapes.
+    """
+    codecs.register_error("ascii for terminals", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ascii for terminals")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    shown = [ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lost]
+    return "".join(shown), error.end
 
 
 class _Bar:

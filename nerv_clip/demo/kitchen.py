@@ -131,7 +131,7 @@ def labels_json(
 def read_labels(path: Path) -> list[Labels]:
     """Read the labels of every frame from ``labels.json``; raises `InputError` for other files."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         return [Labels.from_json(frame) for frame in content["frames"]]
     except FileNotFoundError:
         raise InputError(f"no labels at {path}: render a kitchen first") from None

@@ -115,7 +115,7 @@ trained on photographs. Queries with the lowest average precision: {weakest}.
         *_paragraphs(after),
     ]
     with atomic_write(folder / CARD) as temporary:
-        temporary.write_text("\n\n".join(blocks) + "\n")
+        temporary.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -52,5 +52,5 @@ def write_vocabulary(folder: Path, words: Iterable[str]) -> list[tuple[str, str]
     with atomic_write(folder / BPE) as temporary:
         temporary.write_bytes(gzip.compress(lines.encode(), mtime=0))
     with atomic_write(folder / WORDS) as temporary:
-        temporary.write_text("\n".join(words) + "\n")
+        temporary.write_text("\n".join(words) + "\n", encoding="utf-8")
     return merges

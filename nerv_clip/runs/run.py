@@ -54,6 +54,7 @@ class Run:
         self.latest = path / "model_latest.pth"
         self.config = path / "config.json"
         self.history = path / "history.csv"
+        self.damaged_history = path / "history.damaged.csv"
         self.per_frame = path / "clip_similarity_per_frame.csv"
         self.metrics = path / "metrics.json"
         self.true = path / "true.npy"
@@ -230,7 +231,7 @@ class Run:
         rows = pd.DataFrame([row])
         found, kept = read_history(self.history), None
         if found.damaged:
-            kept = self.history.with_suffix(".damaged.csv")
+            kept = self.damaged_history
             with atomic_write(kept) as temporary:
                 shutil.copyfile(self.history, temporary)
         if len(found.rows):

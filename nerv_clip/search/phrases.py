@@ -45,7 +45,7 @@ def load_phrases(encoder: ClipEncoder) -> Phrases:
     path = None if encoder.folder is None else encoder.folder / PHRASES
     if path is not None and path.exists():
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             phrases = Phrases(*(tuple(map(str, content[field])) for field in Phrases._fields))
         except (OSError, ValueError, TypeError, KeyError):
             phrases = Phrases((), ())

@@ -92,4 +92,4 @@ def _fingerprint(model: nn.Module, steps: list[Step]) -> str:
 
 def _known_words(folder: Path) -> frozenset[str] | None:
     path = folder / WORDS
-    return frozenset(path.read_text().split()) if path.exists() else None
+    return frozenset(path.read_text(encoding="utf-8").split()) if path.exists() else None

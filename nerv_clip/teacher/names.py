@@ -36,7 +36,7 @@ def local_folder(model: str) -> Path | None:
 def read_folder_config(folder: Path) -> dict[str, Any]:
     """The content of the folder's `CONFIG`; raises `InputError` where it cannot be read."""
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / CONFIG} cannot be read ({error})") from None
     return config
