@@ -18,29 +18,18 @@ from nerv_clip.runs.run import Run
 from tests.runs import flags
 from train.train_nerv_clip import main
 
-ROOT = Path(__file__).parents[1]
-KITCHEN = ROOT / "checkpoints" / "kitchen"
+SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
 
 
-def in_ascii(script: str, *arguments: str | bytes) -> str:
-    """What a script prints where the language is C and Python's UTF-8 mode is off."""
+def test_help_is_printed_in_ascii_where_the_language_is_c() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "train" / script, *arguments],
-        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "OMP_NUM_THREADS": "1"},
+        [sys.executable, SCRIPT, "--help"],
+        env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"},
         capture_output=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode("ascii")
-
-
-def test_help_is_printed_in_ascii() -> None:
-    assert "..." in in_ascii("train_nerv_clip.py", "--help")
-
-
-def test_a_search_is_printed_in_ascii() -> None:
-    found = in_ascii("search.py", "--run", str(KITCHEN), "a yellow mug", "--grid", "1")
-    assert " - " in found.splitlines()[1]
+    assert "..." in done.stdout.decode("ascii")
 
 
 @pytest.mark.parametrize(

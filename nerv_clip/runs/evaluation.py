@@ -12,7 +12,7 @@ from torch import Tensor
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.evaluation.results import Evaluation
-from nerv_clip.files import atomic_write, file_hash, make_folder
+from nerv_clip.files import atomic_write, file_hash, make_folder, sweep
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.progress import SILENT, Progress
@@ -88,6 +88,7 @@ def evaluate_run(
         )
     if images:
         folder = make_folder(run.frames)
+        sweep(folder)
         pairs = frame_pairs(video, model, frames, "frames", progress)
         for index, (_, drawn) in enumerate(pairs):
             write_image(folder / f"{index:05d}.png", drawn)
