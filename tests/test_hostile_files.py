@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
+import torch
 
 from nerv_clip import InputError, Run, find_runs
+from nerv_clip.models.checkpoint import load_checkpoint, load_model, save_checkpoint
 from nerv_clip.runs.finding import scan_folders
 from nerv_clip.search.library import Library
 
@@ -107,3 +114,112 @@ def test_pipes_in_a_run_do_not_block(kitchen: Run) -> None:
     assert kitchen.read_status() is None
     with pytest.raises(InputError, match="not a regular file"):
         kitchen.read_metrics()
+
+
+def peak(read: Callable[[], object]) -> int:
+    """Bytes by which the peak of this process's memory grows, in a process of its own."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with suppress(InputError):
+            read()
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        os.write(writer, str(1024 * grown).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        found = pipe.read()
+    os.waitpid(child, 0)
+    return int(found)
+
+
+def changed_checkpoint(kitchen: Run, architecture: dict[str, Any]) -> None:
+    """Write the shipped checkpoint with other values in its architecture."""
+    content = load_checkpoint(KITCHEN / "model_best.pth")
+    content["architecture"] |= architecture
+    save_checkpoint(content, kitchen.best)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"clip_dim": 10**7}, "clip_dim"),
+        ({"blocks": 20_000}, "blocks"),
+        ({"frames": BIG}, "frames"),
+        ({"grids": ((BIG, 4),)}, "grids"),
+        ({"clip_dim": 16_384}, "do not fit"),  # possible, but not in this file
+        ({"stem_width": 10_000}, "do not fit"),
+        ({"blocks": 64}, "do not fit"),
+        ({"embed": "xyt_999999999_20_20_4"}, "do not fit"),
+        ({"embed": "xyt_" + 50 * "9" + "_20_20"}, "do not fit"),
+        ({"act": "eval"}, "do not fit"),
+        ({"conv_type": "nonsense"}, "do not fit"),
+    ],
+)
+def test_checkpoint_of_a_network_that_is_too_large_is_refused(
+    kitchen: Run, changes: dict[str, Any], named: str
+) -> None:
+    changed_checkpoint(kitchen, changes)
+    with pytest.raises(InputError, match=named):
+        load_model(kitchen.best)
+    assert peak(lambda: load_model(kitchen.best)) < 100e6
+
+
+def test_codes_are_not_inflated_beyond_their_number(kitchen: Run) -> None:
+    content = load_checkpoint(KITCHEN / "model_best.pth")
+    bomb = zlib.compress(bytes(500_000_000), 9)
+    content["weights"]["codes"] = torch.frombuffer(bytearray(bomb), dtype=torch.uint8)
+    save_checkpoint(content, kitchen.best)
+    del content, bomb
+    with pytest.raises(InputError, match="do not fit"):
+        load_model(kitchen.best)
+    assert peak(lambda: load_model(kitchen.best)) < 100e6
+
+
+def test_tensor_without_its_own_memory_is_refused(kitchen: Run) -> None:
+    content = load_checkpoint(KITCHEN / "model_best.pth")
+    content["weights"]["codes"] = torch.zeros(1, dtype=torch.uint8).expand(BIG)
+    save_checkpoint(content, kitchen.best)
+    with pytest.raises(InputError, match="do not fit"):
+        load_model(kitchen.best)
+
+
+def rewritten(path: Path, change: Callable[[bytes], bytes], compression: int = ZIP_STORED) -> None:
+    """Write an archive again, with another pickle in it."""
+    with ZipFile(KITCHEN / "model_best.pth") as before, ZipFile(path, "w", compression) as after:
+        for info in before.infolist():
+            data = before.read(info)
+            after.writestr(info.filename, change(data) if "data.pkl" in info.filename else data)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"ctorch\nDoubleStorage\n", b"ctorch\nFloatStorage\n"),  # another size than the member
+        (b"ctorch\nByteStorage\n", b"cbuiltins\nbytearray\n"),
+        (b"ccollections\nOrderedDict\n", b"ccollections\nCounter\n"),
+    ],
+)
+def test_forged_pickle_is_refused(kitchen: Run, before: bytes, after: bytes) -> None:
+    rewritten(kitchen.best, lambda program: program)
+    assert load_model(kitchen.best).arch.frames == 300
+    rewritten(kitchen.best, lambda program: program.replace(before, after))
+    with pytest.raises(InputError, match="damaged or not a checkpoint"):
+        load_model(kitchen.best)
+
+
+def test_compressed_checkpoint_is_refused(kitchen: Run) -> None:
+    rewritten(kitchen.best, lambda program: program, ZIP_DEFLATED)
+    with pytest.raises(InputError, match="damaged or not a checkpoint"):
+        load_model(kitchen.best)
+
+
+def test_checkpoint_that_is_a_pipe_or_a_link_is_refused(kitchen: Run, tmp_path: Path) -> None:
+    kitchen.best.rename(tmp_path / "other.pth")
+    kitchen.best.symlink_to(tmp_path / "other.pth")
+    with pytest.raises(InputError, match="link to another folder"):
+        load_model(kitchen.best)
+    kitchen.best.unlink()
+    os.mkfifo(kitchen.best)
+    with pytest.raises(InputError, match="not a regular file"):
+        load_model(kitchen.best)

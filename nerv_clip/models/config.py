@@ -15,6 +15,8 @@ import msgspec
 from nerv_clip.errors import InputError
 
 BITS = (32, 16, 8)  # of a weight in a checkpoint
+MAX_MODELSIZE = 100  # million parameters
+MAX_PARAMETERS = 200_000_000  # of all parts of a network, with heads and tables: 0.8 GB
 MAX_FRAMES = 500_000  # over five hours at 25 frames/s
 MAX_PIXELS = 2**26  # of a drawn frame: 8192 x 8192, twice as many as an 8K video has
 MAX_FEATURES = 2**30  # numbers in the output of a stage, 4 GB: more is never drawn
