@@ -92,7 +92,7 @@ def _storages(program: bytes) -> Iterator[tuple[str, str, int]]:
     Raises ValueError for a pickle that names anything but tensors and plain values, or describes a
     storage in another way than torch writes it.
     """
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
     ops: deque[tuple[str, Any]] = deque([("", None)], maxlen=len(STORAGE))  # the last ones
     for op, value, _ in pickletools.genops(program):
         if op.name in ("BINPUT", "LONG_BINPUT"):

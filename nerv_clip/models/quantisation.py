@@ -47,7 +47,7 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, Tensor]:
         return {k: v.float() if v.dtype == torch.float16 else v for k, v in packed.items()}
     weights: dict[str, Tensor] = dict(packed["rest"])
     counts = {name: math.prod(shape) for name, shape in packed["shapes"].items()}
-    codes = _inflated(packed["codes"], sum(counts.values())).split(list(counts.values()))
+    codes = torch.split(_inflated(packed["codes"], sum(counts.values())), list(counts.values()))
     for (name, shape), values in zip(packed["shapes"].items(), codes, strict=True):
         steps = packed["steps"][name]
         if steps.shape != (shape[0],):

@@ -25,7 +25,7 @@ class _Stored(NamedTuple):
 
 def load_map(run: Run, projection: Projection) -> tuple[Array, Array]:
     """Points (T, 2) of a run's true and predicted embeddings; fitted if `map_file` has none."""
-    found = _stored(map_file(run, projection))
+    found = _stored(map_file(run, projection), _frames(run))
     assert found is not None  # noqa: S101 - just read or written
     return found.true, found.predicted
 
@@ -41,20 +41,26 @@ def map_file(run: Run, projection: Projection) -> Path:
     about = repr((*projection, *map(file_hash, places)))
     key = hashlib.sha256(about.encode()).hexdigest()[:32]
     kept = user_cache() / "maps" / f"{key}.npz"
+    frames = _frames(run)
     for path in (run.map, kept):
-        found = _stored(path)
+        found = _stored(path, frames)
         if found is not None and found.key == key:
             return path
-    true, predicted = project([read_array(place) for place in places], *projection)
+    arrays = [read_array(place, (frames, None)) for place in places]
+    true, predicted = project(arrays, *projection)
     make_folder(kept.parent)
     with atomic_write(kept) as temporary:
         np.savez(temporary, **_Stored(key, true, predicted)._asdict())
     return kept
 
 
-def _stored(path: Path) -> _Stored | None:
+def _frames(run: Run) -> int:
+    return len(read_array(run.true, (None, None), mapped=True))
+
+
+def _stored(path: Path, frames: int) -> _Stored | None:
     try:
-        content = read_arrays(path)
+        content = read_arrays(path, _Stored._fields, (frames, 2))
         return _Stored(str(content["key"]), content["true"], content["predicted"])
     except (InputError, KeyError):
         return None
