@@ -17,10 +17,14 @@ import msgspec
 import pandas as pd
 
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.results import Metrics
+from nerv_clip.evaluation.results import COLUMNS, Metrics
 from nerv_clip.files import atomic_write, cannot_write, make_folder
+from nerv_clip.models.config import MAX_FRAMES
 from nerv_clip.reading import open_file, read_json
 from nerv_clip.runs.config import RunConfig, TeacherRecord
+from nerv_clip.runs.tables import read_table
+
+MAX_EVALUATIONS = 100_000  # rows of history.csv
 
 
 def run_path(outf: str) -> Path:
@@ -194,9 +198,16 @@ class Run:
                 f"({str(error).replace('`', chr(39))}): evaluate it again (`evaluate`)"
             ) from None
 
+    def read_verification(self) -> dict[str, Any]:
+        """The content of ``verification.json``; raises `InputError` if missing or damaged."""
+        return read_json(self.verification)
+
     def read_per_frame(self) -> pd.DataFrame:
         """A row for each frame, as `Evaluation.per_frame`; raises `InputError` if damaged."""
-        return self._read_csv(self.per_frame)
+        table = read_table(self.per_frame, MAX_FRAMES)
+        if not set(COLUMNS) <= set(table) or not set(table["split"]) <= {"train", "val", "unused"}:
+            raise InputError(f"{self.per_frame} is damaged: evaluate the run again (`evaluate`)")
+        return table
 
     def read_history(self) -> pd.DataFrame:
         """A row for each evaluation during training; empty where the run has none.
@@ -205,8 +216,8 @@ class Run:
         """
         if not self.history.exists():
             return pd.DataFrame()
-        rows = self._read_csv(self.history)
-        if "epoch" not in rows:
+        rows = read_table(self.history, MAX_EVALUATIONS)
+        if "epoch" not in rows or rows["epoch"].isna().any():
             raise InputError(f"{self.history} is damaged: move it out of the run directory")
         return rows
 
@@ -222,14 +233,6 @@ class Run:
             rows = pd.concat([old[old["epoch"] < row["epoch"]], rows], ignore_index=True)
         with atomic_write(self.history) as temporary:
             rows.to_csv(temporary, index=False)
-
-    def _read_csv(self, path: Path) -> pd.DataFrame:
-        try:
-            return pd.read_csv(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
-            ) from None
 
 
 def _lock(file: IO[str]) -> None:
