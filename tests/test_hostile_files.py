@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import resource
@@ -13,13 +15,19 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nerv_clip import InputError, Run, find_runs
+from nerv_clip.evaluation.results import COLUMNS
 from nerv_clip.models.checkpoint import load_checkpoint, load_model, save_checkpoint
+from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.finding import scan_folders
 from nerv_clip.search.library import Library
+from nerv_clip.teacher.loading import known_dim, load_tokenizer
+from nerv_clip.video.reader import read_image
 
 ROOT = Path(__file__).parents[1]
 KITCHEN = ROOT / "checkpoints" / "kitchen"
@@ -223,3 +231,127 @@ def test_checkpoint_that_is_a_pipe_or_a_link_is_refused(kitchen: Run, tmp_path: 
     os.mkfifo(kitchen.best)
     with pytest.raises(InputError, match="not a regular file"):
         load_model(kitchen.best)
+
+
+def npy_of(shape: tuple[int, ...], dtype: str = "<f2", data: bytes = b"") -> bytes:
+    """An ``.npy`` file that states a shape, whatever it holds."""
+    file = io.BytesIO()
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_2_0(file, header)  # type: ignore[no-untyped-call]
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy_of((10**12, 512)),
+        npy_of((10**30, 512)),
+        npy_of((300, 512), data=bytes(300 * 512)),  # half
+        npy_of((300, 512), data=bytes(300 * 512 * 3)),  # more
+        npy_of((0, 512)),
+        npy_of((300, 512), "<U8", bytes(300 * 512 * 32)),
+        b"\x93NUMPY\x01\x00" + b"\xff\xff" + 65_535 * b"(",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_array_that_states_another_size_is_refused(
+    tmp_path: Path, content: bytes, mapped: bool
+) -> None:
+    (tmp_path / "true.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"true\.npy"):
+        read_array(tmp_path / "true.npy", mapped=mapped)
+    with ZipFile(tmp_path / "baselines.npz", "w") as archive:
+        archive.writestr("blend.npy", content)
+    with pytest.raises(InputError, match=r"baselines\.npz"):
+        read_arrays(tmp_path / "baselines.npz", ["blend"])
+
+
+def test_array_of_another_shape_is_refused(kitchen: Run) -> None:
+    assert read_array(kitchen.true, (300, 512)).shape == (300, 512)
+    with pytest.raises(InputError, match=r"\(300, 512\), but the run needs \(301, any\)"):
+        read_array(kitchen.true, (301, None), mapped=True)
+
+
+def test_unknown_and_oversized_members_are_not_inflated(kitchen: Run) -> None:
+    with ZipFile(kitchen.baselines, "a", ZIP_DEFLATED) as archive:
+        archive.writestr("unknown.npy", bytes(300_000_000))
+    assert peak(lambda: read_arrays(kitchen.baselines, ["blend"], (300, 512))) < 20e6
+    assert read_arrays(kitchen.baselines, ["blend", "none"], (300, 512)).keys() == {"blend"}
+    with ZipFile(kitchen.baselines, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("blend.npy", npy_of((300, 512), data=bytes(300_000_000)))
+    with pytest.raises(InputError, match="damaged"):
+        read_arrays(kitchen.baselines, ["blend"], (300, 512))
+    assert peak(lambda: read_arrays(kitchen.baselines, ["blend"], (300, 512))) < 20e6
+
+
+HEADER = ",".join(COLUMNS) + "\n"
+ROW = "0,0.0,train,1,1,1,1,1\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (1_000_000 * "a,") + "a\n",  # a column name cannot be this often
+        HEADER + 1_000_000 * "1," + "\n",
+        HEADER + 600_000 * ROW,
+        HEADER + ROW.replace("train", "test"),
+        HEADER + ROW.replace("0.0", "zero"),
+        HEADER.replace("psnr", "noise") + ROW,
+        HEADER.replace(",", ";") + ROW,
+        HEADER + '"' + ROW,
+        "",
+        "\x00",
+    ],
+)
+def test_table_that_is_damaged_or_too_large_is_refused(kitchen: Run, content: str) -> None:
+    assert len(kitchen.read_per_frame()) == 300
+    kitchen.per_frame.write_text(content)
+    with pytest.raises(InputError, match="per_frame"):
+        kitchen.read_per_frame()
+
+
+def test_history_without_numbers_is_refused(kitchen: Run) -> None:
+    assert len(kitchen.read_history())
+    kitchen.history.write_text("epoch,psnr\n1,20\n,30\n")
+    with pytest.raises(InputError, match="damaged"):
+        kitchen.read_history()
+
+
+@pytest.mark.parametrize("kind", ["bomb", "cut", "latin", "absent"])
+def test_damaged_vocabulary_of_an_encoder_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = Path(shutil.copytree(ROOT / "checkpoints" / "demo_clip", tmp_path / "demo"))
+    load_tokenizer(f"local-dir:{folder}")(["a red mug"])
+    path = folder / "bpe.txt.gz"
+    content = {"bomb": bytes(100_000_000), "latin": b"\xff\xfe", "cut": path.read_bytes()}
+    if kind == "absent":
+        path.unlink()
+    else:
+        path.write_bytes(gzip.compress(content[kind])[: -9 if kind == "cut" else None])
+    with pytest.raises(InputError, match=r"bpe\.txt\.gz"):
+        load_tokenizer(f"local-dir:{folder}")
+    assert peak(lambda: load_tokenizer(f"local-dir:{folder}")) < 50e6
+
+
+@pytest.mark.parametrize(
+    "config", ["[]", "{}", '{"model_cfg": 1}', '{"model_cfg": {"text_cfg": 1}}']
+)
+def test_encoder_config_that_describes_no_model_is_refused(tmp_path: Path, config: str) -> None:
+    (tmp_path / "open_clip_config.json").write_text(config)
+    with pytest.raises(InputError, match=r"open_clip_config\.json"):
+        known_dim(f"local-dir:{tmp_path}")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_image_with_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "small.webp"
+    Image.new("RGB", (16, 16), "red").save(path, lossless=True)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"VP8L") + 9  # 14 bits each: width - 1, height - 1
+    sides = int.from_bytes(data[start : start + 4], "little")
+    sides = sides >> 28 << 28 | 12_999 << 14 | 12_999
+    data[start : start + 4] = sides.to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="13000x13000 pixels"):
+        read_image(path)
+    assert peak(lambda: read_image(path)) < 50e6
