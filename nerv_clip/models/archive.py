@@ -77,10 +77,7 @@ def _checked(file: BinaryIO) -> io.BytesIO:
 
 
 def _check_program(program: bytes, folder: str, members: dict[str, ZipInfo]) -> None:
-    """Raise ValueError where a storage is not as large as the member that holds it.
-
-    torch itself would read beyond the member's end.
-    """
+    """Raise ValueError where a storage is not as large as the member that holds it."""
     for kind, key, count in _storages(program):
         if count * ITEM_BYTES[kind] != members[f"{folder}data/{key}"].file_size:
             raise ValueError(f"storage {key} has another size than its member")

@@ -72,7 +72,10 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> NeRVClip
     `InputError` if the file is missing, damaged, or of another version of this program.
     """
     content = load_checkpoint(path)
-    arch = Architecture.from_plain(content["architecture"])
+    try:
+        arch = Architecture.from_plain(content["architecture"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     try:
         model = _network(arch, content["weights"])
     except DAMAGED:
