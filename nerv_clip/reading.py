@@ -39,7 +39,7 @@ def open_file(path: Path, limit: int, *, missing: str = "", linked: bool = False
 
 def _check(path: Path, about: os.stat_result, limit: int, linked: bool) -> None:
     if not stat.S_ISREG(about.st_mode):
-        raise InputError(f"{path} is not a regular file: remove it")
+        raise InputError(f"{path} is not a regular file")
     if about.st_size > limit:
         raise InputError(
             f"{path} has {about.st_size:,} bytes, but such a file has at most {limit:,}: it is "

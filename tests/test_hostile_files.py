@@ -128,12 +128,14 @@ def peak(read: Callable[[], object]) -> int:
     """Bytes by which the peak of this process's memory grows, in a process of its own."""
     reader, writer = os.pipe()
     if not (child := os.fork()):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        with suppress(InputError):
-            read()
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        os.write(writer, str(1024 * grown).encode())
-        os._exit(0)
+        try:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            with suppress(InputError):
+                read()
+            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+            os.write(writer, str(1024 * grown).encode())
+        finally:
+            os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
         found = pipe.read()
@@ -340,6 +342,22 @@ def test_encoder_config_that_describes_no_model_is_refused(tmp_path: Path, confi
     (tmp_path / "open_clip_config.json").write_text(config)
     with pytest.raises(InputError, match=r"open_clip_config\.json"):
         known_dim(f"local-dir:{tmp_path}")
+
+
+def test_chunk_of_an_image_that_states_4_gb_is_not_allocated(tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    Image.effect_noise((40, 30), 50).save(path)
+    data = path.read_bytes()
+    start = data.index(b"IDAT") - 4
+    path.write_bytes(data[:start] + b"\xff\xff\xff\xff" + data[start + 4 :])
+    limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + BIG
+
+    def read_with_1_gb() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        with suppress(InputError):
+            read_image(path)
+
+    assert peak(read_with_1_gb) < 50e6
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

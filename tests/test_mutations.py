@@ -35,9 +35,10 @@ def test_mutated_files_are_read_or_refused(samples: Path, name: str) -> None:
     data = (samples / TARGETS[name].path).read_bytes()
     reader, writer = os.pipe()
     if not (child := os.fork()):
-        os.close(reader)
-        _try_all(name, data, samples, writer)
-        os._exit(0)
+        try:
+            _try_all(name, data, samples, writer)
+        finally:
+            os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as pipe:
         lines = pipe.read().splitlines()
