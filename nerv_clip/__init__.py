@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from nerv_clip.progress import Progress
     from nerv_clip.runs.config import RunConfig
     from nerv_clip.runs.evaluation import evaluate
-    from nerv_clip.runs.run import Run, find_runs, run_path
+    from nerv_clip.runs.finding import find_runs
+    from nerv_clip.runs.run import Run, run_path
     from nerv_clip.runs.train import train
     from nerv_clip.search import load_run
     from nerv_clip.teacher.embeddings import embed_video
@@ -85,7 +86,8 @@ __getattr__ = lazy_names(
         "progress": ["Progress"],
         "runs.config": ["RunConfig"],
         "runs.evaluation": ["evaluate"],
-        "runs.run": ["Run", "find_runs", "run_path"],
+        "runs.finding": ["find_runs"],
+        "runs.run": ["Run", "run_path"],
         "runs.train": ["train"],
         "search": ["load_run"],
         "teacher.embeddings": ["embed_video"],

@@ -10,4 +10,9 @@ class InputError(Exception):
     backticks, such as `` `data_split` ``; the command line replaces them by its flags
     (`nerv_clip.cli.options.with_flags`). Scripts print the line and exit with code 2; the app
     shows it with ``st.error``. Any other exception is a bug.
+
+    Bytes of a path that are not UTF-8 are escaped (``\\udcff``), so that the line can be shown.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.encode(errors="backslashreplace").decode())

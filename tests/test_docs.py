@@ -9,13 +9,13 @@ from argparse import Action
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nerv_clip
 from nerv_clip import Architecture, EpochResult, ModelConfig, Run, RunConfig, TrainConfig
 from nerv_clip.cli.parser import build_parser
 from nerv_clip.evaluation.results import COLUMNS, Metrics, SplitMetrics
-from nerv_clip.runs.arrays import read_arrays
 from nerv_clip.runs.config import (
     FORMAT,
     ParameterCounts,
@@ -156,7 +156,7 @@ def test_shipped_runs_contain_documented_files_and_arrays_only(name: str) -> Non
     documented = set(names_of_first_column(RUN_DIRECTORY, "Files"))
     found = {item.name for item in run.path.iterdir()}
     assert found <= documented - {"model_latest.pth", "logs", ".lock"}
-    assert sorted(read_arrays(run.baselines)) == sorted(names(RUN_DIRECTORY, "baselines.npz"))
+    assert sorted(np.load(run.baselines).files) == sorted(names(RUN_DIRECTORY, "baselines.npz"))
 
 
 def test_every_key_of_verification_json_is_documented() -> None:

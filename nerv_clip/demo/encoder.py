@@ -16,6 +16,7 @@ from nerv_clip.demo.pretraining import Pretraining, TrainingPlan
 from nerv_clip.errors import InputError
 from nerv_clip.files import make_folder
 from nerv_clip.interruption import interruptible
+from nerv_clip.models.archive import load_archive
 from nerv_clip.models.checkpoint import save_checkpoint
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -107,8 +108,8 @@ def _train(training: Pretraining, recipe: EncoderRecipe, progress: Progress) -> 
     about = {"plan": asdict(recipe.plan), "pictures": pictures}
     if path.exists():
         try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # torch raises a dozen types for a damaged file
+            saved = load_archive(path)
+        except InputError:
             saved = None
         if not isinstance(saved, dict) or not {"about", "state"} <= saved.keys():
             raise InputError(f"{path} is damaged: remove it, or choose another folder (`work`)")

@@ -13,9 +13,11 @@ import torch
 
 from nerv_clip.errors import InputError
 from nerv_clip.files import atomic_write
-from nerv_clip.models.config import Architecture
+from nerv_clip.models.archive import load_archive
+from nerv_clip.models.config import MAX_PARAMETERS, Architecture
+from nerv_clip.models.encodings import build_encoding
 from nerv_clip.models.nerv_clip import NeRVClip
-from nerv_clip.models.quantisation import pack, unpack
+from nerv_clip.models.quantisation import pack, shapes, unpack
 
 # what reading the content of a damaged or foreign checkpoint can raise
 DAMAGED = (
@@ -25,6 +27,8 @@ DAMAGED = (
     ValueError,
     IndexError,
     AttributeError,
+    OverflowError,
+    RecursionError,
     zlib.error,
 )
 
@@ -40,18 +44,11 @@ def save_checkpoint(content: Mapping[str, Any], path: Path) -> None:
 
 
 def load_checkpoint(path: Path | str) -> dict[str, Any]:
-    """Read a checkpoint with ``weights_only=True``, on the CPU.
+    """Read a checkpoint on the CPU; no code in the file is executed.
 
     Raises `InputError` if the file is missing, damaged, or not a checkpoint of this program.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"no checkpoint at {path}: train a run first") from None
-    except Exception:  # torch raises a dozen types for a damaged file
-        raise InputError(
-            f"{path} is damaged or not a checkpoint: give the model_best.pth of a run"
-        ) from None
+    content = load_archive(Path(path))
     if not isinstance(content, dict) or "architecture" not in content:
         raise InputError(f"{path} is a PyTorch file, but not a checkpoint of this program")
     return content
@@ -75,13 +72,35 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> NeRVClip
     `InputError` if the file is missing, damaged, or of another version of this program.
     """
     content = load_checkpoint(path)
-    arch = Architecture.from_plain(content["architecture"])
     try:
-        model = NeRVClip(arch, with_encoder=False)
-        model.load_state_dict(unpack(content["weights"]))
+        arch = Architecture.from_plain(content["architecture"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    try:
+        model = _network(arch, content["weights"])
     except DAMAGED:
         raise InputError(
             f"{path} is damaged or of another version of this program: its weights do not fit its "
             "architecture; train it again"
         ) from None
     return model.to(device).eval()
+
+
+def _network(arch: Architecture, packed: Mapping[str, Any]) -> NeRVClip:
+    """The network with these weights; memory for them is allocated after all sizes agree.
+
+    Raises one of `DAMAGED` where they do not.
+    """
+    with torch.device("meta"):
+        model = NeRVClip(arch, with_encoder=False)
+    if sum(part.numel() for part in (*model.parameters(), *model.buffers())) > MAX_PARAMETERS:
+        raise ValueError(f"the network has over {MAX_PARAMETERS:,} parameters")
+    expected = model.state_dict()
+    if shapes(packed) != {name: tuple(value.shape) for name, value in expected.items()}:
+        raise ValueError("the weights have other names or shapes than the network")
+    weights = unpack(packed)
+    if any(weights[name].dtype != value.dtype for name, value in expected.items()):
+        raise TypeError("the weights have another type than the network")
+    model.load_state_dict(weights, assign=True)
+    model.encoding = build_encoding(arch.embed, arch.frames, arch.grid)  # is not in the file
+    return model.to(memory_format=torch.channels_last)

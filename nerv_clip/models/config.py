@@ -6,12 +6,49 @@ Only builders read these classes; layers and functions take plain arguments.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from nerv_clip.errors import InputError
 
 BITS = (32, 16, 8)  # of a weight in a checkpoint
+MAX_MODELSIZE = 100  # million parameters
+MAX_PARAMETERS = 200_000_000  # of all parts of a network, with heads and tables: 0.8 GB
+MAX_FRAMES = 500_000  # over five hours at 25 frames/s
+MAX_PIXELS = 2**26  # of a drawn frame: 8192 x 8192, twice as many as an 8K video has
+MAX_FEATURES = 2**30  # numbers in the output of a stage, 4 GB: more is never drawn
+
+# Smallest and largest integers of an `Architecture`, or of its tuples. They allow anything that can
+# be trained, and keep a damaged or hostile file from building a network that does not fit.
+LIMITS: dict[str, tuple[int, int]] = {
+    "frames": (1, MAX_FRAMES),
+    "height": (1, MAX_PIXELS),
+    "width": (1, MAX_PIXELS),
+    "grid": (1, 8192),
+    "grids": (1, MAX_FRAMES),
+    "stem_width": (1, 16_384),
+    "widths": (1, 8192),
+    "strides": (1, 8192),
+    "kernels": (1, 99),
+    "blocks": (1, 64),
+    "head_stride": (1, 256),
+    "head_kernel": (1, 99),
+    "table_steps": (0, MAX_FRAMES),
+    "enc_strides": (1, 8192),
+    "enc_dim": (0, 65_536),
+    "enc_blocks": (1, 64),
+    "enc_kernel": (0, 99),
+    "clip_dim": (0, 16_384),
+    "clip_tap": (0, 16),
+    "clip_input": (0, 16_384),
+    "motion_tap": (0, 16),
+    "motion_steps": (0, MAX_FRAMES),
+}
+MAX_ITEMS = 16  # in each tuple: up-blocks, temporal grids
+MAX_NAME = 64  # characters of a name, such as that of an activation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +139,53 @@ class Architecture:
     def from_plain(cls, values: dict[str, Any]) -> Architecture:
         """The inverse of `plain`; raises `InputError` for the values of another version."""
         try:
-            arch = cls(**{name: _tuples(value) for name, value in values.items()})
-            for field in dataclasses.fields(cls):
-                value = getattr(arch, field.name)
-                if field.type == "int" and not isinstance(value, int):
-                    raise TypeError(f"{field.name} {value!r} is not an integer")
-        except (TypeError, AttributeError) as error:
+            arch = msgspec.convert(values, cls)
+            unknown = values.keys() - arch.plain().keys()
+            if unknown:
+                raise ValueError(f"unknown: {', '.join(sorted(map(str, unknown)))[:99]}")
+        except (TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"the checkpoint is damaged or of another version of this program ({error}): "
                 "train it again"
             ) from None
+        arch.check()
         return arch
 
+    def check(self) -> None:
+        """Raise `InputError` for a number outside of `LIMITS`, or a frame that is too large."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str):
+                if len(value) > MAX_NAME:
+                    raise InputError(f"the network's {field.name} has over {MAX_NAME} characters")
+                continue
+            low, high = LIMITS[field.name]
+            numbers = _numbers(value)
+            if len(numbers) > 2 * MAX_ITEMS or not all(low <= n <= high for n in numbers):
+                named = str(value)[:40]
+                raise InputError(
+                    f"the network's {field.name} {named} is out of range: {low} to {high}"
+                )
+        if len(self.widths) != len(self.strides) + 1 or len(self.kernels) != len(self.strides):
+            raise InputError("the network's widths, strides and kernels do not fit each other")
+        self._check_size()
 
-def _tuples(value: Any) -> Any:  # noqa: ANN401 - any plain value
-    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+    def _check_size(self) -> None:
+        cells = math.prod(self.grid)
+        features = [cells * self.widths[0]]
+        for stride, width in zip(self.strides, self.widths[1:], strict=True):
+            cells *= stride**2
+            features.append(cells * width)
+        if cells * self.head_stride**2 > MAX_PIXELS or max(features) > MAX_FEATURES:
+            height, width = self.padded
+            raise InputError(
+                f"the network draws {height}x{width} pixels from up to {max(features):,} features: "
+                "that is too large; use smaller frames, or fewer channels"
+            )
+        if self.height > self.padded[0] or self.width > self.padded[1]:
+            raise InputError("the network draws less than the frame's height and width")
+
+
+def _numbers(value: int | tuple[Any, ...]) -> list[int]:
+    """An integer, or all integers in nested tuples."""
+    return [value] if isinstance(value, int) else [n for item in value for n in _numbers(item)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from nerv_clip.models.config import MAX_PARAMETERS
 
 LEVELS = 127  # quantisation steps on each side of 0, with 8 bits
 
@@ -35,19 +38,41 @@ def pack(weights: Mapping[str, Tensor], bits: int) -> dict[str, Any]:
 
 
 def unpack(packed: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The inverse of `pack` for any number of bits: weights in float32 (and float64)."""
+    """The inverse of `pack` for any number of bits: weights in float32 (and float64).
+
+    Raises ValueError, or another exception of `nerv_clip.models.checkpoint.DAMAGED`, where sizes
+    do not agree; no more than `MAX_PARAMETERS` codes are decompressed.
+    """
     if "codes" not in packed:
         return {k: v.float() if v.dtype == torch.float16 else v for k, v in packed.items()}
     weights: dict[str, Tensor] = dict(packed["rest"])
-    raw = bytearray(zlib.decompress(packed["codes"].numpy().tobytes()))
-    codes = torch.frombuffer(raw, dtype=torch.int8)
-    offset = 0
-    for name, shape in packed["shapes"].items():
-        count = torch.Size(shape).numel()
-        rows = codes[offset : offset + count].view(shape[0], -1)
-        weights[name] = (rows * packed["steps"][name][:, None]).view(shape)
-        offset += count
+    counts = {name: math.prod(shape) for name, shape in packed["shapes"].items()}
+    codes = torch.split(_inflated(packed["codes"], sum(counts.values())), list(counts.values()))
+    for (name, shape), values in zip(packed["shapes"].items(), codes, strict=True):
+        steps = packed["steps"][name]
+        if steps.shape != (shape[0],):
+            raise ValueError(f"{name} has {tuple(steps.shape)} step sizes for {shape[0]} rows")
+        weights[name] = (values.view(shape[0], -1) * steps[:, None]).view(shape)
     return weights
+
+
+def shapes(packed: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights that `unpack` gives, by name; nothing is decompressed."""
+    stored = packed["rest"] if "codes" in packed else packed
+    quantised = packed["shapes"] if "codes" in packed else {}
+    found = {name: tuple(value.shape) for name, value in stored.items()}
+    return found | {name: tuple(shape) for name, shape in quantised.items()}
+
+
+def _inflated(deflated: Tensor, count: int) -> Tensor:
+    """``count`` codes (int8); raises ValueError where the block holds another number of them."""
+    if count > MAX_PARAMETERS or not deflated.is_contiguous():
+        raise ValueError("the codes state an impossible size")
+    inflater = zlib.decompressobj()
+    raw = inflater.decompress(deflated.numpy().tobytes(), count + 1)
+    if len(raw) != count or not inflater.eof:
+        raise ValueError(f"the block does not hold {count} codes")
+    return torch.frombuffer(bytearray(raw), dtype=torch.int8)
 
 
 def _codes(value: Tensor, steps: Tensor) -> bytes:

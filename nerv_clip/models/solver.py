@@ -56,7 +56,9 @@ def solve(
         clip_input=config.clip_dim if config.clip_input else 0,
         **{name: n for head in HEADS for name, n in head.solve(config, shape).items()},
     )
-    return _trim(_widen(base, config, target), target)
+    solved = _trim(_widen(base, config, target), target)
+    solved.check()  # what is trained can be read
+    return solved
 
 
 def _widths(first: float, stages: int, reduce: float, lower: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.config import MAX_MODELSIZE, ModelConfig
 from nerv_clip.models.encodings import embed_width
 from nerv_clip.models.frame_encoder import ENCODER_STAGES
 from nerv_clip.models.layers import ACTIVATIONS, NORMS, OUTPUT_ACTIVATIONS, UP_BLOCKS
@@ -62,6 +62,11 @@ def _check_ranges(config: ModelConfig) -> None:
     for field, number in positive.items():
         if not number > 0 or not math.isfinite(number):
             raise InputError(f"`{field}` {number} is out of range: give more than 0")
+    if config.modelsize > MAX_MODELSIZE:
+        raise InputError(
+            f"`modelsize` {config.modelsize} is too large: give at most {MAX_MODELSIZE} "
+            "(million parameters)"
+        )
     kernels = "_".join(map(str, config.ks))
     if config.ks[0] < 0:
         raise InputError(f"`ks` {kernels}: the encoder's kernel must be 0 or more")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nerv_clip.models.config import Architecture, ModelConfig
 from nerv_clip.runs.format_0 import upgrade
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.video.spec import VideoSpec
-from nerv_clip.video.split import Split, split_frames
+from nerv_clip.video.split import Split, parse_split, split_frames
 
 FORMAT = 1
 Json = dict[str, Any]
@@ -167,7 +168,22 @@ class RunConfig:
         unknown = _unknown(fields, config.to_json())
         if unknown:
             raise _foreign(f"unknown: {', '.join(unknown)}")
+        config.check()
         return config
+
+    def check(self) -> None:
+        """Raise `InputError` where numbers are out of range, or do not fit each other."""
+        video, arch = self.video, self.architecture
+        arch.check()
+        for name in ("frames", "height", "width"):
+            if getattr(video, name) != getattr(arch, name):
+                raise _foreign(f"the network draws another number of {name} than the video has")
+        if len(video.timestamps) != video.frames:
+            raise _foreign(f"{len(video.timestamps)} timestamps for {video.frames} frames")
+        if not (0 < video.fps < math.inf and all(map(math.isfinite, video.timestamps))):
+            raise _foreign("a time is no finite number")
+        _ = video.spec  # raises InputError for frames that cannot be chosen
+        parse_split(self.split.rule)
 
 
 def _foreign(reason: str) -> InputError:

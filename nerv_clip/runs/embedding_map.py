@@ -46,24 +46,28 @@ def _find(run: Run, projection: Projection) -> _Found:
     key = hashlib.sha256(about.encode()).hexdigest()[:32]
     kept = user_cache() / "maps" / f"{key}.npz"
 
+    def read(path: Path) -> _Found | None:
+        return _read(path, key, _frames(run))
+
     def make(path: Path) -> None:
-        true, predicted = project([read_array(place) for place in places], *projection)
+        arrays = [read_array(place, (_frames(run), None)) for place in places]
+        true, predicted = project(arrays, *projection)
         with atomic_write(path) as temporary:
             np.savez(temporary, key=np.array(key), true=true, predicted=predicted)
 
-    return _read(run.map, key) or cached(kept, lambda path: _read(path, key), make)
+    return read(run.map) or cached(kept, read, make)
 
 
-def _read(path: Path, key: str) -> _Found | None:
+def _frames(run: Run) -> int:
+    return len(read_array(run.true, (None, None), mapped=True))
+
+
+def _read(path: Path, key: str, frames: int) -> _Found | None:
     """The map in a file; None where it is missing, damaged, or of other embeddings."""
     try:
-        content = read_arrays(path)
+        content = read_arrays(path, ("key", "true", "predicted"), (frames, 2))
         found = _Found(path, content["true"], content["predicted"])
         stored = str(content["key"])
     except (InputError, KeyError):
         return None
-    return found if stored == key and all(map(_are_points, found[1:])) else None
-
-
-def _are_points(values: Array) -> bool:
-    return values.shape[1:] == (2,) and bool(np.isfinite(values).all())
+    return found if stored == key and bool(np.isfinite(found[1:]).all()) else None

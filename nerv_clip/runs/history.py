@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from nerv_clip.errors import InputError
+from nerv_clip.reading import read_bytes
+from nerv_clip.runs.tables import MAX_BYTES, MAX_COLUMNS
 
 CELL = re.compile(r"|True|False|[-+]?(\d+\.?\d*(e[-+]?\d+)?|inf|nan)")
 
@@ -26,14 +27,11 @@ def read_history(path: Path) -> History:
 
     Raises `InputError` where there is a file that cannot be read at all.
     """
-    try:
-        header, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
-    except FileNotFoundError:
+    if not path.exists():
         return History(pd.DataFrame(), 0)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    header, *lines = read_bytes(path, MAX_BYTES).decode(errors="replace").splitlines() or [""]
     names = header.split(",")
-    if "epoch" not in names:
+    if "epoch" not in names or len(names) > MAX_COLUMNS:
         return History(pd.DataFrame(), 1 + len(lines))
     good = [line for line in lines if _is_row(line, names)]
     rows = pd.read_csv(io.StringIO("\n".join([header, *good])))

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +17,13 @@ import msgspec
 import pandas as pd
 
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.results import Metrics
+from nerv_clip.evaluation.results import COLUMNS, Metrics
 from nerv_clip.files import atomic_write, cannot_write, make_folder, sweep
+from nerv_clip.models.config import MAX_FRAMES
+from nerv_clip.reading import open_file, read_json
 from nerv_clip.runs.config import RunConfig, TeacherRecord
 from nerv_clip.runs.history import read_history
+from nerv_clip.runs.tables import read_table
 
 
 def run_path(outf: str) -> Path:
@@ -73,10 +76,8 @@ class Run:
     def is_run(self) -> bool:
         """Whether training wrote this directory; true for a run of a newer format, too."""
         try:
-            content = json.loads(self.config.read_text())
-        except (OSError, ValueError):
-            return False
-        if not isinstance(content, dict):
+            content = read_json(self.config)
+        except InputError:
             return False
         if isinstance(content.get("format"), int):
             return {"video", "train"} <= content.keys()
@@ -141,11 +142,11 @@ class Run:
     def in_training(self) -> bool:
         """Whether a training has locked this directory now."""
         try:
-            with (self.path / ".lock").open("r") as file:
+            with open_file(self.path / ".lock", 0) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:
+        except (InputError, OSError):
             return False
         return False
 
@@ -158,8 +159,8 @@ class Run:
         if not self.in_training:
             return None
         try:
-            return msgspec.convert(json.loads(self.status.read_text()), TrainingStatus)
-        except (OSError, ValueError):
+            return msgspec.convert(read_json(self.status), TrainingStatus)
+        except (InputError, ValueError):
             return None
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -176,14 +177,8 @@ class Run:
 
         Raises `InputError` where there is none, or where it cannot be read.
         """
-        try:
-            content = json.loads(self.config.read_text())
-        except FileNotFoundError:
-            raise InputError(f"{self.path} is not a run: it has no config.json") from None
-        except (OSError, ValueError):
-            raise InputError(f"{self.config} cannot be read, or is damaged") from None
-        if not isinstance(content, dict):
-            raise InputError(f"{self.config} was not written by this program")
+        missing = f"{self.path} is not a run: it has no config.json"
+        content = read_json(self.config, missing=missing)
         try:
             return RunConfig.from_json(content)
         except InputError as error:
@@ -201,16 +196,23 @@ class Run:
     def read_metrics(self) -> Metrics:
         """The content of ``metrics.json``; raises `InputError` if it is missing or damaged."""
         try:
-            return Metrics.from_json(json.loads(self.metrics.read_text()))
-        except (OSError, ValueError) as error:
+            return Metrics.from_json(read_json(self.metrics))
+        except (InputError, ValueError) as error:
             raise InputError(
                 f"{self.path} has no {self.metrics.name} that can be read "
                 f"({str(error).replace('`', chr(39))}): evaluate it again (`evaluate`)"
             ) from None
 
+    def read_verification(self) -> dict[str, Any]:
+        """The content of ``verification.json``; raises `InputError` if missing or damaged."""
+        return read_json(self.verification)
+
     def read_per_frame(self) -> pd.DataFrame:
         """A row for each frame, as `Evaluation.per_frame`; raises `InputError` if damaged."""
-        return self._read_csv(self.per_frame)
+        table = read_table(self.per_frame, MAX_FRAMES)
+        if not set(COLUMNS) <= set(table) or not set(table["split"]) <= {"train", "val", "unused"}:
+            raise InputError(f"{self.per_frame} is damaged: evaluate the run again (`evaluate`)")
+        return table
 
     def read_history(self) -> pd.DataFrame:
         """A row for each evaluation during training; empty where the run has none.
@@ -241,14 +243,6 @@ class Run:
             rows.to_csv(temporary, index=False)
         return kept
 
-    def _read_csv(self, path: Path) -> pd.DataFrame:
-        try:
-            return pd.read_csv(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} cannot be read ({error}): evaluate the run again (`evaluate`)"
-            ) from None
-
 
 def _lock(file: IO[str]) -> None:
     """Take the exclusive lock; tries again, because `Run.in_training` takes it for an instant."""
@@ -261,9 +255,3 @@ def _lock(file: IO[str]) -> None:
             time.sleep(0.02)
         else:
             return
-
-
-def find_runs(folders: Iterable[Path | str]) -> list[Run]:
-    """The runs below some folders, in the order of their paths."""
-    found = {config.parent for folder in folders for config in Path(folder).rglob("config.json")}
-    return [run for run in map(Run, sorted(found)) if run.is_run]

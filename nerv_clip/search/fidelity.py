@@ -96,7 +96,8 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
         between /= np.linalg.norm(between, axis=1, keepdims=True)
         indexes["interpolated"] = between.astype(np.float16)
     if run.run.baselines.exists():
-        stored = read_arrays(run.run.baselines)
+        shape = (run.frames, run.config.architecture.clip_dim)
+        stored = read_arrays(run.run.baselines, ["reconstruction"], shape)
         if "reconstruction" in stored:
             indexes["teacher on reconstruction"] = stored["reconstruction"]
     return indexes

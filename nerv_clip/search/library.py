@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nerv_clip.errors import InputError
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.run import Run, find_runs
+from nerv_clip.runs.finding import scan_folders
 from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 
 
@@ -46,7 +46,9 @@ class Library:
         self.runs: dict[str, list[TrainedRun]] = {}
         self.skipped: list[str] = []
         folders = [Path(folder) for folder in folders]
-        for run in find_runs(folders):
+        found = scan_folders(folders)
+        self.skipped += found.skipped
+        for run in found.runs:
             try:
                 if not run.best.exists():
                     raise InputError(
@@ -68,14 +70,6 @@ class Library:
         absent = [folder for folder in folders if not folder.exists()]
         if absent:
             return f"{absent[0]} does not exist"
-        unreadable = [
-            config
-            for folder in folders
-            for config in folder.rglob("config.json")
-            if config.with_name("model_best.pth").exists() and not Run(config.parent).is_run
-        ]
-        if unreadable:
-            return f"{unreadable[0]} cannot be read, or is damaged: restore it, or train again"
         if self.skipped:
             return f"no run can be searched under {where}: {'; '.join(self.skipped)}"
         return f"no run under {where}: train one with `predict_clip`"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from nerv_clip.errors import InputError
+from nerv_clip.reading import read_json
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.names import PHRASES
 
@@ -33,6 +36,15 @@ class Phrases(NamedTuple):
     unrelated: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Listed:
+    """The content of ``phrases.json``."""
+
+    canonical: tuple[str, ...]
+    unrelated: tuple[str, ...]
+
+
+MAX_TEXTS = 1000  # each is embedded before the first search
 _LISTS = " and ".join(f"'{field}'" for field in Phrases._fields)
 
 
@@ -45,13 +57,14 @@ def load_phrases(encoder: ClipEncoder) -> Phrases:
     path = None if encoder.folder is None else encoder.folder / PHRASES
     if path is not None and path.exists():
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            phrases = Phrases(*(tuple(map(str, content[field])) for field in Phrases._fields))
-        except (OSError, ValueError, TypeError, KeyError):
-            phrases = Phrases((), ())
-        if not all(phrases):
-            raise InputError(f"{path} must contain a list of texts under each of {_LISTS}")
-        return phrases
+            phrases = msgspec.convert(read_json(path, linked=True), _Listed)
+        except (InputError, msgspec.ValidationError):
+            phrases = _Listed((), ())
+        if not 0 < len(phrases.canonical) <= MAX_TEXTS >= len(phrases.unrelated) > 0:
+            raise InputError(
+                f"{path} must contain a list of 1 to {MAX_TEXTS} texts under each of {_LISTS}"
+            )
+        return Phrases(phrases.canonical, phrases.unrelated)
     usable = [
         tuple(text for text in texts if not encoder.unknown(text))
         for texts in (CANONICAL, UNRELATED)

@@ -90,7 +90,8 @@ class TrainedRun:
         """True unit embeddings of the frames (T, dim); None where the run does not store them."""
         if not self.run.true.exists():
             return None
-        return read_array(self.run.true, mapped=True)
+        shape = (self.frames, self.config.architecture.clip_dim)
+        return read_array(self.run.true, shape, mapped=True)
 
     def index(self, grid: int = GRID) -> Index:
         """Predicted unit embeddings at `grid_times`; see `load_index`."""

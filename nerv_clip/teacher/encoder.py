@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nerv_clip.errors import InputError
-from nerv_clip.teacher.names import WORDS
+from nerv_clip.reading import read_text
+from nerv_clip.teacher.names import MAX_TEXT, WORDS
 from nerv_clip.teacher.preprocessing import Step, preprocess
 
 
@@ -92,4 +93,4 @@ def _fingerprint(model: nn.Module, steps: list[Step]) -> str:
 
 def _known_words(folder: Path) -> frozenset[str] | None:
     path = folder / WORDS
-    return frozenset(path.read_text(encoding="utf-8").split()) if path.exists() else None
+    return frozenset(read_text(path, MAX_TEXT, linked=True).split()) if path.exists() else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import logging
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip.errors import InputError
+from nerv_clip.reading import read_bytes
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.names import (
     CONFIG,
@@ -21,6 +25,8 @@ from nerv_clip.teacher.names import (
     read_folder_config,
 )
 from nerv_clip.teacher.preprocessing import tensor_steps
+
+MAX_VOCABULARY = 16 << 20  # bytes; CLIP's own vocabulary has 3.2 MB, and 1.4 MB when compressed
 
 
 def load_clip_encoder(
@@ -79,11 +85,29 @@ def load_tokenizer(name: str) -> Callable[[list[str]], Tensor]:
     folder, options = local_folder(name), {}
     if folder is not None:
         text = read_folder_config(folder)["model_cfg"].get("text_cfg", {})
-        own = text.get("tokenizer_kwargs", {})
+        own = text.get("tokenizer_kwargs") or {}
         if "bpe_path" in own:
-            options["bpe_path"] = str(folder / own["bpe_path"])
-    tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(name, **options)
+            path = folder / str(own["bpe_path"])
+            _check_vocabulary(path)
+            options["bpe_path"] = str(path)
+    try:
+        tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(name, **options)
+    except Exception as error:  # open_clip raises a dozen types
+        raise InputError(f"the tokenizer of {name} cannot be loaded ({error})") from None
     return tokenizer
+
+
+def _check_vocabulary(path: Path) -> None:
+    """Raise `InputError` unless a compressed vocabulary can be read, and is small enough."""
+    data = read_bytes(path, MAX_VOCABULARY, linked=True)
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            text = file.read(MAX_VOCABULARY + 1)
+        text.decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
+        raise InputError(f"{path} is damaged: restore the encoder's folder") from None
+    if len(text) > MAX_VOCABULARY:
+        raise InputError(f"{path} unpacks to more than {MAX_VOCABULARY:,} bytes")
 
 
 def _random_seed(pretrained: str | None) -> int | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from nerv_clip.errors import InputError
+from nerv_clip.reading import read_json
 
 DEMO = Path(__file__).resolve().parents[2] / "checkpoints" / "demo_clip"
 LOCAL = "local-dir:"  # open_clip's prefix for a folder with a config and weights
@@ -14,6 +14,7 @@ RANDOM = "random:"  # pretrained="random:SEED": untrained weights, to try the co
 CONFIG = "open_clip_config.json"  # in such a folder: the model, as open_clip describes it
 PHRASES = "phrases.json"  # in such a folder, optional: texts that a search compares queries with
 WORDS = "words.txt"  # in such a folder, optional: all words that the text tower was trained with
+MAX_TEXT = 4 << 20  # bytes of a list of words; a large dictionary of English has 4 MB
 
 
 def teacher_named(model: str | None, pretrained: str | None) -> tuple[str, str | None]:
@@ -35,8 +36,10 @@ def local_folder(model: str) -> Path | None:
 
 def read_folder_config(folder: Path) -> dict[str, Any]:
     """The content of the folder's `CONFIG`; raises `InputError` where it cannot be read."""
-    try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / CONFIG} cannot be read ({error})") from None
+    config = read_json(folder / CONFIG, linked=True)
+    model = config.get("model_cfg")
+    if not isinstance(model, dict) or not all(
+        isinstance(model.get(part, {}), dict) for part in ("text_cfg", "vision_cfg")
+    ):
+        raise InputError(f"{folder / CONFIG} does not describe a model of open_clip")
     return config

@@ -127,16 +127,9 @@ def _check_checkpoint(checkpoint: Path, model: NeRVClip, config: RunConfig) -> N
 
 def _read_stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
     """True and other embeddings that the run stores, scaled to unit length."""
-    found = {TRUE: read_array(run.true)} if run.true.exists() else {}
+    found = {TRUE: read_array(run.true, shape)} if run.true.exists() else {}
     if run.baselines.exists():
-        file = read_arrays(run.baselines)
-        found |= {name: file[name] for name in TEACHER_ARRAYS if name in file}
-    for name, values in found.items():
-        if values.shape != shape:
-            raise InputError(
-                f"{run.path}: the stored embeddings '{name}' have shape {values.shape}, but the "
-                f"checkpoint has {shape}; evaluate the run again (`evaluate`)"
-            )
+        found |= read_arrays(run.baselines, TEACHER_ARRAYS, shape)
     return {name: unit(values.astype(np.float64)) for name, values in found.items()}
 
 

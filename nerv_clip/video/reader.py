@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from nerv_clip.errors import InputError
+from nerv_clip.reading import read_bytes
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
     for name in "avif bmp jpeg jpg jp2 pbm pgm png pnm ppm tga tif tiff webp".split()  # noqa: SIM905
 )
+MAX_IMAGE_BYTES = 512 << 20  # such an image with 16 bits a channel, uncompressed
+MAX_IMAGE_PIXELS = 2**26  # 8192 x 8192; a decoded image takes 3 to 16 bytes a pixel
 IMAGE_FPS = 25.0  # images have no timestamps
 
 
@@ -61,12 +65,24 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
+    # Pillow reads as many bytes as the file states; from memory, no more than there are
+    content = io.BytesIO(read_bytes(path, MAX_IMAGE_BYTES, linked=True))
     try:
-        with Image.open(path) as image:
+        with Image.open(content) as image:
+            _check_size(image, path)
             return _rgb(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else "unreadable"
         raise InputError(f"{path} cannot be read as an image ({reason})") from None
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    """Raise `InputError` for an image that is too large; called before it is decoded."""
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise InputError(
+            f"{path} has {image.width}x{image.height} pixels, more than {MAX_IMAGE_PIXELS:,}: make "
+            "it smaller"
+        )
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
