@@ -51,6 +51,8 @@ from train.search import main
                                                ("green apple", 0.5, True)]),
         ("-apple mug-like +pan", [("apple mug-like", 1, True), ("pan", 1, False)]),
         ("x-ray  of a hand ", [("x-ray  of a hand", 1, False)]),
+        ("mug - apple + pan", [("mug", 1, False), ("apple", 1, True), ("pan", 1, False)]),
+        ("mug −apple – pan", [("mug", 1, False), ("apple", 1, True), ("pan", 1, True)]),
     ],
 )  # fmt: skip
 def test_query_is_parsed_into_terms(query: str, terms: list[tuple[Any, ...]]) -> None:

@@ -54,6 +54,13 @@ def test_embeddings_match_open_clip(teacher: str) -> None:
     assert encoder.dim == 16
 
 
+def test_text_longer_than_the_context_is_refused(teacher: str) -> None:
+    encoder = load_clip_encoder(teacher)  # a context of 16 tokens, two of them start and end
+    assert encoder.texts(["disc " * 14]).shape == (1, 16)
+    with pytest.raises(InputError, match="longer than the 16 tokens"):
+        encoder.texts(["a horse", "disc " * 15])
+
+
 def test_cache_distinguishes_video_crop_and_model(
     video_file: Path, tmp_path: Path, teacher: str
 ) -> None:

@@ -91,7 +91,7 @@ def estimate(options: Options) -> Estimate:
     """
     device = torch.device(resolve_device(options.device))
     spec = options.data
-    first = next(iter(pictures(spec.path)))
+    first = next(iter(pictures(spec.path, spec.stream)))
     frame = fit(first.pixels, spec).to(device)
     frames = sum(spec.keeps(i) for i in range(first.expected or 0))
     if first.expected:

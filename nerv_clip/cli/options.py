@@ -82,6 +82,7 @@ def parse(argv: list[str]) -> Options:
             start=args.vid_start,
             end=args.vid_end,
             step=args.vid_step,
+            stream=args.stream,
         ),
         cache_gb=_at_least("--cache_gb", args.cache_gb, 0),
         split=args.data_split,

@@ -62,6 +62,7 @@ class Defaults:
     start: int = 0
     end: int | None = None
     step: int = 1
+    stream: int | None = None
     data_split: str = "1_1_1"
     shuffle_data: bool = False
     clip_model: str | None = None
@@ -124,6 +125,12 @@ def _add_data(group: argparse._ArgumentGroup, d: Defaults) -> None:
         help="frame after the last; the source's end if absent",
     )
     group.add_argument("--vid_step", type=int, default=d.step, help="keep every n-th frame")
+    group.add_argument(
+        "--stream",
+        type=int,
+        default=d.stream,
+        help="video stream of a file with several, counted from 0; FFmpeg's choice if absent",
+    )
     group.add_argument(
         "--data_split",
         default=d.data_split,

@@ -30,9 +30,11 @@ Json = dict[str, Any]
 class VideoRecord:
     """The video that a run was trained on.
 
-    ``path`` is the source as it was given; ``crop``, ``resize``, ``start``, ``end`` and ``step``
-    are those of `VideoSpec`. ``hash`` (SHA-256 of the pixels), ``frames``, ``height``, ``width``
-    (pixels), ``fps`` and ``timestamps`` (seconds, one a frame) describe what was read.
+    ``path`` is the source as it was given; ``crop``, ``resize``, ``start``, ``end``, ``step``
+    and ``stream`` are those of `VideoSpec`. ``hash`` (SHA-256 of the pixels), ``frames``,
+    ``height``, ``width`` (pixels), ``fps`` and ``timestamps`` (seconds since the first frame of
+    the source, one a frame) describe what was read. The source's own clock shows ``origin``
+    seconds at its first frame.
     """
 
     path: str
@@ -41,17 +43,27 @@ class VideoRecord:
     start: int
     end: int | None
     step: int
+    stream: int | None = None
     hash: str
     frames: int
     height: int
     width: int
     fps: float
     timestamps: tuple[float, ...]
+    origin: float = 0.0
 
     @property
     def spec(self) -> VideoSpec:
         """What to read to get the same video again."""
-        return VideoSpec(Path(self.path), self.crop, self.resize, self.start, self.end, self.step)
+        return VideoSpec(
+            path=Path(self.path),
+            crop=self.crop,
+            resize=self.resize,
+            start=self.start,
+            end=self.end,
+            step=self.step,
+            stream=self.stream,
+        )
 
     @property
     def source_fps(self) -> float:

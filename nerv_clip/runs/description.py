@@ -71,6 +71,8 @@ def _video(video: Video) -> VideoRecord:
         width=video.width,
         fps=video.fps,
         timestamps=video.timestamps,
+        stream=spec.stream,
+        origin=video.origin,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -14,7 +14,6 @@ from nerv_clip.runs.run import Run
 from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.loading import load_clip_encoder
-from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import Split
 from nerv_clip.video.video import Video, load_video
 
@@ -62,7 +61,7 @@ def load_run_video(
     """
     spec = config.video.spec
     if path is not None:
-        spec = VideoSpec(Path(path), spec.crop, spec.resize, spec.start, spec.end, spec.step)
+        spec = replace(spec, path=Path(path))
     video = load_video(spec, device=device, progress=progress)
     check_video(video, config)
     return video

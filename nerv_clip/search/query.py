@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 from nerv_clip.teacher.encoder import ClipEncoder
 
+MINUS = r"\-−–—"  # as keyboards, word processors and phones write it
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "a video frame of {}")
 
 
@@ -26,16 +27,17 @@ class Term(NamedTuple):
 def parse_query(query: str) -> tuple[Term, ...]:
     """Parse a query such as ``"a red mug +a pan -green apple^0.5"`` into terms.
 
-    ``+`` or ``-`` before a word begins a term, ``-`` a negated one. ``^`` and a number after a term
-    is its weight, 1 by default. Raises `InputError` for an empty query, for a weight that is not a
+    ``+`` or ``-`` before a word begins a term, ``-`` a negated one; spaces after the sign do not
+    matter, and a minus sign or a dash counts as ``-``. ``^`` and a number after a term is its
+    weight, 1 by default. Raises `InputError` for an empty query, for a weight that is not a
     positive number, and where all terms are negated.
 
     >>> parse_query("a red mug -apple^0.5")[1]
     Term(text='apple', weight=0.5, negated=True)
     """
-    parts = re.split(r"(?:^|(?<=\s))([+-])(?=\S)", query)
+    parts = re.split(rf"(?:^|(?<=\s))([+{MINUS}])\s*(?=\S)", query)
     signed = [("+", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
-    terms = [_term(text.strip(), sign == "-") for sign, text in signed if text.strip()]
+    terms = [_term(text.strip(), sign != "+") for sign, text in signed if text.strip()]
     if not any(not term.negated for term in terms):
         raise InputError(
             f"the query {query!r} has no text to search for: give at least one term without -, "

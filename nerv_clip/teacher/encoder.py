@@ -32,7 +32,7 @@ class ClipEncoder:
         name: str,
         model: nn.Module,
         steps: Sequence[Step],
-        tokenizer: Callable[[], Callable[[list[str]], Tensor]],
+        tokenizer: Callable[[], Callable[..., Tensor]],
         folder: Path | None = None,
         source: tuple[str, str | None] | None = None,
     ) -> None:
@@ -57,8 +57,9 @@ class ClipEncoder:
     def texts(self, queries: list[str]) -> Tensor:
         """Embeddings of texts: unit (len(queries), dim).
 
-        Raises `InputError` for an empty text, and for a word that the encoder was not trained
-        with, because its embedding would be meaningless.
+        Raises `InputError` for an empty text, for one that is longer than the encoder reads, and
+        for a word that the encoder was not trained with, because its embedding would be
+        meaningless.
         """
         unknown = sorted({word for query in queries for word in self.unknown(query)})
         if unknown:
@@ -70,10 +71,24 @@ class ClipEncoder:
             )
         if not all(query.strip() for query in queries):
             raise InputError("the text is empty: type one or more words")
-        tokens = self._tokenizer()(queries).to(self.device)
+        tokens = self._tokens(queries).to(self.device)
         features = self.model.encode_text(tokens)  # type: ignore[operator]
         unit: Tensor = nn.functional.normalize(features.float(), dim=-1)
         return unit
+
+    def _tokens(self, queries: list[str]) -> Tensor:
+        """Tokens (B, context length), refused where the tokenizer would cut a text short."""
+        tokenize = self._tokenizer()
+        tokens = tokenize(queries)
+        context = tokens.shape[1]
+        uncut = tokenize(queries, context_length=context + 1)[:, :context]
+        for query, whole in zip(queries, (tokens == uncut).all(1).tolist(), strict=True):
+            if not whole:
+                raise InputError(
+                    f"the text {query[:40]!r}… is longer than the {context} tokens (about "
+                    f"{context * 3 // 4} words) that the encoder reads: shorten it"
+                )
+        return tokens
 
     def unknown(self, query: str) -> list[str]:
         """The words of a query that the encoder was not trained with."""

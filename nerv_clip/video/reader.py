@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 
-import av
 import numpy as np
-from av.stream import Disposition
 from natsort import os_sorted
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from nerv_clip.errors import InputError
 from nerv_clip.reading import read_bytes
+from nerv_clip.video.decoder import decode_video
+from nerv_clip.video.picture import IMAGE_FPS, Picture
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -23,55 +24,97 @@ IMAGE_SUFFIXES = frozenset(
 )
 MAX_IMAGE_BYTES = 512 << 20  # such an image with 16 bits a channel, uncompressed
 MAX_IMAGE_PIXELS = 2**26  # 8192 x 8192; a decoded image takes 3 to 16 bytes a pixel
-IMAGE_FPS = 25.0  # images have no timestamps
+# formats whose files can hold an animation, or pages; others have a preview as second image
+SEQUENCES = frozenset({"AVIF", "PNG", "TIFF", "WEBP"})
+ORIENTATION = 0x0112  # the EXIF tag
+TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-class Picture(NamedTuple):
-    """A decoded picture.
-
-    ``pixels`` uint8 (H, W, 3); ``time`` in seconds; ``expected``, about how many pictures the
-    source has, None where that is unknown.
-    """
-
-    pixels: NDArray[np.uint8]
-    time: float
-    expected: int | None
-
-
-def pictures(path: Path) -> Iterator[Picture]:
+def pictures(path: Path, stream: int | None = None) -> Iterator[Picture]:
     """All pictures of a video file, of a folder of images in natural order, or of one image.
 
-    Raises `InputError` where the source does not exist or cannot be read completely.
+    ``stream`` is that of `decode_video`. An animated image, or one of several pages, gives all of
+    them, an animation with its delays. Files whose names begin with a dot are ignored. Raises
+    `InputError` where the source does not exist or cannot be read completely.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: check `path`")
     if path.is_dir():
         files = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
+        files = [f for f in files if not f.name.startswith(".")]  # macOS keeps notes in ._NAME
         if not files:
             raise InputError(f"{path} contains no image: give a video file, or a folder of images")
         return _images(os_sorted(files))
-    return _images([path]) if path.suffix.lower() in IMAGE_SUFFIXES else _video(path)
+    return _sequence(path) if path.suffix.lower() in IMAGE_SUFFIXES else decode_video(path, stream)
 
 
 def _images(files: list[Path]) -> Iterator[Picture]:
     for index, file in enumerate(files):
+        with _reading(file) as image:
+            count = _length(image)
+        if count > 1:
+            raise InputError(
+                f"{file} holds {count} images: give this file alone as `path`, or a folder of "
+                "single images"
+            )
         yield Picture(read_image(file), index / IMAGE_FPS, len(files))
 
 
+def _sequence(path: Path) -> Iterator[Picture]:
+    """The images of one file, each with the sum of the delays before it."""
+    time = 0.0
+    with _reading(path) as image:
+        count = _length(image)
+        first = int(getattr(image, "default_image", False))  # APNG: shown by old viewers only
+        for index in range(first, count):
+            image.seek(index)
+            _check_size(image, path)
+            yield Picture(_rgb(_oriented(image)), time, count - first)
+            time += float(image.info.get("duration") or 1000 / IMAGE_FPS) / 1000
+
+
+def _length(image: Image.Image) -> int:
+    return int(getattr(image, "n_frames", 1)) if image.format in SEQUENCES else 1
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file, rotated as its EXIF data say: uint8 (H, W, 3).
+    """An image file, rotated as its EXIF data say: uint8 (H, W, 3); the first of an animation.
 
     Raises `InputError` where it cannot be read.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
+    with _reading(path) as image:
+        return _rgb(_oriented(image))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Image.Image]:
+    """An open image; whatever fails while it is read is one `InputError`."""
     # Pillow reads as many bytes as the file states; from memory, no more than there are
     content = io.BytesIO(read_bytes(path, MAX_IMAGE_BYTES, linked=True))
     try:
         with Image.open(content) as image:
             _check_size(image, path)
-            return _rgb(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            yield image
+    except InputError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        RuntimeError,
+        EOFError,
+        Image.DecompressionBombError,
+    ) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else "unreadable"
         raise InputError(f"{path} cannot be read as an image ({reason})") from None
 
@@ -85,77 +128,20 @@ def _check_size(image: Image.Image, path: Path) -> None:
         )
 
 
+def _oriented(image: Image.Image) -> Image.Image:
+    """The image, rotated as its EXIF data say; other EXIF data may be damaged."""
+    try:
+        turn = TRANSPOSE.get(image.getexif().get(ORIENTATION, 1))
+    except (struct.error, ValueError, SyntaxError, TypeError):
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ValueError("32 bits a sample have no defined white: save it with 8 or 16 bits")
     if image.mode.startswith("I;16") or image.mode == "I":  # PIL's convert would clip 16-bit values
         grey = np.asarray(image).astype(np.float64) / 257
         pixels: NDArray[np.uint8] = grey.round().clip(0, 255).astype(np.uint8)
         return np.repeat(pixels[..., None], 3, axis=2)
     return np.asarray(image.convert("RGB"))
-
-
-def _video(path: Path) -> Iterator[Picture]:
-    try:
-        expected = _packets(path)
-        with av.open(str(path)) as container:
-            stream = _stream(container, path)
-            stream.thread_type = "AUTO"
-            stream.codec_context.options = {"err_detect": "explode"}
-            count = 0
-            for count, frame in enumerate(container.decode(stream), start=1):
-                if frame.is_corrupt:
-                    raise _damaged(path, f"frame {count - 1} is corrupt")
-                time = frame.time
-                if time is None:
-                    time = (count - 1) / float(stream.average_rate or IMAGE_FPS)
-                yield Picture(_upright(frame), time, expected)
-            if not count:
-                raise InputError(f"{path} contains no frame")
-    except av.error.FFmpegError as error:
-        raise _damaged(path, error.strerror or str(error)) from None
-
-
-def _packets(path: Path) -> int:
-    """The number of packets of the video stream, about one for each frame.
-
-    Raises `InputError` for a file that is incomplete. A demuxer only logs that a file ends early,
-    so its log is read in a separate pass without decoding: PyAV's log callback deadlocks with a
-    decoder's threads (github.com/PyAV-Org/PyAV/issues/751).
-    """
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture(local=False) as log, av.open(str(path)) as container:
-            stream = _stream(container, path)
-            count = sum(1 for packet in container.demux(stream) if packet.size)
-            complaints = [text for _, name, text in log if name != stream.codec_context.name]
-    finally:
-        av.logging.set_level(None)
-    if complaints:
-        raise _damaged(path, complaints[0])
-    return count
-
-
-def _stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # cover art of an audio file
-            return stream
-    raise InputError(f"{path} contains no video stream")
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    reason = reason.strip().splitlines()[0][:120]
-    return InputError(f"{path} is not a video, or it is damaged ({reason}): give an intact file")
-
-
-def _upright(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """The pixels, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
-    pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return pixels
-    values = np.frombuffer(bytes(cast(Any, matrix)), dtype=np.int32)
-    # x' = a x + c y, y' = b x + d y, in 16.16 fixed point; only the signs matter here
-    a, b, c, d = (int(values[i]) for i in (0, 1, 3, 4))
-    if abs(b) > abs(a):
-        pixels, a, d = pixels.transpose(1, 0, 2), c, b
-    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

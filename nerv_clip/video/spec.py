@@ -15,7 +15,8 @@ class VideoSpec:
     ``path`` is a video file, a folder of images, or one image. ``crop`` is the ``(height, width)``
     in pixels of a centre crop, taken before resizing; ``resize`` the ``(height, width)`` after a
     bicubic, antialiased resize; None for neither. ``start`` is the first frame of the source,
-    ``end`` the frame after the last (None: to its end); every ``step``-th frame is kept.
+    ``end`` the frame after the last (None: to its end); every ``step``-th frame is kept. ``stream``
+    counts a file's video streams from 0; None takes FFmpeg's choice.
 
     Raises `InputError` for values that no video can meet.
     """
@@ -26,6 +27,7 @@ class VideoSpec:
     start: int = 0
     end: int | None = None
     step: int = 1
+    stream: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))

@@ -17,7 +17,8 @@ from nerv_clip.errors import InputError
 from nerv_clip.files import user_cache
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.video.frame_store import DiskStore, FrameStore, MemoryStore
-from nerv_clip.video.reader import IMAGE_FPS, Picture, pictures
+from nerv_clip.video.picture import IMAGE_FPS, Picture
+from nerv_clip.video.reader import pictures
 from nerv_clip.video.spec import VideoSpec
 
 GIB = 2**30
@@ -27,8 +28,9 @@ class Video:
     """All frames of a video as uint8 RGB, in memory or on disk; made by `load_video`.
 
     Attributes: ``spec``, what was read; ``frames``, their number; ``height`` and ``width`` in
-    pixels; ``timestamps``, each frame's seconds in the source; ``fps``, their mean rate; ``hash``,
-    SHA-256 in hex of the pixels and the shape; ``device``, where `read` puts frames.
+    pixels; ``timestamps``, each frame's seconds since the first frame of the source; ``origin``,
+    what the source's own clock shows at its first frame, in seconds; ``fps``, the mean rate;
+    ``hash``, SHA-256 in hex of the pixels and the shape; ``device``, where `read` puts frames.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class Video:
         timestamps: tuple[float, ...],
         digest: str,
         device: torch.device,
+        origin: float = 0.0,
     ) -> None:
         self.spec = spec
         self.frames, self.height, self.width = shape
         self.timestamps = timestamps
+        self.origin = origin
         self.fps = _mean_rate(timestamps)
         self.hash = digest
         self.device = device
@@ -78,10 +82,10 @@ def load_video(
 ) -> Video:
     """Decode a video file, or a folder of images in natural order.
 
-    ``source`` is a path, or a `VideoSpec` with a crop, a size or a range. Rotation and mirroring
-    metadata are applied, transparency is dropped, grey becomes RGB. Up to ``cache_gb`` GiB of
-    pixels stay in memory (on ``device`` where they fit). More are kept in a temporary file in
-    ``cache_dir`` (default: nerv_clip in the user's cache folder), with the same pixels. Raises
+    ``source`` is a path, or a `VideoSpec` with a crop, a size or a range. Rotation, mirroring and
+    the shape of pixels are applied, transparency is dropped, grey becomes RGB. Up to ``cache_gb``
+    GiB of pixels stay in memory (on ``device`` where they fit). More are kept in a temporary file
+    in ``cache_dir`` (default: nerv_clip in the user's cache folder), with the same pixels. Raises
     `InputError` for whatever cannot be read whole.
     """
     if not cache_gb >= 0:
@@ -92,6 +96,11 @@ def load_video(
     times: list[float] = []
     kept = _kept(spec)
     first = next(kept)  # with it comes the expected number
+    if first[0].skipped:
+        progress.message(
+            f"{spec.path.name}: the first {first[0].skipped} frames could not be decoded and are "
+            "left out"
+        )
     with progress.task(f"reading {spec.path.name}", _expected(first[0], spec), "frame") as task:
         for picture, frame in chain([first], kept):
             if isinstance(store, MemoryStore) and (len(times) + 1) * frame.nbytes > cache_gb * GIB:
@@ -105,7 +114,8 @@ def load_video(
     target = torch.device(device)
     if isinstance(store, MemoryStore) and target.type == "cuda":
         store.move(target)
-    return Video(spec, store, shape, tuple(times), digest.hexdigest(), target)
+    origin = first[0].origin
+    return Video(spec, store, shape, tuple(times), digest.hexdigest(), target, origin)
 
 
 def _expected(picture: Picture, spec: VideoSpec) -> int | None:
@@ -134,7 +144,7 @@ def _kept(spec: VideoSpec) -> Iterator[tuple[Picture, Tensor]]:
     """
     first: tuple[int, ...] | None = None
     total = 0
-    for index, picture in enumerate(pictures(spec.path)):
+    for index, picture in enumerate(pictures(spec.path, spec.stream)):
         total = index + 1
         first = first or picture.pixels.shape
         if picture.pixels.shape != first:

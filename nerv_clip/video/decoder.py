@@ -1,0 +1,204 @@
+"""Decode a stream of a video file: which stream, which of its frames, when, and in what shape.
+
+A stream is judged by its own packets and frames, not by FFmpeg's log, which all threads of a
+process share. What a decoder cannot notice stays unnoticed: VP9 and HEVC have no checksums, so a
+changed bit mostly gives another picture without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+from nerv_clip.errors import InputError
+from nerv_clip.video.container import missing_bytes
+from nerv_clip.video.packets import (
+    Packet,
+    expected_times,
+    is_damaged,
+    joins,
+    leading_frames,
+    packets_from,
+    read_packets,
+)
+from nerv_clip.video.picture import IMAGE_FPS, Picture
+
+MAX_STRETCH = 10  # a pixel's sides; a file that says more is wrong
+
+
+def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
+    """All pictures of a video stream, upright and with square pixels.
+
+    ``number`` counts the file's video streams from 0; None takes FFmpeg's choice. Frames before
+    the first key frame that decodes are skipped and counted, as at the start of a recording.
+    Raises `InputError` where a later frame is missing or damaged, where the file ends early, and
+    where there is no such stream.
+    """
+    try:
+        lacking = missing_bytes(path)
+        if lacking:
+            raise _damaged(path, f"its last {lacking:,} bytes are missing")
+        with _opened(path) as container:
+            packets = read_packets(container, _stream(container, path, number))
+        with _opened(path) as container:
+            yield from _pictures(container, _stream(container, path, number), packets, path)
+    except (av.error.FFmpegError, OSError) as error:
+        raise _damaged(path, error.strerror or str(error)) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    # "file:": a name such as 12:30:05.mp4 is not an address
+    with av.open(f"file:{path}", metadata_errors="replace") as container:
+        yield container
+
+
+def _stream(container: InputContainer, path: Path, number: int | None) -> av.VideoStream:
+    streams = container.streams.video
+    if number is None:
+        chosen = cast("av.VideoStream | None", container.streams.best("video"))
+        if chosen is None or chosen.disposition & Disposition.attached_pic:  # cover art
+            pictures = [s for s in streams if not s.disposition & Disposition.attached_pic]
+            chosen = pictures[0] if pictures else None
+    else:
+        chosen = streams[number] if 0 <= number < len(streams) else None
+    if chosen is None and number is not None and streams:
+        raise InputError(f"`stream` {number}: {path} has the video streams 0 to {len(streams) - 1}")
+    if chosen is None:
+        raise InputError(f"{path} contains no video stream")
+    if cast(Any, chosen.codec_context) is None:
+        raise InputError(f"{path} has a codec that FFmpeg does not know: convert it to H.264")
+    return chosen
+
+
+def _pictures(
+    container: InputContainer, stream: av.VideoStream, packets: list[Packet], path: Path
+) -> Iterator[Picture]:
+    timed = container.format.name != "avi"  # AVI has decoding times only
+    clock, skipped = _Clock(stream, timed), 0
+    times: list[int] = []
+    for index, frame in enumerate(_intact(container, stream, path)):
+        if not index:
+            kept = packets_from(packets, frame.pts)
+            skipped = len(packets) - len(kept) + leading_frames(kept)
+            times = _times_of_all(stream, kept, frame, path)
+        if timed and times[index : index + 1] not in ([], [frame.pts]):
+            raise _lost(path, index, "is missing")
+        time, expected = clock.time(frame), len(packets) - skipped
+        yield Picture(_upright(frame, _stretch(stream)), time, expected, clock.origin, skipped)
+    if timed and index + 1 < len(times):
+        raise _lost(path, index + 1, "is missing")
+
+
+def _times_of_all(
+    stream: av.VideoStream, packets: list[Packet], first: av.VideoFrame, path: Path
+) -> list[int]:
+    """The times of the frames from the ``first`` on; empty if unknown.
+
+    Raises `InputError` if a packet of them is damaged.
+    """
+    joined = joins(packets, second=1 / float(stream.time_base or 1))
+    if is_damaged(packets, joined):
+        raise _damaged(path, "parts of the stream are missing")
+    if joined or first.interlaced_frame:  # a packet may be half of an interlaced frame
+        return []
+    return expected_times(packets, stream.codec_context.codec.canonical_name, first.pts)
+
+
+def _intact(
+    container: InputContainer, stream: av.VideoStream, path: Path
+) -> Iterator[av.VideoFrame]:
+    """The frames from the first intact key frame on."""
+    stream.thread_type = "AUTO"
+    shown = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            if shown:
+                raise _lost(path, shown, "cannot be decoded") from None
+            continue
+        for frame in frames:
+            if shown and frame.is_corrupt:
+                raise _lost(path, shown, "is damaged")
+            if shown or (frame.key_frame and not frame.is_corrupt):
+                shown += 1
+                yield frame
+    if not shown:
+        raise InputError(f"{path} contains no frame that can be decoded")
+
+
+class _Clock:
+    """Rising times of a stream's frames, in seconds since the first one.
+
+    A stream without presentation times (AVI) has one step a frame. Where the stream's clock falls,
+    as in a recording that was joined from two, the next frame follows one step later.
+    """
+
+    def __init__(self, stream: av.VideoStream, timed: bool) -> None:
+        self.base = float(stream.time_base or 1)
+        self.step = 1 / float(stream.average_rate or stream.guessed_rate or IMAGE_FPS)
+        self.timed = timed
+        self.origin = 0.0
+        self._shift = 0.0
+        self._last: float | None = None
+
+    def time(self, frame: av.VideoFrame) -> float:
+        """The time of the next frame."""
+        last = self._last
+        if last is None:
+            self.origin = float(frame.pts or 0) * self.base if self.timed else 0.0
+            self._shift = self.origin
+            self._last = 0.0
+        elif not self.timed or frame.pts is None:
+            self._last = last + self.step
+        else:
+            now = float(frame.pts) * self.base
+            if now - self._shift <= last:
+                self._shift = now - last - self.step
+            self._last = now - self._shift
+        return self._last
+
+
+def _stretch(stream: av.VideoStream) -> float:
+    """The width of a pixel in heights."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    return ratio if 1 / MAX_STRETCH <= ratio <= MAX_STRETCH else 1.0
+
+
+def _upright(frame: av.VideoFrame, stretch: float) -> NDArray[np.uint8]:
+    """The pixels, square, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    width = max(round(frame.width * stretch), 1)
+    if width != frame.width:
+        frame = frame.reformat(width=width, format="rgb24", interpolation=Interpolation.BICUBIC)
+    pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    if matrix is None:
+        return pixels
+    values = np.frombuffer(bytes(cast(Any, matrix)), dtype=np.int32)
+    # x' = a x + c y, y' = b x + d y, in 16.16 fixed point; only the signs matter here
+    a, b, c, d = (int(values[i]) for i in (0, 1, 3, 4))
+    if abs(b) > abs(a):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def _lost(path: Path, index: int, what: str) -> InputError:
+    return InputError(
+        f"{path}: frame {index} {what}: give an intact file, or leave the frame out with `start` "
+        "or `end`"
+    )
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    reason = reason.strip().splitlines()[0][:120]
+    return InputError(f"{path} is not a video, or it is damaged ({reason}): give an intact file")

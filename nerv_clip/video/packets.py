@@ -1,0 +1,79 @@
+"""Packets of a stream, before they are decoded: which frames to expect, and what is damaged."""
+
+from __future__ import annotations
+
+from itertools import pairwise, takewhile
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+
+# Codecs with one shown frame a packet. Packets of others, such as VP8, may hold none.
+ONE_FRAME_A_PACKET = frozenset({"av1", "h264", "hevc", "vp9"})
+
+
+class Packet(NamedTuple):
+    """A packet; ``shown`` and ``decoded`` are times in the stream's time base."""
+
+    shown: int | None
+    decoded: int
+    key: bool
+    damaged: bool
+
+
+def read_packets(container: InputContainer, stream: av.VideoStream) -> list[Packet]:
+    """The packets of a stream in decoding order, without those that are not to be shown."""
+    found = []
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_discard:
+            decoded = packet.pts if packet.dts is None else packet.dts
+            found.append(
+                Packet(packet.pts, decoded or 0, packet.is_keyframe, bool(packet.is_corrupt))
+            )
+    return found
+
+
+def joins(packets: list[Packet], second: float) -> set[int]:
+    """Where another recording begins: the indices of key packets at which the clock jumps.
+
+    ``second`` is a second in the stream's time base.
+    """
+    steps = enumerate(pairwise(packets), start=1)
+    return {
+        index
+        for index, (before, after) in steps
+        if after.key and not 0 < after.decoded - before.decoded < second
+    }
+
+
+def is_damaged(packets: list[Packet], joined: set[int]) -> bool:
+    """Whether a packet is damaged or was cut short.
+
+    A parser also marks the last packet before a join, or the one before that.
+    """
+    return any(
+        packet.damaged and not joined & {index + 1, index + 2}
+        for index, packet in enumerate(packets)
+    )
+
+
+def packets_from(packets: list[Packet], first: int | None) -> list[Packet]:
+    """The packets from that of the frame which is shown at ``first`` on."""
+    start = next((i for i, packet in enumerate(packets) if packet.shown == first), 0)
+    return packets[start:]
+
+
+def leading_frames(packets: list[Packet]) -> int:
+    """How many packets follow the first one in its group, but are shown before it."""
+    first, *later = packets
+    group = takewhile(lambda packet: not packet.key, later)
+    return sum(p.shown is not None and p.shown < (first.shown or 0) for p in group)
+
+
+def expected_times(packets: list[Packet], codec: str, first: int | None) -> list[int]:
+    """The times of all frames from ``first`` on, rising; empty where packets do not tell them."""
+    times = [packet.shown for packet in packets if packet.shown is not None]
+    unknown = len(times) < len(packets) or len(set(times)) < len(times)
+    if first is None or unknown or codec not in ONE_FRAME_A_PACKET:
+        return []
+    return sorted(time for time in times if time >= first)

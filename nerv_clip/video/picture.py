@@ -1,0 +1,26 @@
+"""A decoded picture of a source."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+IMAGE_FPS = 25.0  # frames a second of images without timestamps
+
+
+class Picture(NamedTuple):
+    """A decoded picture.
+
+    ``pixels`` uint8 (H, W, 3); ``time`` in seconds since the first picture; ``expected``, about
+    how many pictures the source has, None where that is unknown. ``origin`` is the first
+    picture's time on the source's own clock, in seconds; ``skipped`` the number of frames before
+    the first picture that could not be decoded.
+    """
+
+    pixels: NDArray[np.uint8]
+    time: float
+    expected: int | None
+    origin: float = 0.0
+    skipped: int = 0
