@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
 import streamlit as st
+from options import read_options
 
 from nerv_clip import InputError, Run, find_runs
 
 
 def run_folders() -> list[Path]:
     """The folders given by ``--runs``; no run outside them is opened."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", action="append", type=Path, help="a folder that contains runs")
-    return parser.parse_args(sys.argv[1:]).runs or [Path("output")]
+    return list(read_options().runs)
 
 
 def run_paths() -> dict[str, str]:

@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
 from tests.samples import write_test_video
 
-MAIN = Path(__file__).parents[1] / "app" / "main.py"
-SHIPPED = MAIN.parents[1] / "checkpoints"
+APP = Path(__file__).parents[1] / "app" / "navigation.py"
+SHIPPED = APP.parents[1] / "checkpoints"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,11 +31,11 @@ def _one_scan() -> Iterator[None]:
 
 def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "") -> AppTest:
     """A page of the app on the runs below a folder."""
-    monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(folder)])
-    monkeypatch.syspath_prepend(str(MAIN.parent))
+    monkeypatch.setattr(sys, "argv", [str(APP), "--runs", str(folder)])
+    monkeypatch.syspath_prepend(str(APP.parent))
     # the runner puts the app in its place, which processes that a later test spawns would import
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    app = AppTest.from_file(str(MAIN), default_timeout=120).run()
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
     return app.switch_page(f"screens/{page}.py").run() if page else app
 
 

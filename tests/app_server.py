@@ -1,0 +1,47 @@
+"""The app in a process of its own, for tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@contextmanager
+def serving(place: Path, *options: str, settings: tuple[str, ...] = ()) -> Iterator[str]:
+    """Start the app in a folder and yield its address; errors in its log fail the test."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    command += ["--server.port", str(port), "--server.headless", "true", *settings, "--", *options]
+    env = {**os.environ, "XDG_CACHE_HOME": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    log = place / "log.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=place, env=env, stdout=out, stderr=out)
+    address = f"http://localhost:{port}"
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
+            break
+        except OSError:
+            time.sleep(0.1)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+    output = log.read_text()
+    assert "Traceback" not in output, output[-3000:]
+    assert "Error" not in output, output[-3000:]
