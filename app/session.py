@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import streamlit as st
+from literal import literal, message
 from options import read_options
 
 from nerv_clip import InputError, Run, find_runs
@@ -47,7 +49,7 @@ def _unreadable_runs(folders: tuple[str, ...]) -> list[str]:
 def show_unreadable_runs() -> None:
     """Name the runs that the run picker cannot list because their ``config.json`` is damaged."""
     for line in _unreadable_runs(tuple(map(str, run_folders()))):
-        st.warning(line, icon=":material/warning:")
+        st.warning(message(line), icon=":material/warning:")
 
 
 def read_url() -> None:
@@ -57,9 +59,9 @@ def read_url() -> None:
         wanted = st.query_params.get("run")
         st.session_state.run = wanted if wanted in names else next(iter(names), None)
         if wanted and wanted not in names and names:
-            st.toast(f"Run '{wanted}' not found. Showing '{st.session_state.run}'.")
+            st.toast(literal(f"Run '{wanted}' not found. Showing '{st.session_state.run}'."))
         frame = st.query_params.get("frame", "0")
-        st.session_state.frame = int(frame) if frame.isdigit() else 0
+        st.session_state.frame = int(frame) if re.fullmatch(r"[0-9]{1,9}", frame) else 0
         st.session_state.jump = 0
         st.session_state.persistent = {}
     for key in st.session_state.persistent:
@@ -102,7 +104,7 @@ def run_picker() -> Run | None:
         list(names),
         key=key,
         on_change=select,
-        help="All runs in " + ", ".join(map(str, run_folders())),
+        help=literal("All runs in " + ", ".join(map(str, run_folders()))),
     )
     return Run(Path(names[name]))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import msgspec
 from run_view import RunView
 
+from nerv_clip.verification.names import SPLIT_TITLES
+
 
 @dataclass(frozen=True)
 class StoredVerdict:
@@ -67,8 +69,9 @@ class StoredVerification:
 def stored_verification(view: RunView) -> StoredVerification | None:
     """The stored verification of exactly this checkpoint, if there is one that can be read."""
     try:
-        content = json.loads(view.run.verification.read_text())
+        content = json.loads(view.run.verification.read_text("utf-8"))
         found = msgspec.convert(content, StoredVerification)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if found.checkpoint_hash == view.key else None
+    complete = "all" in found.parts and found.parts.keys() <= SPLIT_TITLES.keys() and found.shifts
+    return found if complete and found.checkpoint_hash == view.key else None

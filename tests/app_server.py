@@ -1,4 +1,4 @@
-"""The app in a process of its own, for tests."""
+"""The app for tests: in Streamlit's test runner, or in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from streamlit.testing.v1 import AppTest
+
 ROOT = Path(__file__).parents[1]
+APP = ROOT / "app" / "navigation.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "", **query: str) -> AppTest:
+    """A page of the app on the runs below a folder, with a ``query`` in the URL."""
+    monkeypatch.setattr(sys, "argv", [str(APP), "--runs", str(folder)])
+    monkeypatch.syspath_prepend(str(APP.parent))
+    # the runner puts the app in its place, which processes that a later test spawns would import
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params.update(query)
+    app.run()
+    return app.switch_page(f"screens/{page}.py").run() if page else app
 
 
 @contextmanager

@@ -20,9 +20,9 @@ METRICS = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
     def text(kind: str) -> str:
-        return (HERE / f"{name}.{kind}").read_text()
+        return (HERE / f"{name}.{kind}").read_text("utf-8")
 
-    script = (HERE / "stream.js").read_text() + text("js")
+    script = (HERE / "stream.js").read_text("utf-8") + text("js")
     return st.components.v2.component(f"nerv_{name}", html=text("html"), css=text("css"), js=script)
 
 
