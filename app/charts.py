@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from literal import plotly
 from numpy.typing import NDArray
 from stored_verification import StoredInterval, StoredRow
 from theme import SPLIT_NAMES, SPLIT_SHAPES, palette
@@ -172,11 +173,12 @@ def relevancy(
     figure = go.Figure()
     nearest = np.rint(frames).astype(int)
     for index, (query, values) in enumerate(predicted.items()):
+        name = plotly(query)
         colour = palette().series[index % len(palette().series)]
         figure.add_scatter(
-            x=frames, y=values, mode="lines", name=query, line={"color": colour, "width": 2},
+            x=frames, y=values, mode="lines", name=name, line={"color": colour, "width": 2},
             customdata=nearest, legendgroup=query,
-            hovertemplate=f"{query}<br>frame %{{x:.2f}}<br>%{{y:.3f}}<extra></extra>",
+            hovertemplate=f"{name}<br>frame %{{x:.2f}}<br>%{{y:.3f}}<extra></extra>",
         )  # fmt: skip
         if query in true:
             figure.add_scatter(
@@ -328,12 +330,13 @@ def intervals(rows: Sequence[StoredRow], measure: str, title: str, x_title: str)
                 },
                 legendgroup=split,
                 showlegend=not any(t.legendgroup == split for t in figure.data),
-                hovertemplate=f"{row.name}, {SPLIT_NAMES[split]}<br>%{{x:.4f}}<extra></extra>",
+                hovertemplate=f"{plotly(row.name)}, {SPLIT_NAMES[split]}<br>%{{x:.4f}}"
+                "<extra></extra>",
             )  # fmt: skip
     set_layout(figure, title, x_title, "", 46 * len(names) + 130)
     for place, name in enumerate(names):  # above the points: a phone has no room beside them
         figure.add_annotation(
-            x=0, xref="paper", xanchor="left", y=place + 0.36, text=name, showarrow=False,
+            x=0, xref="paper", xanchor="left", y=place + 0.36, text=plotly(name), showarrow=False,
             font={"size": 12, "color": palette().text},
         )  # fmt: skip
     ticks = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]

@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+import re
 from pathlib import Path
 
 import streamlit as st
+from literal import literal, message
+from options import read_options
 
-from nerv_clip import InputError, Run, find_runs
+from nerv_clip import Run
+from nerv_clip.runs.finding import scan_folders
 
 
 def run_folders() -> list[Path]:
     """The folders given by ``--runs``; no run outside them is opened."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", action="append", type=Path, help="a folder that contains runs")
-    return parser.parse_args(sys.argv[1:]).runs or [Path("output")]
+    return list(read_options().runs)
 
 
 def run_paths() -> dict[str, str]:
     """Paths of all runs, by a short unique name."""
-    return _run_paths(tuple(map(str, run_folders())))
-
-
-@st.cache_data(ttl=3, max_entries=4, show_spinner=False)
-def _run_paths(folders: tuple[str, ...]) -> dict[str, str]:
-    paths = [run.path for run in find_runs(map(Path, folders))]
-    short = [path.name for path in paths]
+    paths, _ = _scan(tuple(map(str, run_folders())))
+    short = [Path(path).name for path in paths]
     return {
-        name if short.count(name) == 1 else str(path): str(path)
+        name if short.count(name) == 1 else path: path
         for name, path in zip(short, paths, strict=True)
     }
 
 
 @st.cache_data(ttl=3, max_entries=4, show_spinner=False)
-def _unreadable_runs(folders: tuple[str, ...]) -> list[str]:
-    """A line for each folder with a checkpoint whose ``config.json`` is damaged."""
-    found = {path.parent for folder in folders for path in Path(folder).rglob("model_best.pth")}
-    lines = []
-    for run in map(Run, sorted(found)):
-        if run.config.exists() and not run.is_run:
-            try:
-                run.read_config()
-            except InputError as error:
-                lines.append(str(error))
-    return lines
+def _scan(folders: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The paths of all runs, and a line for each directory that cannot be read as one."""
+    found = scan_folders(folders)
+    return [str(run.path) for run in found.runs], found.skipped
 
 
 def show_unreadable_runs() -> None:
     """Name the runs that the run picker cannot list because their ``config.json`` is damaged."""
-    for line in _unreadable_runs(tuple(map(str, run_folders()))):
-        st.warning(line, icon=":material/warning:")
+    _, skipped = _scan(tuple(map(str, run_folders())))
+    for line in skipped:
+        st.warning(message(line), icon=":material/warning:")
 
 
 def read_url() -> None:
@@ -60,9 +49,9 @@ def read_url() -> None:
         wanted = st.query_params.get("run")
         st.session_state.run = wanted if wanted in names else next(iter(names), None)
         if wanted and wanted not in names and names:
-            st.toast(f"Run '{wanted}' not found. Showing '{st.session_state.run}'.")
+            st.toast(literal(f"Run '{wanted}' not found. Showing '{st.session_state.run}'."))
         frame = st.query_params.get("frame", "0")
-        st.session_state.frame = int(frame) if frame.isdigit() else 0
+        st.session_state.frame = int(frame) if re.fullmatch(r"[0-9]{1,9}", frame) else 0
         st.session_state.jump = 0
         st.session_state.persistent = {}
     for key in st.session_state.persistent:
@@ -105,7 +94,7 @@ def run_picker() -> Run | None:
         list(names),
         key=key,
         on_change=select,
-        help="All runs in " + ", ".join(map(str, run_folders())),
+        help=literal("All runs in " + ", ".join(map(str, run_folders()))),
     )
     return Run(Path(names[name]))
 

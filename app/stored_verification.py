@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import msgspec
 from run_view import RunView
+
+from nerv_clip import InputError
+from nerv_clip.verification.names import SPLIT_TITLES
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class StoredVerification:
 def stored_verification(view: RunView) -> StoredVerification | None:
     """The stored verification of exactly this checkpoint, if there is one that can be read."""
     try:
-        content = json.loads(view.run.verification.read_text())
-        found = msgspec.convert(content, StoredVerification)
-    except (OSError, ValueError):
+        found = msgspec.convert(view.run.read_verification(), StoredVerification)
+    except (InputError, msgspec.ValidationError):
         return None
-    return found if found.checkpoint_hash == view.key else None
+    complete = "all" in found.parts and found.parts.keys() <= SPLIT_TITLES.keys() and found.shifts
+    return found if complete and found.checkpoint_hash == view.key else None

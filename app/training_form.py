@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import streamlit as st
+from file_names import short_name
 from session import persistent
 from training_processes import VIDEO_SUFFIXES, find_videos
 from widgets import input_errors
@@ -16,6 +17,7 @@ from nerv_clip import InputError
 from nerv_clip.files import atomic_write, exclusive, file_hash, make_folder, sweep
 
 UPLOADS = Path("data/uploads")
+MOST_NAME_BYTES = 200  # of a run's folder; file systems take 255
 MOST_BYTES = 500_000_000  # of an uploaded video
 PRESETS = {
     "default": "Balanced quality and time",
@@ -37,7 +39,7 @@ def video_picker() -> Path | None:
         file = st.session_state["uploaded video"]
         if file is not None and file.size <= MOST_BYTES:
             with input_errors():
-                st.session_state.video = str(store_upload(Path(file.name).name, file.getvalue()))
+                st.session_state.video = str(store_upload(file.name, file.getvalue()))
 
     st.session_state.setdefault("video", None)
     with upload_tab:
@@ -62,7 +64,7 @@ def video_picker() -> Path | None:
 
 def store_upload(name: str, content: bytes) -> Path:
     """Save an upload; another video of the same name is not overwritten."""
-    path = make_folder(UPLOADS) / name
+    path = make_folder(UPLOADS) / short_name(name)
     digest = hashlib.sha256(content).hexdigest()
     with exclusive(path):
         sweep(UPLOADS)
@@ -86,6 +88,8 @@ def training_flags(video: Path) -> list[str]:
         raise InputError(
             f"the name '{name}' is not valid: use letters, digits, '_', '-' and '.' only"
         )
+    if len(name.encode()) > MOST_NAME_BYTES:
+        raise InputError(f"the name has {len(name.encode())} bytes: use at most {MOST_NAME_BYTES}")
     preset = second.selectbox(
         "Preset",
         list(PRESETS),
@@ -119,7 +123,8 @@ def training_flags(video: Path) -> list[str]:
 
 def unused_name(stem: str) -> str:
     """A name that no run in output/ has yet."""
-    stem = re.sub(r"[^\w.-]+", "_", stem).lstrip("._-") or "run"
+    stem = re.sub(r"[^\w.-]+", "_", stem).lstrip("._-")
+    stem = stem.encode()[: MOST_NAME_BYTES - 4].decode(errors="ignore") or "run"
     names = [stem, *(f"{stem}_{i}" for i in range(2, 1000))]
     return next(name for name in names if not Path("output", name).exists())
 
@@ -189,10 +194,15 @@ def further_flags() -> list[str]:
 
 def as_command(argv: list[str]) -> str:
     """The training command, in lines that fit on a phone."""
-    words = shlex.join(argv).split(" --")
+    parts: list[str] = []  # a flag with its value
+    for word in argv:
+        if word.startswith("-") or not parts:
+            parts.append(shlex.quote(word))
+        else:
+            parts[-1] += f" {shlex.quote(word)}"
     lines = ["python train/train_nerv_clip.py"]
-    for word in [words[0], *(f"--{word}" for word in words[1:])]:
-        if len(lines[-1]) + len(word) > 40:
+    for part in parts:
+        if len(lines[-1]) + len(part) > 40:
             lines.append("  ")
-        lines[-1] += f" {word}"
+        lines[-1] += f" {part}"
     return " \\\n".join(lines)

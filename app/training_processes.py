@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from file_names import short_name
 from session import run_folders
 
 from nerv_clip import Run, find_runs
@@ -22,17 +23,18 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 def log_file(name: str) -> Path:
     """The file with the output of the training called ``name``."""
-    return make_folder(user_cache() / "trainings") / f"{name}.log"
+    return make_folder(user_cache() / "trainings") / f"{short_name(name)}.log"
 
 
 def start_training(argv: list[str], name: str) -> None:
     """Start the training script with flags, without a shell. It outlives the server."""
-    with log_file(name).open("w") as log:
+    with log_file(name).open("wb") as log:
         _started()[name] = subprocess.Popen(  # noqa: S603 - a list, checked by the script's parser
             [sys.executable, str(SCRIPT), *argv],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
+from literal import literal, message
 from numpy.typing import NDArray
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
@@ -49,12 +50,12 @@ def input_errors(*, as_flags: bool = False) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        message = str(error)
+        text = str(error)
         if as_flags:
             from nerv_clip.cli import with_flags
 
-            message = with_flags(message)
-        st.error(message, icon=":material/error:")
+            text = with_flags(text)
+        st.error(message(text), icon=":material/error:")
 
 
 def has_clip_head(view: RunView) -> bool:
@@ -65,8 +66,8 @@ def has_clip_head(view: RunView) -> bool:
     if view.config.architecture.clip_input:
         reason = "has no CLIP head: it reads true embeddings as input and predicts none"
     st.info(
-        f"**{view.name}** {reason}. Select another run in the sidebar, or train one that predicts "
-        "embeddings (`--predict_clip`) on the **Train** page.",
+        f"**{literal(view.name)}** {reason}. Select another run in the sidebar, or train one that "
+        "predicts embeddings (`--predict_clip`) on the **Train** page.",
         icon=":material/visibility_off:",
     )
     return False
@@ -97,14 +98,14 @@ class _Bar:
     """A `Task` as a progress bar on the page."""
 
     def __init__(self, label: str, total: int | None, done: int) -> None:
-        self.label, self.total, self.done = f"{label}…", total, done
+        self.label, self.total, self.done = literal(f"{label}…"), total, done
         self.bar = st.progress(0.0, text=self.label)
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Move the bar; the note is shown after its label."""
         self.done += steps
         fraction = min(self.done / self.total, 1.0) if self.total else 0.0
-        self.bar.progress(fraction, text=f"{self.label} {note}".strip())
+        self.bar.progress(fraction, text=f"{self.label} {literal(note)}".strip())
 
 
 class PageProgress:
@@ -123,4 +124,4 @@ class PageProgress:
 
     def message(self, line: str) -> None:
         """Show one line in a corner of the page, for some seconds."""
-        st.toast(line)
+        st.toast(literal(line))

@@ -77,8 +77,8 @@ def read_json(path: Path, *, missing: str = "", linked: bool = False) -> dict[st
     data = read_bytes(path, MAX_JSON_BYTES, missing=missing, linked=linked)
     try:
         content = json.loads(data)
-        if b"\\u" in data:  # half of a surrogate pair cannot be shown or written
-            json.dumps(content, ensure_ascii=False).encode()
+        if b"\\u" in data:  # of half pairs, only those that stand for bytes of a file name
+            json.dumps(content, ensure_ascii=False).encode(errors="surrogateescape")
     except (ValueError, RecursionError):
         raise InputError(f"{path} cannot be read, or is damaged") from None
     if not isinstance(content, dict):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
-from streamlit.testing.v1 import AppTest
 
 from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
+from tests.app_server import ROOT, opened
 from tests.samples import write_test_video
 
-MAIN = Path(__file__).parents[1] / "app" / "main.py"
-SHIPPED = MAIN.parents[1] / "checkpoints"
+SHIPPED = ROOT / "checkpoints"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,16 +25,6 @@ def _one_scan() -> Iterator[None]:
         scan = cache(manifest_scanner.scan_component_manifests)
         patch.setattr(manifest_scanner, "scan_component_manifests", scan)
         yield
-
-
-def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "") -> AppTest:
-    """A page of the app on the runs below a folder."""
-    monkeypatch.setattr(sys, "argv", [str(MAIN), "--runs", str(folder)])
-    monkeypatch.syspath_prepend(str(MAIN.parent))
-    # the runner puts the app in its place, which processes that a later test spawns would import
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    app = AppTest.from_file(str(MAIN), default_timeout=120).run()
-    return app.switch_page(f"screens/{page}.py").run() if page else app
 
 
 def test_an_app_without_runs_shows_how_to_train_one(

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,12 +19,11 @@ from PIL import Image
 
 from nerv_clip.video.comparison import read_pairs
 from nerv_clip.video.writer import write_comparison
+from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, serving
 from tests.samples import write_test_video
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "checkpoints"
 HEIGHT, WIDTH = 180, 320
 PATIENCE = 120_000  # ms: two cores, other tests beside
@@ -50,37 +43,14 @@ def server(place: Path) -> Iterator[str]:
     for name in ("kitchen", "kitchen_baseline"):
         shutil.copytree(SHIPPED / name, place / "runs" / name)
     (place / "runs" / "kitchen" / "verification.json").unlink()
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    log = place / "log.txt"
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
-    command += ["--server.port", str(port), "--server.headless", "true"]
-    command += ["--", "--runs", "runs", "--runs", "output"]
-    env = {**os.environ, "XDG_CACHE_HOME": str(place / "cache"), "OMP_NUM_THREADS": "1"}
-    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
-    with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=place, env=env, stdout=out, stderr=out)
-    address = f"http://localhost:{port}"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health")  # noqa: S310
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield address
-    process.terminate()
-    process.wait()
-    output = log.read_text()
-    assert "Traceback" not in output, output[-3000:]
-    assert "Error" not in output, output[-3000:]
+    with serving(place, "--runs", "runs", "--runs", "output") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        found = p.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield found
         found.close()
 

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from inference import reconstruction
+from literal import literal, plotly
 from player import hover_card
 from run_view import Pixels, RunView, read_view, stored_true_frame
 from session import current_frame, persistent, run_by_name, run_paths
@@ -68,7 +69,7 @@ def differences_table(views: Views) -> None:
     """The runs side by side, a column each."""
     table = pd.DataFrame({name: key_differences(view) for name, view in views.items()})
     st.subheader("Key differences")
-    st.table(table, border="horizontal")
+    st.table(table.map(literal).rename(columns=literal), border="horizontal")
     st.download_button(
         "Table as CSV", table.to_csv(), "differences.csv", "text/csv",
         type="tertiary", icon=":material/download:", on_click="ignore",
@@ -86,7 +87,7 @@ def metric_of_each_frame(views: Views, column: str, title: str, y: str) -> go.Fi
             continue
         width = widths[min(measured.index(index), len(widths) - 1)]
         figure.add_scatter(
-            x=view.per_frame["frame"], y=view.per_frame[column], mode="lines", name=name,
+            x=view.per_frame["frame"], y=view.per_frame[column], mode="lines", name=plotly(name),
             customdata=view.per_frame["frame"],
             line={"color": series[index % len(series)], "width": width},
         )  # fmt: skip
@@ -122,7 +123,7 @@ def same_frame(views: Views) -> None:
     if true is not None:
         pictures.append((true, "true"))
     for name, view in views.items():
-        caption = f"{name}: {view.per_frame['psnr'][frame]:.2f} dB"
+        caption = f"{literal(name)}: {view.per_frame['psnr'][frame]:.2f} dB"
         pictures.append((reconstruction(view, frame), caption))
     columns = st.container(key="pairs compared").columns(len(pictures))
     for column, (picture, caption) in zip(columns, pictures, strict=True):

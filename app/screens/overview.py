@@ -5,6 +5,7 @@ from __future__ import annotations
 import charts
 import pandas as pd
 import streamlit as st
+from literal import literal
 from player import hover_card
 from run_view import RunView, read_view, similarities, thumbnails
 from session import current_frame, go_to_selected
@@ -24,14 +25,15 @@ METRICS = (
 def summary(view: RunView) -> None:
     """Name, video and training settings."""
     config = view.config
-    st.title(view.name)
+    st.title(literal(view.name))
     counts = {split: len(view.frames_of(split)) for split in SPLIT_NAMES}
     split = ", ".join(f"{n} {SPLIT_NAMES[name]}" for name, n in counts.items() if n)
-    teacher = "no teacher" if config.teacher is None else f"teacher {config.teacher.name}"
+    teacher = "no teacher" if config.teacher is None else f"teacher {literal(config.teacher.name)}"
     st.caption(
         f"{view.frames} frames of {config.video.width}×{config.video.height} at "
-        f"{config.video.fps:.3g} frames/s · split `{config.split.rule}`: {split} · preset "
-        f"`{config.preset}`, {config.train.epochs} epochs, seed {config.train.seed} · {teacher}"
+        f"{config.video.fps:.3g} frames/s · split {literal(config.split.rule)}: {split} · preset "
+        f"{literal(config.preset)}, {config.train.epochs} epochs, seed {config.train.seed} · "
+        f"{teacher}"
     )
 
 
@@ -97,7 +99,8 @@ def verdict(view: RunView) -> None:
     if found is None:
         st.info("Not verified yet. Start a verification on the **Verify** page.")
         return
-    text = f"**{found.verdict.label.capitalize()}.** {found.verdict.sentence}"
+    label, sentence = literal(found.verdict.label.capitalize()), literal(found.verdict.sentence)
+    text = f"**{label}.** {sentence}"
     if found.verdict.label == SUCCESS:
         st.success(text, icon=":material/verified:")
     else:
@@ -127,7 +130,7 @@ def network(view: RunView) -> None:
         "grid, strides": f"{arch.grid[0]}×{arch.grid[1]}, "
         f"{' '.join(map(str, [*arch.strides, arch.head_stride]))}",
         "widths": " ".join(map(str, arch.widths)),
-        "encoding": arch.embed or "none (latents)",
+        "encoding": literal(arch.embed) if arch.embed else "none (latents)",
         "decoding speed": f"{view.metrics.decoded_fps:.0f} frames/s (measured in evaluation)",
     }
     table = pd.DataFrame({"": facts.keys(), " ": facts.values()}).set_index("")

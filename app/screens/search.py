@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import charts
 import pandas as pd
 import streamlit as st
+from file_names import short_name
 from inference import library_of, searchable_run
+from literal import literal, message
 from player import hover_card
 from run_view import RunView, read_view, stamp, stored_true_frame
-from session import current_frame, go_to, persistent, run_by_name, run_folders, run_paths
+from session import current_frame, go_to, persistent, run_by_name, run_paths
+from teacher_consent import allowed_to_load, may_load
 from widgets import has_clip_head, input_errors, picture_url
 
 from nerv_clip import InputError, Run
@@ -74,7 +78,7 @@ def by_image(name: str, content: bytes) -> Query:
 
     def search(run: TrainedRun) -> Answer:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(name).name
+            path = Path(folder) / short_name(name)
             path.write_bytes(content)
             try:
                 return run.search_image(path, top=ACROSS)
@@ -136,7 +140,7 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
         "standard deviations above the video's mean similarity."
     )
     for number, answer in enumerate(answers):
-        st.subheader(answer.question)
+        st.subheader(literal(answer.question))
         if not answer.moments:
             st.info("No other moment is similar.")
             continue
@@ -194,32 +198,49 @@ def downloads(answers: list[Answer], view: RunView) -> None:
             st.download_button(label, text, file, icon=":material/download:", on_click="ignore")
 
 
+def searched_runs(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
+    """The runs whose teachers may be loaded, and a message for each other one."""
+    runs, left_out = [], []
+    for run in map(Run, map(Path, paths)):
+        with suppress(InputError):  # which the library reports
+            teacher = run.read_config().teacher
+            if teacher is not None and not may_load(teacher):
+                left_out.append(
+                    f"{run.path}: its teacher {teacher.name} is not loaded yet; select the run, "
+                    "search in it, and allow that"
+                )
+                continue
+        runs.append(run)
+    return runs, left_out
+
+
 def search_all_runs(queries: list[Query]) -> None:
     """The answers of all runs, ranked together."""
     names = {path: name for name, path in run_paths().items()}
-    stamps = [stamp(run.best) for run in map(Run, map(Path, names)) if run.best.exists()]
-    library = library_of(tuple(map(str, run_folders())), tuple(stamps))
-    left_out = list(library.skipped)
+    runs, left_out = searched_runs(names)
+    stamps = [stamp(run.best) for run in runs if run.best.exists()]
+    library = library_of(tuple(str(run.path) for run in runs), tuple(stamps))
+    left_out += library.skipped
     for number, query in enumerate(queries):
         with input_errors():
             hits, refused = library.search(query, top=2 * ACROSS)
             left_out += refused
             if not hits:
                 continue
-            st.subheader(hits[0].question)
+            st.subheader(literal(hits[0].question))
             with st.container(key=f"pairs all {number}"):
                 columns = st.columns(ACROSS)
             for index, hit in enumerate(hits):
                 name = names[str(hit.run)]
                 run = run_by_name(name)
                 with columns[index % ACROSS]:
-                    st.caption(f"**{name}**" + ("" if hit.match else ", no clear match"))
+                    st.caption(f"**{literal(name)}**" + ("" if hit.match else ", no clear match"))
                     if run is not None:
                         moment_card(read_view(run), name, hit.moment, f"all {number} {index}")
     if left_out:
         with st.expander(f"Runs not searched: {len(left_out)}"):
             for reason in left_out:
-                st.caption(reason)
+                st.caption(message(reason))
 
 
 def main(run: Run) -> None:
@@ -228,17 +249,17 @@ def main(run: Run) -> None:
     st.title("Search")
     if not has_clip_head(view):
         return
-    teacher = run.read_teacher().name
+    teacher = run.read_teacher()
     where = st.segmented_control("Search in", [THIS_RUN, ALL_RUNS], default=THIS_RUN)
     in_all_runs = where == ALL_RUNS
-    queries = [by_text(query) for query in text_queries(teacher)]
+    queries = [by_text(query) for query in text_queries(teacher.name)]
     with st.expander("Search by image, or by a moment of this video"):
         queries += image_queries(view, in_all_runs)
     if not queries:
         st.caption("Enter a query, or choose an example.")
     elif in_all_runs:
         search_all_runs(queries)
-    else:
+    elif allowed_to_load(teacher):
         search_this_run(view, queries)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import charts
 import streamlit as st
 from inference import draw_frame
+from literal import literal
 from run_view import Stamp, read_view, stamp, stored_true_frame
 from session import run_paths
 from training_form import as_command, training_flags, video_picker
@@ -77,13 +78,13 @@ def start_button(video: Path, argv: list[str], run: Run) -> None:
     icon = ":material/play_arrow:"
     if top.button(label, type="primary", icon=icon, disabled=in_training):
         start_training(argv, run.path.name)
-        st.toast(f"Training started: {run.path}")
+        st.toast(literal(f"Training started: {run.path}"))
     if in_training:
-        top.caption(f"{run.path} is in training: see below.")
+        top.caption(f"{literal(run.path)} is in training: see below.")
     elif exists:
         top.caption(
-            f"{run.path} exists. With unchanged settings, its training is resumed. For other "
-            "settings, choose another name."
+            f"{literal(run.path)} exists. With unchanged settings, its training is resumed. "
+            "For other settings, choose another name."
         )
     show_estimate(cost)
     if not cost.held_out:
@@ -111,10 +112,11 @@ def trainings() -> None:
                 icon = ":green[:material/check_circle:]"
             line = last_line(name).removeprefix("train_nerv_clip.py: ")
             st.markdown(
-                f"{icon} **{name}** {'finished' if succeeded else 'did not finish'}: {line}"
+                f"{icon} **{literal(name)}** {'finished' if succeeded else 'did not finish'}: "
+                f"{literal(line)}"
             )
             listed, icon = names.get(f"output/{name}"), ":material/dashboard:"
-            if listed and st.button(f"Open {name}", key=f"open {name}", icon=icon):
+            if listed and st.button(f"Open {literal(name)}", key=f"open {name}", icon=icon):
                 st.session_state.run_to_open = listed  # a fragment cannot switch the page
                 st.rerun()
             if st.button("Dismiss", key=f"dismiss {name}", type="tertiary"):
@@ -134,7 +136,7 @@ def progress(run: Run, status: TrainingStatus | None) -> None:
             f"epoch {status.epoch} of {status.epochs} · {status.psnr:.2f} dB on train frames · "
             f"about {duration(remaining)} left"
         )
-    left.progress(done, text=f"**{name}** · {text}")
+    left.progress(done, text=f"**{literal(name)}** · {literal(text)}")
     if status is not None and right.button(
         "Stop", key=f"stop {run.path}", icon=":material/stop_circle:"
     ):
@@ -186,7 +188,7 @@ def main() -> None:
     if video is None:
         st.info("Upload a video, or put one into `data/`.")
     else:
-        st.caption(f"Video: `{video}`")
+        st.caption(f"Video: {literal(video)}")
         with input_errors(as_flags=True):
             from nerv_clip.cli import parse
 

@@ -9,8 +9,10 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
+from literal import literal, message
 from run_view import RunView, read_view
 from stored_verification import StoredInterval, StoredVerification, stored_verification
+from teacher_consent import allowed_to_load
 from verification_job import job_of, start_verification
 from widgets import SUCCESS, has_clip_head, metric_tile
 
@@ -24,7 +26,7 @@ def show_progress(view: RunView) -> None:
     if job is None or job.finished:
         st.rerun()
         return
-    st.progress(job.fraction, text=f"{job.label}…")
+    st.progress(job.fraction, text=literal(f"{job.label}…"))
     if st.button("Cancel", icon=":material/stop_circle:"):
         job.cancelled.set()
 
@@ -62,8 +64,8 @@ def verdict(found: StoredVerification) -> None:
     if found.verdict.label == SUCCESS:
         icon = ":green[:material/verified:]"
     with st.container(border=True):
-        st.subheader(f"{icon} {found.verdict.label.capitalize()}")
-        st.write(found.verdict.sentence)
+        st.subheader(f"{icon} {literal(found.verdict.label.capitalize())}")
+        st.write(literal(found.verdict.sentence))
     everything, blocks = found.parts["all"], found.block_permutation
     columns = st.columns(3)
     metric_tile(
@@ -134,25 +136,26 @@ def tables(found: StoredVerification) -> None:
     )
 
 
-def downloads(view: RunView) -> None:
-    """The stored result, and a report with plots."""
+def downloads(view: RunView, report: bool) -> None:
+    """The stored result, and a ``report`` with plots, which may need the teacher."""
     with st.container(horizontal=True):
         st.download_button(
             "Result as JSON",
-            view.run.verification.read_text(),
+            view.run.verification.read_text("utf-8"),
             "verification.json",
             "application/json",
             icon=":material/download:",
             on_click="ignore",
         )
-        st.download_button(
-            "Report with plots (HTML)",
-            partial(html_report, view.key, str(view.run.best)),
-            "report.html",
-            "text/html",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        if report:
+            st.download_button(
+                "Report with plots (HTML)",
+                partial(html_report, view.key, str(view.run.best)),
+                "report.html",
+                "text/html",
+                icon=":material/download:",
+                on_click="ignore",
+            )
 
 
 @lru_cache(maxsize=2)  # a download runs outside a session, where st.cache_data does not work
@@ -179,8 +182,12 @@ def main(run: Run) -> None:
         show_progress(view)
         return
     if job is not None and job.error:
-        st.warning(job.error)
-    if found is None:
+        st.warning(message(job.error))
+    teacher = run.read_config().teacher
+    allowed = teacher is None or allowed_to_load(teacher)
+    if not allowed:
+        clicked = False
+    elif found is None:
         clicked = st.button("Verify", type="primary", icon=":material/verified:")
     else:
         clicked = st.button("Verify again", icon=":material/verified:")
@@ -193,7 +200,7 @@ def main(run: Run) -> None:
     verdict(found)
     plots(view, found)
     tables(found)
-    downloads(view)
+    downloads(view, report=allowed)
 
 
 main(st.session_state.selected_run)

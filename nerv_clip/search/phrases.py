@@ -66,12 +66,12 @@ def load_phrases(encoder: ClipEncoder) -> Phrases:
             )
         return Phrases(phrases.canonical, phrases.unrelated)
     usable = [
-        tuple(text for text in texts if not encoder.unknown(text))
+        tuple(text for text in texts if not encoder.unknown(text) and encoder.fits(text))
         for texts in (CANONICAL, UNRELATED)
     ]
     if not all(usable):
         raise InputError(
-            f"the encoder {encoder.name} has a words.txt but no {PHRASES}: write such a file, with "
-            f"lists of texts in these words under {_LISTS}"
+            f"the encoder {encoder.name} has a words.txt or a short context, but no {PHRASES}: "
+            f"write such a file, with lists of texts that it can read under {_LISTS}"
         )
     return Phrases(*usable)

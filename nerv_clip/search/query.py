@@ -56,10 +56,12 @@ def _term(text: str, negated: bool) -> Term:
 
 
 def text_vector(encoder: ClipEncoder, text: str) -> NDArray[np.float32]:
-    """Unit embedding (dim,) of a text: the mean over the `TEMPLATES` in the encoder's vocabulary.
+    """Unit embedding (dim,) of a text: the mean over the `TEMPLATES` that the encoder can read.
 
-    Prompt ensembling as in CLIP (Radford et al., 2021).
+    A template is left out if it has words that the encoder was not trained with, or if the text
+    would become too long with it. Prompt ensembling as in CLIP (Radford et al., 2021).
     """
-    usable = [template for template in TEMPLATES if not encoder.unknown(template.format(""))]
-    vectors = encoder.texts([template.format(text) for template in usable])
+    plain, *others = [t for t in TEMPLATES if not encoder.unknown(t.format(""))]
+    filled = [template.format(text) for template in others]
+    vectors = encoder.texts([plain.format(text), *filter(encoder.fits, filled)])
     return np.asarray(torch.nn.functional.normalize(vectors.mean(0), dim=0).cpu().numpy())

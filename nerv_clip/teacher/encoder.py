@@ -76,14 +76,19 @@ class ClipEncoder:
         unit: Tensor = nn.functional.normalize(features.float(), dim=-1)
         return unit
 
-    def _tokens(self, queries: list[str]) -> Tensor:
-        """Tokens (B, context length), refused where the tokenizer would cut a text short."""
+    def fits(self, text: str) -> bool:
+        """Whether the encoder reads all of a text; it has a limited number of tokens."""
         tokenize = self._tokenizer()
-        tokens = tokenize(queries)
+        tokens = tokenize([text])
         context = tokens.shape[1]
-        uncut = tokenize(queries, context_length=context + 1)[:, :context]
-        for query, whole in zip(queries, (tokens == uncut).all(1).tolist(), strict=True):
-            if not whole:
+        return torch.equal(tokens, tokenize([text], context_length=context + 1)[:, :context])
+
+    def _tokens(self, queries: list[str]) -> Tensor:
+        """Tokens (B, context length); raises `InputError` for a text that does not fit."""
+        tokens = self._tokenizer()(queries)
+        for query in queries:
+            if not self.fits(query):
+                context = tokens.shape[1]
                 raise InputError(
                     f"the text {query[:40]!r}… is longer than the {context} tokens (about "
                     f"{context * 3 // 4} words) that the encoder reads: shorten it"
