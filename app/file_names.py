@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-MOST_BYTES = 200  # of 255: room for a suffix, and for what a temporary name adds
+MOST_NAME_BYTES = 200  # of 255: room for a suffix, and for what a temporary name adds
 
 
 def short_name(name: str) -> str:
@@ -15,7 +15,7 @@ def short_name(name: str) -> str:
     The start of a long one is kept, then come a hash of the name, and the suffix.
     """
     name = re.sub(r"[\x00-\x1f/\\]", "_", name)
-    if len(name.encode()) <= MOST_BYTES:
+    if len(name.encode()) <= MOST_NAME_BYTES:
         return name
     suffix = Path(name).suffix if len(Path(name).suffix) <= 8 else ""
     start = name.encode()[:100].decode(errors="ignore")

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import streamlit as st
-from file_names import short_name
+from file_names import MOST_NAME_BYTES, short_name
 from session import persistent
 from training_processes import VIDEO_SUFFIXES, find_videos
 from widgets import input_errors
@@ -17,7 +17,6 @@ from nerv_clip import InputError
 from nerv_clip.files import atomic_write, exclusive, file_hash, make_folder, sweep
 
 UPLOADS = Path("data/uploads")
-MOST_NAME_BYTES = 200  # of a run's folder; file systems take 255
 MOST_BYTES = 500_000_000  # of an uploaded video
 PRESETS = {
     "default": "Balanced quality and time",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -39,7 +38,6 @@ def _answers(address: str) -> bool:
 @contextmanager
 def serving(place: Path, runs: Path) -> Iterator[Served]:
     """Serve the runs below a folder, with ``place`` as the working directory."""
-    shutil.copytree(ROOT / ".streamlit", place / ".streamlit")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]

@@ -59,12 +59,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
     format.
     """
     temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}{path.suffix}")
-    try:
-        with _locked(temporary):
+    with _locked(temporary, path):
+        try:
             yield temporary
             temporary.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 @contextmanager
@@ -74,14 +74,8 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises `InputError` where the folder of ``path`` cannot be written.
     """
     lock = path.with_name(f"{PARTIAL}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}")
-    try:
-        handle = acquire(lock)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
+    with _locked(lock, path):
         yield
-    finally:
-        release(lock, handle)
 
 
 def sweep(folder: Path) -> None:
@@ -91,12 +85,16 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = acquire(path)
+def _locked(lock: Path, product: Path) -> Iterator[None]:
+    """Hold a lock file while ``product`` is made; raises `InputError` where it cannot be made."""
+    try:
+        handle = acquire(lock)
+    except OSError as error:
+        raise cannot_write(product, error) from error
     try:
         yield
     finally:
-        release(path, handle)
+        release(lock, handle)
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -17,6 +17,7 @@ from nerv_clip.models.archive import load_archive
 from nerv_clip.models.config import MAX_PARAMETERS, Architecture
 from nerv_clip.models.encodings import build_encoding
 from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.parameters import without_memory
 from nerv_clip.models.quantisation import pack, shapes, unpack
 
 # what reading the content of a damaged or foreign checkpoint can raise
@@ -91,8 +92,7 @@ def _network(arch: Architecture, packed: Mapping[str, Any]) -> NeRVClip:
 
     Raises one of `DAMAGED` where they do not.
     """
-    with torch.device("meta"):
-        model = NeRVClip(arch, with_encoder=False)
+    model = without_memory(arch)
     if sum(part.numel() for part in (*model.parameters(), *model.buffers())) > MAX_PARAMETERS:
         raise ValueError(f"the network has over {MAX_PARAMETERS:,} parameters")
     expected = model.state_dict()

@@ -31,7 +31,7 @@ def _size(part: nn.Module | None) -> int:
 
 
 def without_memory(arch: Architecture) -> NeRVClip:
-    """A network to count, not to run: no memory is allocated. It has no encoder."""
+    """A network to count or compare, not to run: no memory is allocated. It has no encoder."""
     with torch.device("meta"):
         return NeRVClip(arch, with_encoder=False)
 

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -55,15 +54,7 @@ class VideoRecord:
     @property
     def spec(self) -> VideoSpec:
         """What to read to get the same video again."""
-        return VideoSpec(
-            path=Path(self.path),
-            crop=self.crop,
-            resize=self.resize,
-            start=self.start,
-            end=self.end,
-            step=self.step,
-            stream=self.stream,
-        )
+        return VideoSpec(**{f.name: getattr(self, f.name) for f in dataclasses.fields(VideoSpec)})
 
     @property
     def source_fps(self) -> float:

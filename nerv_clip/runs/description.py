@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from nerv_clip.errors import InputError
@@ -57,21 +58,14 @@ def describe(
 
 
 def _video(video: Video) -> VideoRecord:
-    spec = video.spec
     return VideoRecord(
-        path=str(spec.path),
-        crop=spec.crop,
-        resize=spec.resize,
-        start=spec.start,
-        end=spec.end,
-        step=spec.step,
+        **asdict(video.spec) | {"path": str(video.spec.path)},
         hash=video.hash,
         frames=len(video),
         height=video.height,
         width=video.width,
         fps=video.fps,
         timestamps=video.timestamps,
-        stream=spec.stream,
         origin=video.origin,
     )
 

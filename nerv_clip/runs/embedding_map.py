@@ -45,21 +45,18 @@ def _find(run: Run, projection: Projection) -> _Found:
     about = repr((*projection, *map(file_hash, places)))
     key = hashlib.sha256(about.encode()).hexdigest()[:32]
     kept = user_cache() / "maps" / f"{key}.npz"
+    frames = len(read_array(run.true, (None, None), mapped=True))
 
     def read(path: Path) -> _Found | None:
-        return _read(path, key, _frames(run))
+        return _read(path, key, frames)
 
     def make(path: Path) -> None:
-        arrays = [read_array(place, (_frames(run), None)) for place in places]
+        arrays = [read_array(place, (frames, None)) for place in places]
         true, predicted = project(arrays, *projection)
         with atomic_write(path) as temporary:
             np.savez(temporary, key=np.array(key), true=true, predicted=predicted)
 
     return read(run.map) or cached(kept, read, make)
-
-
-def _frames(run: Run) -> int:
-    return len(read_array(run.true, (None, None), mapped=True))
 
 
 def _read(path: Path, key: str, frames: int) -> _Found | None:

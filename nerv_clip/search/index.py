@@ -15,6 +15,7 @@ from nerv_clip.files import atomic_write, file_hash, user_cache
 from nerv_clip.models.checkpoint import load_checkpoint, load_model
 from nerv_clip.models.config import Architecture
 from nerv_clip.progress import SILENT, Progress
+from nerv_clip.runs.arrays import read_array
 
 BATCH = 8  # times embedded at once
 CHUNK = 16_384  # rows compared at once: a large index is never in memory as a whole
@@ -62,11 +63,10 @@ def load_index(
 def _read_mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float16] | None:
     """A memory-mapped index; None where it is missing, damaged, or of another shape."""
     try:
-        values: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        values = read_array(path, shape, mapped=True)
+    except InputError:
         return None
-    fits = values.dtype == np.float16 and values.shape == shape
-    return values if fits and _all_finite(values) else None
+    return values if values.dtype == np.float16 and _all_finite(values) else None
 
 
 def _all_finite(index: NDArray[np.float16]) -> bool:

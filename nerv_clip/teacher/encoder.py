@@ -71,29 +71,29 @@ class ClipEncoder:
             )
         if not all(query.strip() for query in queries):
             raise InputError("the text is empty: type one or more words")
-        tokens = self._tokens(queries).to(self.device)
-        features = self.model.encode_text(tokens)  # type: ignore[operator]
+        tokens, fits = self._tokens(queries)
+        if not all(fits):
+            long, context = queries[fits.index(False)], tokens.shape[1]
+            raise InputError(
+                f"the text {long[:40]!r}… is longer than the {context} tokens (about "
+                f"{context * 3 // 4} words) that the encoder reads: shorten it"
+            )
+        features = self.model.encode_text(tokens.to(self.device))  # type: ignore[operator]
         unit: Tensor = nn.functional.normalize(features.float(), dim=-1)
         return unit
 
     def fits(self, text: str) -> bool:
         """Whether the encoder reads all of a text; it has a limited number of tokens."""
-        tokenize = self._tokenizer()
-        tokens = tokenize([text])
-        context = tokens.shape[1]
-        return torch.equal(tokens, tokenize([text], context_length=context + 1)[:, :context])
+        _, (fits,) = self._tokens([text])
+        return fits
 
-    def _tokens(self, queries: list[str]) -> Tensor:
-        """Tokens (B, context length); raises `InputError` for a text that does not fit."""
-        tokens = self._tokenizer()(queries)
-        for query in queries:
-            if not self.fits(query):
-                context = tokens.shape[1]
-                raise InputError(
-                    f"the text {query[:40]!r}… is longer than the {context} tokens (about "
-                    f"{context * 3 // 4} words) that the encoder reads: shorten it"
-                )
-        return tokens
+    def _tokens(self, texts: list[str]) -> tuple[Tensor, list[bool]]:
+        """Tokens (B, context length), and for each text whether they are all of it."""
+        tokenize = self._tokenizer()
+        tokens = tokenize(texts)
+        context = tokens.shape[1]
+        uncut = tokenize(texts, context_length=context + 1)[:, :context]
+        return tokens, (tokens == uncut).all(1).tolist()
 
     def unknown(self, query: str) -> list[str]:
         """The words of a query that the encoder was not trained with."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,32 +85,27 @@ def _pictures(
     container: InputContainer, stream: av.VideoStream, packets: list[Packet], path: Path
 ) -> Iterator[Picture]:
     timed = container.format.name != "avi"  # AVI has decoding times only
-    clock, skipped = _Clock(stream, timed), 0
-    times: list[int] = []
-    for index, frame in enumerate(_intact(container, stream, path)):
-        if not index:
-            kept = packets_from(packets, frame.pts)
-            skipped = len(packets) - len(kept) + leading_frames(kept)
-            times = _times_of_all(stream, kept, frame, path)
-        if timed and times[index : index + 1] not in ([], [frame.pts]):
+    frames = _intact(container, stream, path)
+    first = next(frames)
+    kept = packets_from(packets, first.pts)
+    skipped = len(packets) - len(kept) + leading_frames(kept)
+    joined = joins(kept, second=1 / float(stream.time_base or 1))
+    if is_damaged(kept, joined):
+        raise _damaged(path, "parts of the stream are missing")
+    times = [] if joined or not timed else _times_of_all(stream, kept, first)
+    clock, stretch = _Clock(stream, first, timed), _stretch(stream)
+    for index, frame in enumerate(chain([first], frames)):
+        if times[index : index + 1] not in ([], [frame.pts]):
             raise _lost(path, index, "is missing")
         time, expected = clock.time(frame), len(packets) - skipped
-        yield Picture(_upright(frame, _stretch(stream)), time, expected, clock.origin, skipped)
-    if timed and index + 1 < len(times):
+        yield Picture(_upright(frame, stretch), time, expected, clock.origin, skipped)
+    if index + 1 < len(times):
         raise _lost(path, index + 1, "is missing")
 
 
-def _times_of_all(
-    stream: av.VideoStream, packets: list[Packet], first: av.VideoFrame, path: Path
-) -> list[int]:
-    """The times of the frames from the ``first`` on; empty if unknown.
-
-    Raises `InputError` if a packet of them is damaged.
-    """
-    joined = joins(packets, second=1 / float(stream.time_base or 1))
-    if is_damaged(packets, joined):
-        raise _damaged(path, "parts of the stream are missing")
-    if joined or first.interlaced_frame:  # a packet may be half of an interlaced frame
+def _times_of_all(stream: av.VideoStream, packets: list[Packet], first: av.VideoFrame) -> list[int]:
+    """The times of the frames from the ``first`` on; empty if unknown."""
+    if first.interlaced_frame:  # a packet may be half of one
         return []
     return expected_times(packets, stream.codec_context.codec.canonical_name, first.pts)
 
@@ -117,7 +113,7 @@ def _times_of_all(
 def _intact(
     container: InputContainer, stream: av.VideoStream, path: Path
 ) -> Iterator[av.VideoFrame]:
-    """The frames from the first intact key frame on."""
+    """The frames from the first intact key frame on; raises `InputError` if there is none."""
     stream.thread_type = "AUTO"
     shown = 0
     for packet in container.demux(stream):
@@ -144,22 +140,17 @@ class _Clock:
     as in a recording that was joined from two, the next frame follows one step later.
     """
 
-    def __init__(self, stream: av.VideoStream, timed: bool) -> None:
+    def __init__(self, stream: av.VideoStream, first: av.VideoFrame, timed: bool) -> None:
         self.base = float(stream.time_base or 1)
         self.step = 1 / float(stream.average_rate or stream.guessed_rate or IMAGE_FPS)
         self.timed = timed
-        self.origin = 0.0
-        self._shift = 0.0
-        self._last: float | None = None
+        self.origin = float(first.pts or 0) * self.base if timed else 0.0
+        self._shift, self._last = self.origin, -self.step
 
     def time(self, frame: av.VideoFrame) -> float:
-        """The time of the next frame."""
+        """The time of the next frame; 0 for the first one."""
         last = self._last
-        if last is None:
-            self.origin = float(frame.pts or 0) * self.base if self.timed else 0.0
-            self._shift = self.origin
-            self._last = 0.0
-        elif not self.timed or frame.pts is None:
+        if not self.timed or frame.pts is None:
             self._last = last + self.step
         else:
             now = float(frame.pts) * self.base

@@ -60,12 +60,13 @@ def _images(files: list[Path]) -> Iterator[Picture]:
     for index, file in enumerate(files):
         with _reading(file) as image:
             count = _length(image)
-        if count > 1:
-            raise InputError(
-                f"{file} holds {count} images: give this file alone as `path`, or a folder of "
-                "single images"
-            )
-        yield Picture(read_image(file), index / IMAGE_FPS, len(files))
+            if count > 1:
+                raise InputError(
+                    f"{file} holds {count} images: give this file alone as `path`, or a folder of "
+                    "single images"
+                )
+            pixels = _rgb(_oriented(image))
+        yield Picture(pixels, index / IMAGE_FPS, len(files))
 
 
 def _sequence(path: Path) -> Iterator[Picture]:
@@ -90,8 +91,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises `InputError` where it cannot be read.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist")
     with _reading(path) as image:
         return _rgb(_oriented(image))
 
