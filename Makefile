@@ -8,7 +8,7 @@ READY    := $(VENV)/.ready
 
 .PHONY: app test browser lint lock clean demo demo-quick help
 
-app: $(READY)  ## open the app on http://localhost:8501
+app: $(READY)  ## serve the app on http://localhost:8501
 	$(BIN)/streamlit run app/main.py -- --runs checkpoints --runs output
 
 test: lint browser  ## lint, types and tests; CHROMIUM=skip never installs Chromium
