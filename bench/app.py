@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 from report import heading, table, write
-from serving import CHROMIUM, ROOT, serving
+from serving import CHROMIUM, ROOT, memory, serving
 from torch import Tensor
 
 from nerv_clip.cli import main_guard
@@ -68,12 +68,6 @@ def copy_numbered(run: Path, runs: Path) -> None:
         25,
         file_hash(run / "model_best.pth"),
     )
-
-
-def memory(pid: int) -> float:
-    """Resident memory of a process in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def go(page: Page, title: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import subprocess
@@ -36,15 +37,15 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def serving(place: Path, runs: Path) -> Iterator[Served]:
+def serving(place: Path, runs: Path, log: Path | None = None) -> Iterator[Served]:
     """Serve the runs below a folder, with ``place`` as the working directory."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
     command += ["--server.port", str(port), "--server.headless", "true", "--", "--runs", str(runs)]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=place, stdout=quiet, stderr=quiet)
+    with (log or Path(os.devnull)).open("wb") as out:
+        process = subprocess.Popen(command, cwd=place, stdout=out, stderr=out)
     address = f"http://localhost:{port}"
     try:
         while not _answers(address):
@@ -55,3 +56,9 @@ def serving(place: Path, runs: Path) -> Iterator[Served]:
     finally:
         process.terminate()
         process.wait()
+
+
+def memory(pid: int) -> float:
+    """Resident memory of a process in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024

@@ -5,26 +5,48 @@ Each mutated file is read, or refused by `InputError`, within bounds of memory a
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io
 import random
+import resource
 import shutil
+import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from zipfile import ZipFile
 
+import av
+import numpy as np
+from av import VideoStream
 from PIL import Image
 
 from nerv_clip import InputError, Run
+from nerv_clip.cli import main_guard
 from nerv_clip.models.checkpoint import load_checkpoint, load_model
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.teacher.loading import known_dim, load_tokenizer
-from nerv_clip.video.reader import read_image
+from nerv_clip.video.comparison import read_layout
+from nerv_clip.video.reader import pictures, read_image
 
 ROOT = Path(__file__).parents[1]
 ARRAYS = ("blend", "reconstruction", "perturbed")
 GZIP = b"\x1f\x8b"
+IMAGES = ("png", "jpg", "tif", "avif", "bmp")
+VIDEOS = {
+    "h264.mp4": "libx264",
+    "hevc.mkv": "libx265",
+    "vp9.webm": "libvpx-vp9",
+    "av1.mp4": "libsvtav1",
+    "mpeg2.ts": "mpeg2video",
+    "mpeg4.avi": "mpeg4",
+    "animation.gif": "gif",
+}
+SECONDS = 10  # for each file
+MEMORY = 2 << 30  # bytes above those that the process has before
 NUMBERS = (0, -1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1, 10**7, 10**9, 10**12)
 
 
@@ -57,7 +79,10 @@ TARGETS = {
     "encoder": Target(
         "encoder/open_clip_config.json", lambda path: known_dim(f"local-dir:{path.parent}")
     ),
-    "image": Target("image.png", read_image),
+    "stream": Target("run/comparison.mp4", lambda path: read_layout(path, 48, 80)),
+    **{f"{suffix} image": Target(f"image.{suffix}", read_image) for suffix in IMAGES},
+    "animation": Target("animation.webp", lambda path: list(pictures(path))),
+    **{name: Target(name, lambda path: list(pictures(path))) for name in VIDEOS},
 }
 
 
@@ -71,7 +96,25 @@ def write_samples(folder: Path) -> None:
     encoder.mkdir()
     for name in ("bpe.txt.gz", "open_clip_config.json"):
         shutil.copy(small / "teacher" / name, encoder)
-    Image.effect_mandelbrot((40, 30), (-2, -1, 1, 1), 50).save(folder / "image.png")
+    drawn = [Image.effect_mandelbrot((80, 48), (-2, -1, 1, 1), 9 + i) for i in range(6)]
+    for suffix in IMAGES:
+        drawn[0].save(folder / f"image.{suffix}")
+    drawn[0].save(folder / "animation.webp", save_all=True, append_images=drawn[1:])
+    for name, codec in VIDEOS.items():
+        _write_video(folder / name, codec, drawn)
+    shutil.copy(folder / "h264.mp4", folder / "run" / "comparison.mp4")
+
+
+def _write_video(path: Path, codec: str, drawn: list[Image.Image]) -> None:
+    quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    with av.open(str(path), "w") as container:
+        stream = cast(VideoStream, container.add_stream(codec, rate=25, options=quiet))
+        stream.width, stream.height = drawn[0].size
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        for image in drawn:
+            frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def mutations(data: bytes, seed: int) -> Iterator[bytes]:
@@ -147,7 +190,7 @@ def _number_in_text(data: bytes, chance: random.Random) -> bytes:
 
 def _number_in_binary(data: bytes, chance: random.Random) -> bytes:
     at, size = _place(data, chance), chance.choice((2, 4, 8))
-    number = chance.choice(NUMBERS) % 256**size
+    number = chance.choice(NUMBERS) % int(256**size)
     return data[:at] + number.to_bytes(size, chance.choice(("little", "big"))) + data[at + size :]
 
 
@@ -165,3 +208,39 @@ def outcome(target: Target, content: bytes, folder: Path) -> str:
     except Exception as error:  # what is looked for
         return f"{type(error).__name__}: {error}"[:300]
     return "read"
+
+
+def try_all(kind: str, samples: Path, seed: int, count: int) -> None:
+    """Print the outcome of each of ``count`` mutations of a kind of file.
+
+    Ends this process where one takes over `SECONDS`.
+    """
+    data = (samples / TARGETS[kind].path).read_bytes()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # kills this process
+    for content in islice(mutations(data, seed), count):
+        signal.alarm(SECONDS)
+        found = outcome(TARGETS[kind], content, samples)
+        print(f"{kind}: {' '.join(found.split())}".encode("ascii", "replace").decode(), flush=True)
+    signal.alarm(0)
+    (samples / TARGETS[kind].path).write_bytes(data)
+
+
+def main(argv: list[str]) -> None:
+    """Try mutated files of each kind, with bounded memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*TARGETS, []], help="default: all")
+    parser.add_argument("--count", type=int, default=40, help="files of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder) / "samples"
+        write_samples(samples)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        for kind in args.kinds or TARGETS:
+            try_all(kind, samples, args.seed, args.count)
+
+
+if __name__ == "__main__":
+    main_guard(main)
