@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nerv_clip.errors import InputError
 from nerv_clip.locks import acquire, release, remove_abandoned
+from nerv_clip.reading import MAX_BYTES, open_file
 
 PARTIAL = ".partial-"  # begins the names of unfinished files, and of locks
 
@@ -32,12 +33,12 @@ def user_cache() -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex; raises `InputError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
+    """SHA-256 of a file's bytes, in hex; raises `InputError` as `open_file` does."""
+    with open_file(path, MAX_BYTES) as file:
+        try:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def make_folder(path: Path) -> Path:

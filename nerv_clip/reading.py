@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nerv_clip.errors import InputError
 
 # config.json has a line of about 26 bytes for each of at most 500 000 frames
 MAX_JSON_BYTES = 16 << 20
+# a network of 100 M parameters with its training state (gradient moments, and an average), or
+# embeddings of 500 000 frames in 1024 dimensions as float32
+MAX_BYTES = 2 << 30
 
 
-def open_file(path: Path, limit: int, *, missing: str = "", linked: bool = False) -> BinaryIO:
+def open_file(path: Path, limit: int, *, missing: str = "", linked: bool = False) -> BufferedReader:
     """Open a regular file of at most ``limit`` bytes.
 
     ``missing`` is the message where there is no such file. ``linked`` allows a symbolic link to

@@ -14,10 +14,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.reading import open_file
+from nerv_clip.reading import MAX_BYTES, open_file
 from nerv_clip.runs.format_0 import ARRAYS_RENAMED
 
-MAX_BYTES = 2 << 30  # of a file: embeddings of 500 000 frames in 1024 dimensions, as float32
 MAX_KEY = 1 << 10  # bytes of a text, such as a map's key
 # what zipfile raises for a damaged archive
 DAMAGED = (BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import msgspec
 import pandas as pd
@@ -114,10 +114,11 @@ class Run:
         Raises `InputError` where another process has the lock. Files that a killed process left
         half-written are removed.
         """
-        try:
-            file: IO[str] = (self.path / ".lock").open("w")
+        try:  # a link is not followed, and a pipe does not block
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+        file = os.fdopen(handle, "wb")
         with file:
             try:
                 _lock(file)
@@ -244,7 +245,7 @@ class Run:
         return kept
 
 
-def _lock(file: IO[str]) -> None:
+def _lock(file: BinaryIO) -> None:
     """Take the exclusive lock; tries again, because `Run.in_training` takes it for an instant."""
     for attempt in range(4):
         try:
