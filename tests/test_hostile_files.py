@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shutil
+import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -325,6 +326,23 @@ def test_unknown_and_oversized_members_are_not_inflated(kitchen: Run) -> None:
     with pytest.raises(InputError, match="damaged"):
         read_arrays(kitchen.baselines, ["blend"], (300, 512))
     assert peak(lambda: read_arrays(kitchen.baselines, ["blend"], (300, 512))) < 20e6
+
+
+@pytest.mark.parametrize("name", ["model_best.pth", "baselines.npz"])
+def test_archive_of_many_members_takes_little_memory(kitchen: Run, name: str) -> None:
+    count = 200_000
+    local = struct.pack("<4s5H3L2Hs", b"PK\3\4", *[0] * 8, 1, 0, b"a")
+    entry = struct.pack("<4s6H3L5H2Ls", b"PK\1\2", *[0] * 9, 1, *[0] * 6, b"a")
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0, 0, count * len(entry), len(local), 0)
+    path = kitchen.path / name
+    path.write_bytes(local + count * entry + end)
+
+    def read() -> object:
+        return load_model(path) if path == kitchen.best else read_arrays(path, ["blend"])
+
+    with pytest.raises(InputError, match="damaged"):
+        read()
+    assert peak(read) < 15e6  # ZipFile would take 70 MB
 
 
 HEADER = ",".join(COLUMNS) + "\n"

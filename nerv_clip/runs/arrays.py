@@ -7,14 +7,14 @@ import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.reading import MAX_BYTES, open_file
+from nerv_clip.reading import MAX_BYTES, open_archive, open_file
 from nerv_clip.runs.format_0 import ARRAYS_RENAMED
 
 MAX_KEY = 1 << 10  # bytes of a text, such as a map's key
@@ -66,7 +66,7 @@ def read_arrays(
     found = {}
     with open_file(path, MAX_BYTES) as file:
         try:
-            with ZipFile(file) as archive:
+            with open_archive(file) as archive:
                 for member in archive.infolist():
                     stem = member.filename.removesuffix(".npy")
                     name = ARRAYS_RENAMED.get(stem, stem)
