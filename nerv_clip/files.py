@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from nerv_clip.locks import acquire, release, remove_abandoned
 from nerv_clip.reading import MAX_BYTES, open_file
 
 PARTIAL = ".partial-"  # begins the names of unfinished files, and of locks
+# .PROCESS.THREAD.NAME; the first version wrote .PROCESS.NAME, as people may name a file of theirs
+EARLIER_PARTIAL = re.compile(r"\.\d+\.\d{9,}\..+")
 
 
 def user_cache() -> Path:
@@ -80,9 +84,23 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove unfinished files and locks of killed processes from a folder."""
+    """Remove unfinished files and locks of killed processes from a folder.
+
+    Earlier versions did not lock their unfinished files; those of the last day are kept.
+    """
     for leftover in folder.glob(f"{PARTIAL}*"):
         remove_abandoned(leftover)
+    for leftover in folder.glob(".*"):
+        if EARLIER_PARTIAL.fullmatch(leftover.name) and _age(leftover) > 86_400:
+            remove_abandoned(leftover)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; 0 where it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 @contextmanager
