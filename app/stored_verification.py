@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from run_view import RunView
+from verification_job import job_of
 
 from nerv_clip import InputError
 from nerv_clip.verification.names import SPLIT_TITLES
@@ -66,10 +68,19 @@ class StoredVerification:
     shifts: list[float | None]
 
 
+def verification_content(view: RunView) -> dict[str, Any]:
+    """The content of ``verification.json``, also where it could not be saved.
+
+    Raises `InputError` where there is none that can be read.
+    """
+    job = job_of(view)
+    return job.unsaved if job and job.unsaved else view.run.read_verification()
+
+
 def stored_verification(view: RunView) -> StoredVerification | None:
-    """The stored verification of exactly this checkpoint, if there is one that can be read."""
+    """The last verification of exactly this checkpoint, if there is one that can be read."""
     try:
-        found = msgspec.convert(view.run.read_verification(), StoredVerification)
+        found = msgspec.convert(verification_content(view), StoredVerification)
     except (InputError, msgspec.ValidationError):
         return None
     complete = "all" in found.parts and found.parts.keys() <= SPLIT_TITLES.keys() and found.shifts

@@ -67,7 +67,7 @@ def store_upload(name: str, content: bytes) -> Path:
     digest = hashlib.sha256(content).hexdigest()
     with exclusive(path):
         sweep(UPLOADS)
-        if path.exists() and file_hash(path) != digest:
+        if path.exists() and (path.stat().st_size != len(content) or file_hash(path) != digest):
             path = path.with_stem(f"{path.stem}-{digest[:8]}")
         if not path.exists():
             with atomic_write(path) as temporary:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from run_view import RunView
@@ -24,12 +24,16 @@ class CancelledError(Exception):
 
 @dataclass
 class VerificationJob:
-    """A running or finished verification, and the `Progress` of its work."""
+    """A running or finished verification, and the `Progress` of its work.
+
+    ``unsaved`` is its result, as in ``verification.json``, if that could not be written.
+    """
 
     label: str = "starting"
     done: int = 0
     total: int | None = None
     error: str = ""
+    unsaved: dict[str, Any] | None = None
     finished: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -57,30 +61,39 @@ class VerificationJob:
 
 
 @st.cache_resource(max_entries=1)
-def _jobs() -> dict[str, VerificationJob]:
+def _jobs() -> dict[tuple[Path, str], VerificationJob]:
     return {}
 
 
+def _key(view: RunView) -> tuple[Path, str]:
+    return view.run.path, view.key
+
+
 def job_of(view: RunView) -> VerificationJob | None:
-    """The verification of a checkpoint that was last started in this server."""
-    return _jobs().get(view.key)
+    """The verification of a run's checkpoint that was last started in this server."""
+    return _jobs().get(_key(view))
 
 
 def start_verification(view: RunView) -> None:
     """Verify a checkpoint in a thread; the result is stored in its run directory."""
     jobs = _jobs()
-    running = jobs.get(view.key)
+    running = jobs.get(_key(view))
     if running is not None and not running.finished:
         return
-    jobs[view.key] = job = VerificationJob()
+    jobs[_key(view)] = job = VerificationJob()
     threading.Thread(target=_verify, args=(job, view.run.best), daemon=True).start()
 
 
 def _verify(job: VerificationJob, checkpoint: Path) -> None:
-    from nerv_clip.verification import store_in_run, verify
+    from nerv_clip.verification import store_in_run, to_json, verify
 
     try:
-        store_in_run(verify(checkpoint, progress=job))
+        found = verify(checkpoint, progress=job)
+        try:
+            store_in_run(found)
+        except InputError as error:
+            job.unsaved = to_json(found)
+            job.error = f"The result is shown, but it is not saved: {error}"
     except CancelledError:
         job.error = "The verification was cancelled."
     except InputError as error:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nerv_clip.errors import InputError
 from nerv_clip.locks import acquire, release, remove_abandoned
+from nerv_clip.reading import MAX_BYTES, open_file
 
 PARTIAL = ".partial-"  # begins the names of unfinished files, and of locks
+# .PROCESS.THREAD.NAME; the first version wrote .PROCESS.NAME, as people may name a file of theirs
+EARLIER_PARTIAL = re.compile(r"\.\d+\.\d{9,}\..+")
 
 
 def user_cache() -> Path:
@@ -32,12 +37,12 @@ def user_cache() -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex; raises `InputError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
+    """SHA-256 of a file's bytes, in hex; raises `InputError` as `open_file` does."""
+    with open_file(path, MAX_BYTES) as file:
+        try:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def make_folder(path: Path) -> Path:
@@ -79,9 +84,23 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove unfinished files and locks of killed processes from a folder."""
+    """Remove unfinished files and locks of killed processes from a folder.
+
+    Earlier versions did not lock their unfinished files; those of the last day are kept.
+    """
     for leftover in folder.glob(f"{PARTIAL}*"):
         remove_abandoned(leftover)
+    for leftover in folder.glob(".*"):
+        if EARLIER_PARTIAL.fullmatch(leftover.name) and _age(leftover) > 86_400:
+            remove_abandoned(leftover)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; 0 where it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import zipfile
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,9 +14,13 @@ from nerv_clip.errors import InputError
 
 # config.json has a line of about 26 bytes for each of at most 500 000 frames
 MAX_JSON_BYTES = 16 << 20
+# a network of 100 M parameters with its training state (gradient moments, and an average), or
+# embeddings of 500 000 frames in 1024 dimensions as float32
+MAX_BYTES = 2 << 30
+MAX_DIRECTORY = 4 << 20  # bytes of a ZIP archive: 60 000 members, which take 30 MB of memory
 
 
-def open_file(path: Path, limit: int, *, missing: str = "", linked: bool = False) -> BinaryIO:
+def open_file(path: Path, limit: int, *, missing: str = "", linked: bool = False) -> BufferedReader:
     """Open a regular file of at most ``limit`` bytes.
 
     ``missing`` is the message where there is no such file. ``linked`` allows a symbolic link to
@@ -49,6 +55,17 @@ def _check(path: Path, about: os.stat_result, limit: int, linked: bool) -> None:
         folder = os.path.realpath(path.parent)
         if os.path.commonpath([folder, os.path.realpath(path)]) != folder:
             raise InputError(f"{path} is a link to another folder: copy the file itself there")
+
+
+def open_archive(file: BinaryIO) -> zipfile.ZipFile:
+    """Open a ZIP archive whose directory has at most `MAX_DIRECTORY` bytes.
+
+    Raises `zipfile.BadZipFile` for another file.
+    """
+    end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # what ZipFile itself reads
+    if not end or end[zipfile._ECD_SIZE] > MAX_DIRECTORY:  # type: ignore[attr-defined]
+        raise zipfile.BadZipFile("no ZIP archive, or its directory is too large")
+    return zipfile.ZipFile(file)
 
 
 def read_bytes(path: Path, limit: int, *, missing: str = "", linked: bool = False) -> bytes:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.components.v2 import manifest_scanner
@@ -285,6 +286,27 @@ def test_the_train_page_shows_bad_values_with_their_flags(
     (error,) = app.error
     assert "--epochs 100 does not exceed --pixel_loss_warmup_epochs 200" in error.value
     assert "`" not in error.value
+
+
+def test_a_verification_that_cannot_be_saved_is_shown_with_a_warning(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = runs / "kitchen" / "verification.json"
+    content = json.loads(path.read_text())
+    path.unlink()
+    path.mkdir()  # no file can take this place
+    done = SimpleNamespace(evidence=SimpleNamespace(checkpoint=runs / "kitchen/model_best.pth"))
+    monkeypatch.setattr("nerv_clip.verification.verify", lambda *_, **__: done)
+    for module in ("nerv_clip.verification", "nerv_clip.verification.json_report"):
+        monkeypatch.setattr(f"{module}.to_json", lambda _: content)
+    app = opened(monkeypatch, runs, "verify")
+    (button,) = (b for b in app.main.button if b.label == "Verify")
+    button.click().run()
+    while not app.subheader:  # the verification runs in a thread
+        app.run()
+    assert not app.exception
+    assert "not saved: cannot write" in app.warning[0].value
+    assert content["verdict"]["label"] in app.subheader[0].value.lower()
 
 
 def test_a_verification_of_another_checkpoint_is_not_shown(

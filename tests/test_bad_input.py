@@ -166,6 +166,8 @@ def test_directory_that_is_not_a_run_is_left_alone(refused: Refused, video_file:
 def test_folder_that_cannot_be_written_is_refused(refused: Refused, video_file: Path) -> None:
     Path("file").write_text("in the way")
     assert "cannot write" in refused(*flags(video_file, "--outf", "file/run"))
+    for name in ("n" * 256, "é" * 128, "a/" * 3000 + "b", "nul\0"):
+        assert "--outf" in refused(*flags(video_file, "--outf", name))
     if os.geteuid():
         Path("closed").mkdir(mode=0o500)
         assert "Permission" in refused(*flags(video_file, "--outf", "closed/run"))

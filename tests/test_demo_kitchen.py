@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image
 from nerv_clip import InputError, VideoSpec, load_video
 from nerv_clip.demo import read_labels, tracer, write_kitchen
 from nerv_clip.demo.facts import FACTS, ambiguous_facts, facts_of, label
-from nerv_clip.demo.pool import render_pool, shard_paths
+from nerv_clip.demo.pool import render_pool, render_shard, shard_paths
 from nerv_clip.demo.scene import COLOURS, Hand, Item, Light, Scene
 from nerv_clip.demo.shading import picture, render
 from nerv_clip.demo.shapes import KINDS
@@ -201,6 +202,24 @@ def test_kitchen_arguments_out_of_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds files but no kitchen"):
         write_kitchen(tmp_path / "mine", 0, 60)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
+
+
+def test_a_shard_that_two_builds_need_is_rendered_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shard,) = shard_paths(tmp_path, 1, 0, 0)
+    rendered = []
+
+    def slowly(scene: Scene, *size: int) -> object:
+        rendered.append(scene)
+        time.sleep(0.1)
+        return trace(scene, *size)
+
+    monkeypatch.setattr("nerv_clip.demo.pool.trace", slowly)
+    with ThreadPoolExecutor(2) as builds:
+        list(builds.map(render_shard, [shard, shard]))
+    assert len(rendered) == 1
+    assert list(tmp_path.iterdir()) == [shard.path]
 
 
 def test_rendering_without_embree_names_the_missing_package(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,12 +136,16 @@ def test_leftovers_of_a_killed_process_are_swept_and_nothing_else(tmp_path: Path
     assert killed.returncode < 0
     assert len(list(tmp_path.iterdir())) == 2
     mine = tmp_path / ".2024.notes"
-    mine.touch()
+    earlier = [tmp_path / f".4242.14012345678901{i}.model_best.pth" for i in range(2)]
+    for file in (mine, *earlier):
+        file.touch()
+    for file in (mine, earlier[0]):
+        os.utime(file, (0, time.time() - 90_000))
     path = tmp_path / "other.txt"
     with exclusive(path), atomic_write(path) as temporary:
         temporary.write_text("whole")
         sweep(tmp_path)
-    assert sorted(tmp_path.iterdir()) == [mine, path]
+    assert sorted(tmp_path.iterdir()) == sorted([mine, earlier[1], path])
     with Run(tmp_path).locked():
         assert mine.exists()
 

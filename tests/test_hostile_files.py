@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shutil
+import struct
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,13 +21,15 @@ import pytest
 import torch
 from PIL import Image
 
-from nerv_clip import InputError, Run, find_runs
+from nerv_clip import InputError, Run, find_runs, load_video
 from nerv_clip.evaluation.results import COLUMNS
+from nerv_clip.files import file_hash
 from nerv_clip.models.checkpoint import load_checkpoint, load_model, save_checkpoint
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.finding import scan_folders
 from nerv_clip.search.library import Library
 from nerv_clip.teacher.loading import known_dim, load_tokenizer
+from nerv_clip.video.comparison import read_layout, read_pairs, read_samples, read_stream
 from nerv_clip.video.reader import read_image
 
 ROOT = Path(__file__).parents[1]
@@ -114,14 +117,52 @@ def test_links_out_of_a_run_are_not_followed(kitchen: Run, tmp_path: Path) -> No
     assert kitchen.read_config().video.frames == 300
 
 
+def test_stream_that_is_a_link_or_names_other_files_is_not_read(
+    kitchen: Run, tmp_path: Path
+) -> None:
+    stream = KITCHEN / "comparison.mp4"
+    assert read_layout(stream, 360, 640).frames == len(read_samples(stream).sizes) == 300
+    outside = tmp_path / "secret.mp4"
+    shutil.copy(stream, outside)
+    kitchen.comparison.symlink_to(outside)
+    reads: list[Callable[[], object]] = [
+        lambda: read_layout(kitchen.comparison, 360, 640),
+        lambda: read_samples(kitchen.comparison),
+        lambda: list(read_pairs(kitchen.comparison, [3], 360, 640)),
+        lambda: read_stream(kitchen.comparison),
+    ]
+    for read in reads:
+        with pytest.raises(InputError, match="link to another folder"):
+            read()
+    kitchen.comparison.unlink()
+    kitchen.comparison.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    shutil.copy(stream, kitchen.path / "other.mp4")
+    for read in reads[:3]:
+        with pytest.raises(InputError, match="cannot be read"):
+            read()
+
+
+def test_lock_that_is_a_link_leaves_the_file_that_it_names(kitchen: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (kitchen.path / ".lock").unlink(missing_ok=True)
+    (kitchen.path / ".lock").symlink_to(mine)
+    with pytest.raises(InputError, match="cannot write"), kitchen.locked():
+        pass
+    assert mine.read_text() == "mine"
+
+
 def test_pipes_in_a_run_do_not_block(kitchen: Run) -> None:
     for path in (kitchen.metrics, kitchen.path / ".lock", kitchen.status):
         path.unlink(missing_ok=True)
         os.mkfifo(path)
     assert not kitchen.in_training
     assert kitchen.read_status() is None
+    for read in (kitchen.read_metrics, lambda: file_hash(kitchen.metrics)):
+        with pytest.raises(InputError, match="not a regular file"):
+            read()
     with pytest.raises(InputError, match="not a regular file"):
-        kitchen.read_metrics()
+        load_video(kitchen.metrics)
 
 
 def peak(read: Callable[[], object]) -> int:
@@ -285,6 +326,23 @@ def test_unknown_and_oversized_members_are_not_inflated(kitchen: Run) -> None:
     with pytest.raises(InputError, match="damaged"):
         read_arrays(kitchen.baselines, ["blend"], (300, 512))
     assert peak(lambda: read_arrays(kitchen.baselines, ["blend"], (300, 512))) < 20e6
+
+
+@pytest.mark.parametrize("name", ["model_best.pth", "baselines.npz"])
+def test_archive_of_many_members_takes_little_memory(kitchen: Run, name: str) -> None:
+    count = 200_000
+    local = struct.pack("<4s5H3L2Hs", b"PK\3\4", *[0] * 8, 1, 0, b"a")
+    entry = struct.pack("<4s6H3L5H2Ls", b"PK\1\2", *[0] * 9, 1, *[0] * 6, b"a")
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0, 0, count * len(entry), len(local), 0)
+    path = kitchen.path / name
+    path.write_bytes(local + count * entry + end)
+
+    def read() -> object:
+        return load_model(path) if path == kitchen.best else read_arrays(path, ["blend"])
+
+    with pytest.raises(InputError, match="damaged"):
+        read()
+    assert peak(read) < 15e6  # ZipFile would take 70 MB
 
 
 HEADER = ",".join(COLUMNS) + "\n"

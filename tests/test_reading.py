@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ import nerv_clip
 from nerv_clip import InputError, Run
 from nerv_clip.cli import estimate, parse
 from nerv_clip.evaluation.projection import Projection, project
+from nerv_clip.progress import SilentProgress
 from nerv_clip.runs.embedding_map import load_map, map_file
 from nerv_clip.runs.run import TrainingStatus
 from nerv_clip.video.comparison import read_layout, read_pairs, read_samples
@@ -192,3 +195,24 @@ def test_status_of_a_training_is_read_while_it_holds_the_lock(run: Path) -> None
             pass
     assert not trained.in_training
     assert not trained.status.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO])
+def test_a_file_system_without_locks_is_named(
+    number: int, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    lines: list[str] = []
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "message", lines.append)
+    monkeypatch.setattr("fcntl.flock", refused)  # no file system here does this
+    if number == errno.EIO:
+        with pytest.raises(InputError, match="cannot write"), Run(run).locked(progress):
+            pass
+    else:
+        with Run(run).locked(progress):
+            (line,) = lines
+        assert "has no locks" in line
+        assert not Run(run).in_training

@@ -14,6 +14,8 @@ from run_view import Pixels, RunView, any_stream, stream_layout, stream_samples
 from streamlit import runtime
 from theme import palette
 
+from nerv_clip.video.comparison import read_stream
+
 HERE = Path(__file__).parent
 METRICS = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
@@ -98,7 +100,7 @@ def _url(stream: Path, coordinates: str) -> str:
     """The URL of a stream for the browser; empty outside a running app."""
     if not runtime.exists():
         return ""
-    return runtime.get_instance().media_file_mgr.add(str(stream), "video/mp4", coordinates)
+    return runtime.get_instance().media_file_mgr.add(read_stream(stream), "video/mp4", coordinates)
 
 
 def _png(pixels: Pixels | None) -> str | None:

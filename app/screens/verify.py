@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pandas as pd
 import streamlit as st
 from literal import literal, message
 from run_view import RunView, read_view
-from stored_verification import StoredInterval, StoredVerification, stored_verification
+from stored_verification import (
+    StoredInterval,
+    StoredVerification,
+    stored_verification,
+    verification_content,
+)
 from teacher_consent import allowed_to_load
 from verification_job import job_of, start_verification
 from widgets import SUCCESS, has_clip_head, metric_tile
@@ -137,11 +143,11 @@ def tables(found: StoredVerification) -> None:
 
 
 def downloads(view: RunView, report: bool) -> None:
-    """The stored result, and a ``report`` with plots, which may need the teacher."""
+    """The result, and a ``report`` with plots, which may need the teacher."""
     with st.container(horizontal=True):
         st.download_button(
             "Result as JSON",
-            view.run.verification.read_text("utf-8"),
+            json.dumps(verification_content(view), indent=2),
             "verification.json",
             "application/json",
             icon=":material/download:",

@@ -32,6 +32,7 @@ class Command(Protocol):
     """A command whose constructor refuses bad input before any file is written."""
 
     run: Run
+    terminal: Terminal
 
     def execute(self) -> bool:
         """Do the work; False if it was interrupted and can be resumed."""
@@ -45,7 +46,7 @@ def run_command(options: Options) -> bool:
         command: Command = kind(options, group, device)
         command.run.create()
         group.wait()
-        with command.run.locked() if group.first else nullcontext():
+        with command.run.locked(command.terminal) if group.first else nullcontext():
             return command.execute()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import re
@@ -130,7 +131,22 @@ def _run_directory(args: argparse.Namespace) -> Path:
         raise InputError(f"--suffix {args.suffix} is part of a name: it cannot contain {os.sep}")
     stem = re.sub("[\udc80-\udcff]", "_", Path(args.data_path).resolve().stem)  # bytes, no text
     run = run_path(name or stem or "run")
-    return run.with_name(run.name + args.suffix) if args.suffix else run
+    if args.suffix:
+        run = run.with_name(run.name + args.suffix)
+    _check_names(run)
+    return run
+
+
+def _check_names(run: Path) -> None:
+    """Raise `InputError` for names that no folder can have; it may not exist yet."""
+    for name in (run, *map(Path, run.parts)):
+        try:
+            name.stat()
+        except (OSError, ValueError) as error:  # ValueError: a NUL character
+            if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+                reason = getattr(error, "strerror", None) or error
+                line = f"--outf {str(run)[:60]!r} cannot be a folder ({reason})"
+                raise InputError(line) from None
 
 
 def _defaults_of_run(path: Path, weight: str | None) -> Defaults | None:

@@ -15,7 +15,7 @@ from nerv_clip.demo.random_scenes import random_decor, random_scene, recoloured
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.tracer import require_renderer, trace
 from nerv_clip.demo.workers import workers
-from nerv_clip.files import atomic_write, make_folder, sweep
+from nerv_clip.files import atomic_write, exclusive, make_folder, sweep
 
 SIDE = 96  # pixels: a 16:9 view, squashed to a square as the encoder sees it
 SHARD = 1000  # pictures in a file
@@ -86,6 +86,13 @@ def render_pool(shards: list[Shard]) -> Iterator[int]:
 
 
 def render_shard(shard: Shard) -> None:
+    """Render a shard into its file, once for all processes that need it."""
+    with exclusive(shard.path):
+        if not shard.path.exists():
+            _render(shard)
+
+
+def _render(shard: Shard) -> None:
     """Render the random pictures of a shard into its file."""
     rng, count = np.random.default_rng(shard.seed), shard.count
     decors = [random_decor(np.random.default_rng(shard.decor_seed + i)) for i in range(DECORS)]

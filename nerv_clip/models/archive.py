@@ -15,10 +15,8 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import torch
 
 from nerv_clip.errors import InputError
-from nerv_clip.reading import open_file
+from nerv_clip.reading import MAX_BYTES, open_archive, open_file
 
-# a network of 100 M parameters with its training state: gradient moments, and an average
-MAX_BYTES = 2 << 30
 MAX_PROGRAM = 4 << 20  # bytes of the pickle: names, shapes, and the order of up to 500 000 frames
 ITEM_BYTES = {
     "torch FloatStorage": 4,
@@ -58,7 +56,7 @@ def _checked(file: BinaryIO) -> io.BytesIO:
     torch reads an archive with other code than `zipfile`. It gets a copy, because the two could
     disagree about what a forged archive contains.
     """
-    with ZipFile(file) as archive:
+    with open_archive(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if sum(info.file_size for info in members.values()) > os.fstat(file.fileno()).st_size:
             raise BadZipFile("the members are larger than the file")

@@ -7,17 +7,16 @@ import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.reading import open_file
+from nerv_clip.reading import MAX_BYTES, open_archive, open_file
 from nerv_clip.runs.format_0 import ARRAYS_RENAMED
 
-MAX_BYTES = 2 << 30  # of a file: embeddings of 500 000 frames in 1024 dimensions, as float32
 MAX_KEY = 1 << 10  # bytes of a text, such as a map's key
 # what zipfile raises for a damaged archive
 DAMAGED = (BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError)
@@ -67,7 +66,7 @@ def read_arrays(
     found = {}
     with open_file(path, MAX_BYTES) as file:
         try:
-            with ZipFile(file) as archive:
+            with open_archive(file) as archive:
                 for member in archive.infolist():
                     stem = member.filename.removesuffix(".npy")
                     name = ARRAYS_RENAMED.get(stem, stem)

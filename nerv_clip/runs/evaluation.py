@@ -44,7 +44,7 @@ def evaluate(
         check_video(video, config)
     teacher = None if config.teacher is None else load_run_teacher(target, place)
     inputs = embedded(video, config.split_frames(), teacher, progress)
-    with target.locked():
+    with target.locked(progress):
         return evaluate_run(target, target.best, inputs, device=place, progress=progress)
 
 

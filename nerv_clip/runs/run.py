@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import msgspec
 import pandas as pd
@@ -19,7 +19,9 @@ import pandas as pd
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.results import COLUMNS, Metrics
 from nerv_clip.files import atomic_write, cannot_write, make_folder, sweep
+from nerv_clip.locks import UNSUPPORTED
 from nerv_clip.models.config import MAX_FRAMES
+from nerv_clip.progress import SILENT, Progress
 from nerv_clip.reading import open_file, read_json
 from nerv_clip.runs.config import RunConfig, TeacherRecord
 from nerv_clip.runs.history import read_history
@@ -108,24 +110,32 @@ class Run:
             raise cannot_write(self.path, error) from None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, progress: Progress = SILENT) -> Iterator[None]:
         """Lock the directory against a second training; the lock ends with its process.
 
-        Raises `InputError` where another process has the lock. Files that a killed process left
-        half-written are removed.
+        Raises `InputError` where another process has the lock. A file system without locks is
+        named in a message. Files that a killed process left half-written are removed.
         """
-        try:
-            file: IO[str] = (self.path / ".lock").open("w")
+        try:  # a link is not followed, and a pipe does not block
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+        file = os.fdopen(handle, "wb")
         with file:
             try:
                 _lock(file)
-            except OSError:
+            except BlockingIOError:
                 raise InputError(
                     f"another training is writing {self.path}: wait for it, or choose another "
                     "folder (`out`)"
                 ) from None
+            except OSError as error:
+                if error.errno not in UNSUPPORTED:
+                    raise cannot_write(self.path, error) from None
+                progress.message(
+                    f"the file system of {self.path} has no locks ({error.strerror}): start no "
+                    "second training in this folder"
+                )
             sweep(self.path)
             try:
                 for leftover in (self.candidate, self.status):
@@ -244,12 +254,12 @@ class Run:
         return kept
 
 
-def _lock(file: IO[str]) -> None:
+def _lock(file: BinaryIO) -> None:
     """Take the exclusive lock; tries again, because `Run.in_training` takes it for an instant."""
     for attempt in range(4):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             if attempt == 3:
                 raise
             time.sleep(0.02)

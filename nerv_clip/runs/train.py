@@ -65,7 +65,7 @@ def train(
 
 def _epochs(training: RunTraining, resume: bool) -> Iterator[EpochResult]:
     training.run.create()
-    with training.run.locked():
+    with training.run.locked(training.progress):
         training.begin(resume=resume)
         yield from training.fit()
         training.finish()

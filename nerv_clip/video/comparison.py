@@ -6,18 +6,22 @@ Needs neither torch nor the source video, so that the app's pages load fast.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 from PIL import Image
 
 from nerv_clip.errors import InputError
+from nerv_clip.reading import open_file, read_bytes
 
 Pixels = NDArray[np.uint8]
 MAX_SIDE = 4096  # pixels of a stream's side that decoders of browsers accept
+MAX_STREAM = 8 << 30  # bytes
 
 
 class Pair(NamedTuple):
@@ -55,7 +59,7 @@ def shrink_of(height: int, width: int) -> int:
 def read_layout(path: Path, height: int, width: int) -> Layout:
     """The layout of a stream of ``height`` x ``width`` frames; raises `InputError` if damaged."""
     try:
-        with av.open(str(path)) as container:
+        with _opened(path) as container:
             stream = container.streams.video[0]
             fps, frames = float(stream.average_rate or 25), stream.frames
             size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
@@ -81,10 +85,22 @@ class Samples(NamedTuple):
     keys: list[int]
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    # as another format, FFmpeg would open the files that a playlist names
+    with open_file(path, MAX_STREAM) as file, av.open(file, "r", format="mp4") as container:
+        yield container
+
+
+def read_stream(path: Path) -> bytes:
+    """The bytes of a stream, for a browser; raises `InputError` as `open_file` does."""
+    return read_bytes(path, MAX_STREAM)
+
+
 def read_samples(path: Path) -> Samples:
     """The coded frames of a stream; raises `InputError` if the file is damaged."""
     try:
-        with av.open(str(path)) as container:
+        with _opened(path) as container:
             stream = container.streams.video[0]
             setup = bytes(stream.codec_context.extradata or b"")
             packets = [packet for packet in container.demux(stream) if packet.size]
@@ -112,7 +128,7 @@ def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> I
 
 
 def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
-    with av.open(str(path)) as container:
+    with _opened(path) as container:
         stream = container.streams.video[0]
         base = float(stream.time_base or 1)
         last = -1

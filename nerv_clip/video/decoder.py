@@ -41,9 +41,11 @@ def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
 
     ``number`` counts the file's video streams from 0; None takes FFmpeg's choice. Frames before
     the first key frame that decodes are skipped and counted, as at the start of a recording.
-    Raises `InputError` where a later frame is missing or damaged, where the file ends early, and
-    where there is no such stream.
+    Raises `InputError` where a later frame is missing or damaged, where the file ends early or is
+    no regular file, and where there is no such stream.
     """
+    if not path.is_file():  # opening a pipe would wait for its writer
+        raise InputError(f"{path} is not a regular file: give a video file, or a folder of images")
     try:
         lacking = missing_bytes(path)
         if lacking:
