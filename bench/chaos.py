@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -166,7 +165,6 @@ def run_trials(args: argparse.Namespace) -> list[Trial]:
 
     def attempt(kind: str, number: int) -> Trial:
         place = folder / f"{kind}-{number}"
-        start = time.monotonic()
         try:
             trial = trial_of(kind, number, args.part, right, place)
             shutil.rmtree(place)
@@ -175,7 +173,6 @@ def run_trials(args: argparse.Namespace) -> list[Trial]:
             terminal.message(f"{kind} {number}: {fault}")
         with writing, path.open("a") as file:
             file.write(json.dumps(trial) + "\n")
-        terminal.message(f"{kind} {number}: {time.monotonic() - start:.0f} s")
         return trial
 
     with terminal.task("trials", len(left), "trial") as task:

@@ -29,7 +29,7 @@ from nerv_clip.cli import main_guard
 from nerv_clip.models.checkpoint import load_checkpoint, load_model
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.teacher.loading import known_dim, load_tokenizer
-from nerv_clip.video.comparison import read_layout
+from nerv_clip.video.comparison import read_layout, read_pairs, read_samples
 from nerv_clip.video.reader import pictures, read_image
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +61,12 @@ def _run(path: Path) -> Run:
     return Run(path.parent)
 
 
+def _stream(path: Path) -> None:
+    read_layout(path, 24, 80)
+    read_samples(path)
+    list(read_pairs(path, range(6), 24, 80))
+
+
 TARGETS = {
     "checkpoint": Target("run/model_best.pth", load_model),
     "training state": Target("run/model_latest.pth", load_checkpoint),
@@ -79,7 +85,7 @@ TARGETS = {
     "encoder": Target(
         "encoder/open_clip_config.json", lambda path: known_dim(f"local-dir:{path.parent}")
     ),
-    "stream": Target("run/comparison.mp4", lambda path: read_layout(path, 48, 80)),
+    "stream": Target("run/comparison.mp4", _stream),
     **{f"{suffix} image": Target(f"image.{suffix}", read_image) for suffix in IMAGES},
     "animation": Target("animation.webp", lambda path: list(pictures(path))),
     **{name: Target(name, lambda path: list(pictures(path))) for name in VIDEOS},
@@ -228,10 +234,12 @@ def try_all(kind: str, samples: Path, seed: int, count: int) -> None:
 def main(argv: list[str]) -> None:
     """Try mutated files of each kind, with bounded memory."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[*TARGETS, []], help="default: all")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help="default: all of them")
     parser.add_argument("--count", type=int, default=40, help="files of each kind")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
+    if unknown := set(args.kinds) - set(TARGETS):
+        raise InputError(f"unknown kinds {', '.join(unknown)}: give some of {', '.join(TARGETS)}")
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
         write_samples(samples)

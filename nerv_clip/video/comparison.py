@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import av
 import numpy as np
+from av import VideoStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,11 +60,10 @@ def shrink_of(height: int, width: int) -> int:
 def read_layout(path: Path, height: int, width: int) -> Layout:
     """The layout of a stream of ``height`` x ``width`` frames; raises `InputError` if damaged."""
     try:
-        with _opened(path) as container:
-            stream = container.streams.video[0]
+        with _opened(path) as (container, stream):
             fps, frames = float(stream.average_rate or 25), stream.frames
             size, comment = (stream.width, stream.height), container.metadata.get("comment", "")
-    except (OSError, IndexError, av.error.FFmpegError) as error:
+    except (OSError, av.error.FFmpegError) as error:
         raise _damaged(path, error) from None
     shrink = shrink_of(height, width)
     shown = (height // shrink, width // shrink)
@@ -86,10 +86,16 @@ class Samples(NamedTuple):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
-    # as another format, FFmpeg would open the files that a playlist names
-    with open_file(path, MAX_STREAM) as file, av.open(file, "r", format="mp4") as container:
-        yield container
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    with (
+        open_file(path, MAX_STREAM) as file,
+        # as another format, FFmpeg would open the files that a playlist names
+        av.open(file, "r", format="mp4", metadata_errors="replace") as container,
+    ):
+        stream = next(iter(container.streams.video), None)
+        if stream is None or cast(Any, stream.codec_context) is None:
+            raise InputError(f"{path} contains no video: evaluate the run again (`evaluate`)")
+        yield container, stream
 
 
 def read_stream(path: Path) -> bytes:
@@ -100,11 +106,10 @@ def read_stream(path: Path) -> bytes:
 def read_samples(path: Path) -> Samples:
     """The coded frames of a stream; raises `InputError` if the file is damaged."""
     try:
-        with _opened(path) as container:
-            stream = container.streams.video[0]
+        with _opened(path) as (container, stream):
             setup = bytes(stream.codec_context.extradata or b"")
             packets = [packet for packet in container.demux(stream) if packet.size]
-    except (OSError, IndexError, av.error.FFmpegError) as error:
+    except (OSError, av.error.FFmpegError) as error:
         raise _damaged(path, error) from None
     return Samples(
         f"avc1.{setup[1:4].hex()}",
@@ -128,14 +133,14 @@ def read_pairs(path: Path, indices: Sequence[int], height: int, width: int) -> I
 
 
 def _found(path: Path, layout: Layout, wanted: list[int]) -> Iterator[Pair]:
-    with _opened(path) as container:
-        stream = container.streams.video[0]
+    with _opened(path) as (container, stream):
         base = float(stream.time_base or 1)
-        last = -1
+        pictures, last = container.decode(stream), -1
         for index in wanted:
             if index != last + 1 or last < 0:
                 container.seek(round(index / layout.fps / base), stream=stream)
-            for picture in container.decode(stream):
+                pictures = container.decode(stream)
+            for picture in pictures:
                 last = round(float(picture.pts or 0) * base * layout.fps)
                 if last >= index:
                     pixels = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
