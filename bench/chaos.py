@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chaos_app import switches, visitors
-from chaos_disks import on_disk
+from chaos_disks import can_mount, on_disk
 from chaos_kills import kill_command, kill_training, two_at_once
 from chaos_runs import ROOT, Fault, Reference, Started
 from mutations import TARGETS
 from report import heading, table, write
 
+from nerv_clip import InputError
 from nerv_clip.cli import Terminal, main_guard
 
 FILES = 800  # mutated ones of each kind
@@ -194,6 +195,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--workers", type=int, default=2, help="trials at a time")
     parser.add_argument("--out", type=Path, help="a Markdown file under bench/results")
     args = parser.parse_args(argv)
+    if "disk" in args.kinds and not can_mount():
+        raise InputError("mounting is not allowed here: name the other kinds with --kinds")
     trials = run_trials(args)
     notes = [f"{t.kind} {t.number}: {t.fault or t.note}" for t in trials if t.fault or t.note]
     write(args.out, heading(__doc__) + table(rows(trials)) + "\n" + "\n\n".join(notes) + "\n")

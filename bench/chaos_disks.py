@@ -11,6 +11,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from chaos_runs import COMMANDS, SECONDS, Fault, Place, Reference, Undisturbed, check_readable
@@ -28,6 +29,18 @@ DISKS = (
 )
 ROOMY = "rw,size=1g,nr_inodes=10000"
 WITHOUT_RIGHTS = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
+
+
+def can_mount() -> bool:
+    """Whether this machine allows a process to mount file systems for itself."""
+    try:
+        probe = ["unshare", "-rm", *WITHOUT_RIGHTS, "true"]
+        with tempfile.TemporaryDirectory() as folder:
+            mount = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", folder]
+            done = [subprocess.run(c, capture_output=True, check=False) for c in (probe, mount)]
+    except FileNotFoundError:
+        return False
+    return all(one.returncode == 0 for one in done)
 
 
 def on_disk(number: int, right: Reference, folder: Path) -> float:
