@@ -22,10 +22,21 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
-def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, page: str = "", **query: str) -> AppTest:
-    """A page of the app on the runs below a folder, with a ``query`` in the URL."""
+def opened(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    page: str = "",
+    *,
+    guarded: bool = True,
+    **query: str,
+) -> AppTest:
+    """A page of the app on the runs below a folder, with a ``query`` in the URL.
+
+    There is no server. ``guarded`` says whether the app sees one with a guard.
+    """
     monkeypatch.setattr(sys, "argv", [str(APP), "--runs", str(folder)])
     monkeypatch.syspath_prepend(str(APP.parent))
+    monkeypatch.setattr("guard.Guard.in_use", guarded)
     # the runner puts the app in its place, which processes that a later test spawns would import
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     app = AppTest.from_file(str(APP), default_timeout=120)

@@ -16,7 +16,7 @@ import pytest
 import streamlit as st
 from streamlit import config
 
-from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, serving
+from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, opened, serving
 
 APP = ROOT / "app"
 WEBSOCKET = {
@@ -110,6 +110,17 @@ def test_an_address_that_others_reach_needs_listen(
     app = runpy.run_path(str(APP / "main.py"))
     assert app["app"].script_path.name == script
     assert ("kitchen.example" in app["hosts"]) == bool(options)
+
+
+def test_the_app_without_its_guard_shows_how_to_start_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = opened(monkeypatch, ROOT / "checkpoints", guarded=False)
+    assert [error.value for error in app.error] == [
+        "This script is a part of the app. To start the app: streamlit run app/main.py"
+    ]
+    assert not app.title
+    assert not app.sidebar.selectbox
 
 
 def test_settings_of_the_root_do_not_differ_from_those_of_the_app() -> None:
