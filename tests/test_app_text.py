@@ -116,6 +116,10 @@ def test_a_teacher_that_is_not_on_this_machine_is_loaded_after_a_click_only(
     button.click().run()
     assert not app.exception
     assert "loaded" in app.error[0].value  # the tests are offline
+    app.switch_page("screens/verify.py").run()
+    assert [button.label for button in app.main.button] == ["Verify"]
+    another = opened(monkeypatch, runs, "verify")
+    assert [button.label for button in another.main.button] == ["Load the teacher"]
 
 
 @pytest.mark.parametrize("frame", ["²", "9" * 5000, "-1", "1e3", "٣"])
