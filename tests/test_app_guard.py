@@ -29,8 +29,11 @@ WEBSOCKET = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app, started from a folder without settings."""
+    """The app, started from a folder whose settings would open it to others."""
     place = tmp_path_factory.mktemp("elsewhere")
+    settings = place / ".streamlit" / "config.toml"
+    settings.parent.mkdir()
+    settings.write_text('[server]\naddress = "0.0.0.0"\n[browser]\ngatherUsageStats = true\n')
     with serving(place, "--runs", str(ROOT / "checkpoints")) as address:
         yield address
 
@@ -128,6 +131,7 @@ def test_settings_of_the_root_do_not_differ_from_those_of_the_app() -> None:
         tomllib.loads((folder / ".streamlit" / "config.toml").read_text()) for folder in (ROOT, APP)
     )
     assert root["server"]["address"] == "localhost"
+    assert app["browser"]["gatherUsageStats"] is False
     for section, values in root.items():
         assert values.items() <= app[section].items()
 
