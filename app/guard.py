@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection
 from ipaddress import ip_address
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -58,8 +59,11 @@ def refusal(headers: Headers, hosts: Collection[str]) -> str:
 class Guard:
     """ASGI middleware that answers `refusal` with status 403, and adds `HEADERS`."""
 
+    in_use: ClassVar[bool] = False  # whether this process serves through a guard
+
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self.app, self.hosts = app, hosts
+        Guard.in_use = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""

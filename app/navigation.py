@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from guard import Guard
 from session import read_url, run_picker, show_unreadable_runs, write_url
 from theme import LOGO, page_icon, style
 from widgets import input_errors
@@ -24,6 +25,9 @@ PAGES = {
 WITHOUT_SELECTED_RUN = ("Train", "Compare")
 
 st.set_page_config(page_title="NeRV-CLIP", page_icon=page_icon(), layout="wide")
+if not Guard.in_use:
+    st.error("This script is a part of the app. To start the app: streamlit run app/main.py")
+    st.stop()
 st.html(style())
 st.logo(str(LOGO), size="large")
 read_url()

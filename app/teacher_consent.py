@@ -13,10 +13,10 @@ from nerv_clip.runs.config import TeacherRecord
 from nerv_clip.teacher.names import RANDOM, local_folder, read_folder_config
 
 
-@st.cache_resource(max_entries=1)
 def _allowed() -> set[tuple[str, str | None]]:
-    """Teachers that the user allowed, until the server ends."""
-    return set()
+    """Teachers that the user allowed in this session of the browser."""
+    found: set[tuple[str, str | None]] = st.session_state.setdefault("allowed teachers", set())
+    return found
 
 
 def on_this_machine(teacher: TeacherRecord) -> bool:

@@ -159,7 +159,7 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as p:
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
         copy_numbered(RUN, Path(folder) / "runs")
-        with serving(Path(folder), Path("runs")) as app:
+        with serving(Path(folder), "--runs", "runs") as app:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(120_000)
             page.goto(f"{app.address}/?run={RUN.name}")

@@ -125,7 +125,7 @@ def visitors(seconds: float, folder: Path) -> tuple[int, float]:
             faults.append(error)
 
     log = folder / "server.txt"
-    with serving(folder, runs, log=log) as server:
+    with serving(folder, "--runs", str(runs), log=log) as server:
         address = server.address
         tasks: list[Callable[[], None]] = [change]
         tasks += [lambda number=n: look(number) for n in range(VISITORS)]  # type: ignore[misc]
@@ -145,7 +145,7 @@ def visitors(seconds: float, folder: Path) -> tuple[int, float]:
 def switches(warm_up: int, count: int, folder: Path) -> tuple[float, float]:
     """The server's memory in MiB after ``warm_up`` page switches, and after ``count`` more."""
     runs = _in_folder(folder)
-    with serving(folder, runs) as server:
+    with serving(folder, "--runs", str(runs)) as server:
         visitor, used = Visitor(server.address), []
         visitor.visit()
         for number in range(warm_up + count + 1):

@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
         (Path(folder) / "data").mkdir()
         shutil.copy(args.video, Path(folder) / "data")
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
-        with serving(Path(folder), ROOT / "checkpoints") as app:
+        with serving(Path(folder), "--runs", str(ROOT / "checkpoints")) as app:
             take_screenshots(browser, app.address, args.out, args.tall)
         browser.close()
 

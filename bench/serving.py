@@ -1,4 +1,4 @@
-"""The app in its own process, for scripts that use it in a browser."""
+"""The app in its own process, for scripts and tests that use it in a browser."""
 
 from __future__ import annotations
 
@@ -37,15 +37,22 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def serving(place: Path, runs: Path, log: Path | None = None) -> Iterator[Served]:
-    """Serve the runs below a folder, with ``place`` as the working directory."""
+def serving(
+    place: Path, *options: str, log: Path | None = None, **environment: str
+) -> Iterator[Served]:
+    """Serve the app with its ``options``, such as ``--runs FOLDER``.
+
+    ``place`` is the working directory. ``log`` is a file for what the server prints.
+    ``environment`` are variables of its environment.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
-    command += ["--server.port", str(port), "--server.headless", "true", "--", "--runs", str(runs)]
-    with (log or Path(os.devnull)).open("wb") as out:
-        process = subprocess.Popen(command, cwd=place, stdout=out, stderr=out)
+    command += ["--server.port", str(port), "--server.headless", "true", "--", *options]
+    with Path(log or os.devnull).open("w") as out:
+        env = {**os.environ, **environment}
+        process = subprocess.Popen(command, cwd=place, env=env, stdout=out, stderr=out)
     address = f"http://localhost:{port}"
     try:
         while not _answers(address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from streamlit.components.v2 import manifest_scanner
 
 from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
+from nerv_clip.search import Answer, TrainedRun
 from tests.app_server import ROOT, opened
 from tests.samples import write_test_video
 
@@ -175,6 +177,28 @@ def test_a_search_for_the_whole_video_finds_no_similar_moment(
     app.segmented_control[0].set_value("all runs").run()
     assert not app.exception
     assert not app.subheader  # seconds refer to one video only
+
+
+def test_each_query_has_its_own_column_in_the_table(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, tables = TrainedRun.search, []
+
+    def search_named_frame(run: TrainedRun, query: str, **options: int) -> Answer:
+        """A search of an encoder that knows this word; two images may have the same name."""
+        return replace(search(run, query, **options), question="frame")
+
+    app = opened(monkeypatch, runs, "search")
+    monkeypatch.setattr(TrainedRun, "search", search_named_frame)
+    monkeypatch.setattr("charts.show", lambda _, __, table: tables.append(table))
+    app.text_area[0].set_value("light\na mug\na pan").run()
+    assert not app.exception
+    assert not app.error
+    (table,) = tables
+    columns = [f"relevancy: frame{number}" for number in ("", " (2)", " (3)")]
+    assert list(table) == ["frame", *columns]
+    assert table[columns].nunique().min() > 100
+    assert table["frame"].iloc[-1] == 299
 
 
 def test_training_settings_are_kept_when_the_page_changes(

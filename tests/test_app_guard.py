@@ -16,7 +16,7 @@ import pytest
 import streamlit as st
 from streamlit import config
 
-from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, serving
+from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, opened, serving
 
 APP = ROOT / "app"
 WEBSOCKET = {
@@ -29,8 +29,11 @@ WEBSOCKET = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app, started from a folder without settings."""
+    """The app, started from a folder whose settings would open it to others."""
     place = tmp_path_factory.mktemp("elsewhere")
+    settings = place / ".streamlit" / "config.toml"
+    settings.parent.mkdir()
+    settings.write_text('[server]\naddress = "0.0.0.0"\n[browser]\ngatherUsageStats = true\n')
     with serving(place, "--runs", str(ROOT / "checkpoints")) as address:
         yield address
 
@@ -112,11 +115,23 @@ def test_an_address_that_others_reach_needs_listen(
     assert ("kitchen.example" in app["hosts"]) == bool(options)
 
 
+def test_the_app_without_its_guard_shows_how_to_start_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = opened(monkeypatch, ROOT / "checkpoints", guarded=False)
+    assert [error.value for error in app.error] == [
+        "This script is a part of the app. To start the app: streamlit run app/main.py"
+    ]
+    assert not app.title
+    assert not app.sidebar.selectbox
+
+
 def test_settings_of_the_root_do_not_differ_from_those_of_the_app() -> None:
     root, app = (
         tomllib.loads((folder / ".streamlit" / "config.toml").read_text()) for folder in (ROOT, APP)
     )
     assert root["server"]["address"] == "localhost"
+    assert app["browser"]["gatherUsageStats"] is False
     for section, values in root.items():
         assert values.items() <= app[section].items()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, opened, serving
+from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, MARKUP, ROOT, opened, serving
 from tests.samples import write_test_video
 
 KITCHEN = ROOT / "checkpoints" / "kitchen"
@@ -21,8 +21,6 @@ EVIL = (
     "![a](http://127.0.0.1:9/a.png) <img src=http://127.0.0.1:9/b.png> <b>c</b> [d](http://e.f/) "
     "https://g.h/ www.i.j k@l.mn :smile: :material/home: :red[o] $p^2$ **q** `r` -- s_t ~u~ #v"
 )
-QUERY = "# a $red$ *mug* [and] `kettle` <a>"
-CONTENTS = "img[src*='127.0.0.1'], [data-testid=stMain] a[href*='.'], .katex, main b"
 
 
 def hostile_run(path: Path) -> Path:
@@ -67,20 +65,20 @@ def test_text_of_a_run_never_becomes_markup(server: str) -> None:
                     "text => document.body.innerText.replaceAll('\u2060', '').includes(text)",
                     arg=text,
                 )
-            assert page.locator(CONTENTS).all_inner_texts() == []
+            assert page.locator(MARKUP).all_inner_texts() == []
 
-        page.goto("/?run=evil")
-        page.get_by_text("Label").wait_for()
-        shows(f"teacher demo {EVIL}", f"preset {EVIL}", f"sentence {EVIL}", "![b](http:/w.png)")
-        page.goto("/verify?run=evil")
+        page.goto("/?run=evil", wait_until="commit")
+        shows(
+            f"teacher demo {EVIL}",
+            f"preset {EVIL}",
+            f"sentence {EVIL}",
+            "![b](http:/w.png)",
+            "Label ![a]",
+        )
+        page.get_by_role("link", name="Verify").click()
         shows(f"sentence {EVIL}", f"row {EVIL}")
-        page.goto("/compare")
+        page.get_by_role("link", name="Compare").click()
         shows("<b>x**y** $z$: ")
-        page.goto("/search?run=evil")
-        page.get_by_role("textbox", name="What are you looking for?").fill(QUERY)
-        page.get_by_role("textbox", name="What are you looking for?").press("Control+Enter")
-        page.get_by_role("heading", name=QUERY).wait_for()
-        shows(QUERY)
         browser.close()
     assert [url for url in requests if not url.startswith((server, "data:", "blob:"))] == []
 
@@ -116,6 +114,10 @@ def test_a_teacher_that_is_not_on_this_machine_is_loaded_after_a_click_only(
     button.click().run()
     assert not app.exception
     assert "loaded" in app.error[0].value  # the tests are offline
+    app.switch_page("screens/verify.py").run()
+    assert [button.label for button in app.main.button] == ["Verify"]
+    another = opened(monkeypatch, runs, "verify")
+    assert [button.label for button in another.main.button] == ["Load the teacher"]
 
 
 @pytest.mark.parametrize("frame", ["²", "9" * 5000, "-1", "1e3", "٣"])

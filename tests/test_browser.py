@@ -19,13 +19,14 @@ from PIL import Image
 
 from nerv_clip.video.comparison import read_pairs
 from nerv_clip.video.writer import write_comparison
-from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, ROOT, serving
+from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, MARKUP, ROOT, serving
 from tests.samples import write_test_video
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 SHIPPED = ROOT / "checkpoints"
 HEIGHT, WIDTH = 180, 320
+QUERY = "# a $red$ *mug* [and] `kettle` <a>"  # tries to be markup
 PATIENCE = 120_000  # ms: two cores, other tests beside
 
 
@@ -171,10 +172,15 @@ def test_a_search_result_opens_its_frame(page: playwright.Page, tmp_path: Path) 
     wait_for_frame(page, frame)
     go(page, "Search")
     button.wait_for()  # the query is kept
-    page.get_by_role("textbox", name="What are you looking for?").fill("a zebra\na red mug")
+    page.get_by_role("textbox", name="What are you looking for?").fill(
+        f"a zebra\na red mug\n{QUERY}"
+    )
     page.get_by_role("textbox", name="What are you looking for?").press("Control+Enter")
     page.get_by_test_id("stAlert").get_by_text('"zebra"').wait_for()
-    page.get_by_text("No clear match").wait_for()
+    page.get_by_text("No clear match").first.wait_for()
+    page.get_by_role("heading", name=QUERY).wait_for()
+    assert QUERY in page.inner_text("body").replace("\u2060", "")
+    assert page.locator(MARKUP).all_inner_texts() == []
     page.get_by_text("Search by image, or by a moment of this video").click()
     upload = page.locator("input[type=file]")
     upload.set_input_files(

@@ -18,18 +18,35 @@ from nerv_clip.runs.run import Run
 from tests.runs import flags
 from train.train_nerv_clip import main
 
-SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
+ROOT = Path(__file__).parents[1]
 
 
-def test_help_is_printed_in_ascii_where_the_language_is_c() -> None:
+def test_scripts_print_in_ascii_where_the_language_is_c() -> None:
+    code = """if True:
+        import runpy, sys
+        for script, *flags in (
+            ("search", "a red mug", "--run", "checkpoints/kitchen"),
+            ("test_clip_learning", "--help"),
+            ("train_nerv_clip", "--help"),
+        ):
+            sys.argv = [f"train/{script}.py", *flags]
+            try:
+                runpy.run_path(sys.argv[0], run_name="__main__")
+            except SystemExit as left:
+                print("left with", left.code)
+    """
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--help"],
+        [sys.executable, "-c", code],
+        cwd=ROOT,
         env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"},
         capture_output=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert "..." in done.stdout.decode("ascii")
+    shown = done.stdout.decode("ascii")
+    assert shown.count("left with 0") == 3
+    assert "..." in shown
+    assert " s, best at " in shown
 
 
 @pytest.mark.parametrize(

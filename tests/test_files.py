@@ -150,6 +150,21 @@ def test_leftovers_of_a_killed_process_are_swept_and_nothing_else(tmp_path: Path
         assert mine.exists()
 
 
+def test_what_cannot_be_removed_at_the_end_hides_no_other_error(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+
+    def fail() -> None:
+        with run.locked(), atomic_write(tmp_path / "c.txt") as temporary:
+            for path in (run.status, temporary):  # unlink() fails, as on a read-only file system
+                path.unlink(missing_ok=True)
+                path.mkdir()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert run.status.is_dir()
+
+
 def test_no_home_folder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(_: int) -> None:
         raise KeyError("uid not found")
@@ -237,6 +252,14 @@ def test_a_file_system_that_is_read_only_or_full_is_one_line() -> None:
         except InputError as error:
             print(error, sorted(map(str, Path().iterdir())))
     """
+    curves = """if True:
+        from pathlib import Path
+        from nerv_clip.runs.tensorboard import Curves
+        with Curves(Path("."), 0, print):
+            pass
+    """
+    line = on_a_file_system("nr_inodes=2", curves)  # the folder itself, and a file
+    assert line.startswith("cannot write the curves of TensorBoard (No space left on device)")
     for options, reason in (("ro", "Read-only file system"), ("size=1m", "No space left")):
         line = on_a_file_system(options, code)
         assert line.startswith(f"cannot write present: {reason}")

@@ -10,7 +10,7 @@ import resource
 import shutil
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,23 @@ def test_directories_that_are_no_runs_are_skipped_and_named(kitchen: Run) -> Non
         assert sum(part in line for line in found.skipped) == 1, part
     assert "\n".join(found.skipped).encode().count(b"\n") == 4
     assert Library([folder]).skipped == found.skipped
+
+
+def test_runs_that_are_deleted_during_a_scan_do_not_end_it(kitchen: Run) -> None:
+    folder = kitchen.path.parent
+    for name in ("a", "b"):
+        shutil.copytree(kitchen.path, folder / name)
+
+    def deleting() -> Iterator[Path]:
+        """Folders to scan; a run is deleted after it was found, and before it is read."""
+        yield folder
+        shutil.rmtree(folder / "a")
+        (folder / "b" / "config.json").unlink()
+        yield folder / "none"
+
+    found = scan_folders(deleting())
+    assert [run.path.name for run in found.runs] == ["kitchen"]
+    assert [line.split("runs/")[1][0] for line in found.skipped] == ["a", "b"]
 
 
 def test_run_with_impossible_numbers_is_refused_by_search(kitchen: Run) -> None:

@@ -152,3 +152,19 @@ def test_oldest_format_0_has_the_settings_of_its_time() -> None:
     assert not config.model.motion
     assert (config.train.motion_weight, config.train.slerp_loss_weight) == (0, 0)
     assert config.train.bits == 32
+
+
+def test_times_of_a_config_without_an_origin_count_from_the_first_frame() -> None:
+    stored = content(SHIPPED[0])
+    for name in ("origin", "stream"):  # which older files lack
+        del stored["video"][name]
+    assert RunConfig.from_json(stored).video.origin == 0
+    assert RunConfig.from_json(stored).video.stream is None
+    right = stored["video"]["timestamps"]
+    stored["video"]["timestamps"] = [10 + time for time in right]
+    found = RunConfig.from_json(stored)
+    assert found.video.timestamps == pytest.approx(right)
+    assert found.video.origin == 10
+    assert RunConfig.from_json(found.to_json()) == found
+    stored["video"]["start"] = 5  # how far the first frame is from the source's is unknown
+    assert RunConfig.from_json(stored).video.timestamps[0] == 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,25 +116,35 @@ def image_queries(view: RunView, in_all_runs: bool) -> list[Query]:
 
 def search_this_run(view: RunView, queries: list[Query]) -> None:
     """The answers of the selected run."""
-    answers: dict[str, Answer] = {}
+    answers: list[Answer] = []
     run = searchable_run(view)
     for query in queries:
         with input_errors():
-            answer = query(run)
-            answers[answer.question] = answer
+            answers.append(query(run))
     if answers:
-        show_answers(view, list(answers.values()))
+        show_answers(view, answers)
         hover_card(view)
+
+
+def curve_names(answers: list[Answer]) -> list[str]:
+    """The questions of the answers, numbered where several are equal."""
+    names: list[str] = []
+    for answer in answers:
+        numbered = (f"{answer.question} ({number})" for number in count(2))
+        names.append(next(n for n in chain([answer.question], numbered) if n not in names))
+    return names
 
 
 def show_answers(view: RunView, answers: list[Answer]) -> None:
     """Relevancy over time, then the moments of each query."""
     last = view.frames - 1
-    predicted = {answer.question: answer.relevancy for answer in answers}
-    true = {a.question: a.true_relevancy for a in answers if a.true_relevancy is not None}
+    named = dict(zip(curve_names(answers), answers, strict=True))
+    predicted = {name: answer.relevancy for name, answer in named.items()}
+    true = {n: a.true_relevancy for n, a in named.items() if a.true_relevancy is not None}
     frames = answers[0].times * last
     figure = charts.relevancy(frames, predicted, true)
-    charts.show(figure, f"search {view.key}", pd.DataFrame({"frame": frames, **predicted}))
+    columns = {f"relevancy: {name}": values for name, values in predicted.items()}
+    charts.show(figure, f"search {view.key}", pd.DataFrame({"frame": frames, **columns}))
     st.caption(
         "Relevancy is between 0 and 1. At 0.5, the query fits no better than generic phrases. In "
         "a result, *true* is the relevancy of the true embedding, and *z* is the number of "
@@ -151,9 +162,9 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
                 icon=":material/search_off:",
             )
         with st.container(key=f"pairs {number}"):
-            columns = st.columns(ACROSS)
+            cards = st.columns(ACROSS)
         for index, moment in enumerate(answer.moments):
-            with columns[index % ACROSS]:
+            with cards[index % ACROSS]:
                 moment_card(view, st.session_state.run, moment, f"{number} {index}")
     downloads(answers, view)
 

@@ -49,7 +49,7 @@ def read_array(path: Path, shape: Shape | None = None, *, mapped: bool = False) 
             raise _damaged(path)
         if mapped:
             order: Literal["C", "F"] = "F" if header.fortran_order else "C"
-            values: NDArray[Any] = np.memmap(path, header.dtype, "r", start, header.shape, order)
+            values: NDArray[Any] = np.memmap(file, header.dtype, "r", start, header.shape, order)
             return values
         file.seek(start)
         return _values(header, file.read(header.bytes), path)

@@ -172,6 +172,8 @@ class RunConfig:
         if unknown:
             raise _foreign(f"unknown: {', '.join(unknown)}")
         config.check()
+        if "origin" not in fields["video"] and not config.video.start:
+            config = dataclasses.replace(config, video=_from_first_frame(config.video))
         return config
 
     def check(self) -> None:
@@ -187,6 +189,13 @@ class RunConfig:
             raise _foreign("a time is no finite number")
         _ = video.spec  # raises InputError for frames that cannot be chosen
         parse_split(self.split.rule)
+
+
+def _from_first_frame(video: VideoRecord) -> VideoRecord:
+    """The video with times since its first frame; older files have those of the source's clock."""
+    origin = video.timestamps[0]
+    times = tuple(time - origin for time in video.timestamps)
+    return dataclasses.replace(video, timestamps=times, origin=origin)
 
 
 def _foreign(reason: str) -> InputError:
