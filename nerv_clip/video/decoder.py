@@ -84,20 +84,23 @@ def _stream(container: InputContainer, path: Path, number: int | None) -> av.Vid
 def _pictures(
     container: InputContainer, stream: av.VideoStream, packets: list[Packet], path: Path
 ) -> Iterator[Picture]:
-    timed = container.format.name != "avi"  # AVI has decoding times only
     frames = _intact(container, stream, path)
     first = next(frames)
     kept = packets_from(packets, first.pts)
-    skipped = len(packets) - len(kept) + leading_frames(kept)
+    skipped = len(packets) - len(kept) + leading_frames(kept, first.pts)
     joined = joins(kept, second=1 / float(stream.time_base or 1))
     if is_damaged(kept, joined):
         raise _damaged(path, "parts of the stream are missing")
+    timed = container.format.name != "avi"  # AVI has decoding times only
     times = [] if joined or not timed else _times_of_all(stream, kept, first)
-    clock, stretch = _Clock(stream, first, timed), _stretch(stream)
+    # a frame is shown when the packet is decoded that follows it by the depth of reordering
+    decoded = iter([p.decoded for p in kept][stream.codec_context.reorder_depth :])
+    clock, stretch = _Clock(stream), _stretch(stream)
     for index, frame in enumerate(chain([first], frames)):
         if times[index : index + 1] not in ([], [frame.pts]):
             raise _lost(path, index, "is missing")
-        time, expected = clock.time(frame), len(packets) - skipped
+        time = clock.time(frame.pts if timed else next(decoded, None))
+        expected = len(packets) - skipped
         yield Picture(_upright(frame, stretch), time, expected, clock.origin, skipped)
     if index + 1 < len(times):
         raise _lost(path, index + 1, "is missing")
@@ -115,18 +118,20 @@ def _intact(
 ) -> Iterator[av.VideoFrame]:
     """The frames from the first intact key frame on; raises `InputError` if there is none."""
     stream.thread_type = "AUTO"
-    shown = 0
+    begun, shown = False, 0
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            if shown:
+            if begun:
                 raise _lost(path, shown, "cannot be decoded") from None
             continue
+        begun = begun or (packet.is_keyframe and packet.is_discard)  # hidden by an edit list
         for frame in frames:
-            if shown and frame.is_corrupt:
+            if begun and frame.is_corrupt:
                 raise _lost(path, shown, "is damaged")
-            if shown or (frame.key_frame and not frame.is_corrupt):
+            begun = begun or (frame.key_frame and not frame.is_corrupt)
+            if begun:
                 shown += 1
                 yield frame
     if not shown:
@@ -136,24 +141,25 @@ def _intact(
 class _Clock:
     """Rising times of a stream's frames, in seconds since the first one.
 
-    A stream without presentation times (AVI) has one step a frame. Where the stream's clock falls,
-    as in a recording that was joined from two, the next frame follows one step later.
+    A frame without a time follows one step later. So does the next frame where the stream's clock
+    falls, as in a recording that was joined from two.
     """
 
-    def __init__(self, stream: av.VideoStream, first: av.VideoFrame, timed: bool) -> None:
+    def __init__(self, stream: av.VideoStream) -> None:
         self.base = float(stream.time_base or 1)
         self.step = 1 / float(stream.average_rate or stream.guessed_rate or IMAGE_FPS)
-        self.timed = timed
-        self.origin = float(first.pts or 0) * self.base if timed else 0.0
-        self._shift, self._last = self.origin, -self.step
+        self.origin = 0.0  # the first time on the stream's own clock
+        self._shift, self._last = 0.0, -self.step
 
-    def time(self, frame: av.VideoFrame) -> float:
-        """The time of the next frame; 0 for the first one."""
+    def time(self, shown: int | None) -> float:
+        """The time of the next frame, which is ``shown`` then by the stream's own clock."""
         last = self._last
-        if not self.timed or frame.pts is None:
+        if shown is None:
             self._last = last + self.step
         else:
-            now = float(frame.pts) * self.base
+            now = float(shown) * self.base
+            if last < 0:
+                self.origin = self._shift = now
             if now - self._shift <= last:
                 self._shift = now - last - self.step
             self._last = now - self._shift

@@ -58,16 +58,19 @@ def is_damaged(packets: list[Packet], joined: set[int]) -> bool:
 
 
 def packets_from(packets: list[Packet], first: int | None) -> list[Packet]:
-    """The packets from that of the frame which is shown at ``first`` on."""
-    start = next((i for i, packet in enumerate(packets) if packet.shown == first), 0)
+    """The packets from the earliest on whose frame is not shown before ``first``."""
+    if first is None:
+        return packets
+    start = next((i for i, p in enumerate(packets) if p.shown is not None and p.shown >= first), 0)
     return packets[start:]
 
 
-def leading_frames(packets: list[Packet]) -> int:
-    """How many packets follow the first one in its group, but are shown before it."""
-    first, *later = packets
-    group = takewhile(lambda packet: not packet.key, later)
-    return sum(p.shown is not None and p.shown < (first.shown or 0) for p in group)
+def leading_frames(packets: list[Packet], first: int | None) -> int:
+    """How many packets of the first group have frames that are to be shown before ``first``."""
+    if first is None:
+        return 0
+    group = takewhile(lambda packet: not packet.key, packets[1:])
+    return sum(p.shown is not None and p.shown < first for p in group)
 
 
 def expected_times(packets: list[Packet], codec: str, first: int | None) -> list[int]:
