@@ -118,6 +118,7 @@ def _intact(
 ) -> Iterator[av.VideoFrame]:
     """The frames from the first intact key frame on; raises `InputError` if there is none."""
     stream.thread_type = "AUTO"
+    reorders = stream.codec_context.codec.reorder
     begun, shown = False, 0
     for packet in container.demux(stream):
         try:
@@ -130,7 +131,9 @@ def _intact(
         for frame in frames:
             if begun and frame.is_corrupt:
                 raise _lost(path, shown, "is damaged")
-            begun = begun or (frame.key_frame and not frame.is_corrupt)
+            # old decoders, such as that of QuickTime Animation, do not mark their key frames
+            key = frame.key_frame or (packet.is_keyframe and not reorders)
+            begun = begun or (key and not frame.is_corrupt)
             if begun:
                 shown += 1
                 yield frame
