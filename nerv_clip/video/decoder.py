@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
@@ -178,6 +178,10 @@ def _stretch(stream: av.VideoStream) -> float:
 def _upright(frame: av.VideoFrame, stretch: float) -> NDArray[np.uint8]:
     """The pixels, square, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
+    if frame.format.name.startswith("gray") and frame.color_range == ColorRange.MPEG:
+        # FFmpeg takes every grey frame for one of full range
+        frame = frame.reformat(format="yuv444p", dst_color_range=ColorRange.JPEG)
+        frame.color_range = ColorRange.MPEG
     width = max(round(frame.width * stretch), 1)
     if width != frame.width:
         frame = frame.reformat(width=width, format="rgb24", interpolation=Interpolation.BICUBIC)
