@@ -31,8 +31,14 @@ from nerv_clip.video.packets import (
     packets_from,
     read_packets,
 )
-from nerv_clip.video.picture import IMAGE_FPS, Picture
+from nerv_clip.video.picture import IMAGE_FPS, MAX_PIXELS, Picture
 
+# playlists, which name other files or addresses, and text, which FFmpeg would draw as a terminal
+NO_VIDEOS = frozenset({"concat", "dash", "hls", "rtsp", "sdp", "tty", "webm_dash_manifest"})
+OPTIONS = {
+    "format_whitelist": ",".join(av.formats_available - NO_VIDEOS),
+    "default_fps": "10",  # of an animated PNG whose delays are 0, as in browsers
+}
 MAX_STRETCH = 10  # a pixel's sides; a file that says more is wrong
 
 
@@ -59,7 +65,7 @@ def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     # "file:": a name such as 12:30:05.mp4 is not an address
-    with av.open(f"file:{path}", metadata_errors="replace") as container:
+    with av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace") as container:
         yield container
 
 
@@ -78,6 +84,11 @@ def _stream(container: InputContainer, path: Path, number: int | None) -> av.Vid
         raise InputError(f"{path} contains no video stream")
     if cast(Any, chosen.codec_context) is None:
         raise InputError(f"{path} has a codec that FFmpeg does not know: convert it to H.264")
+    width, height = chosen.codec_context.width, chosen.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has {width}x{height} pixels, more than {MAX_PIXELS:,}: make it smaller"
+        )
     return chosen
 
 
