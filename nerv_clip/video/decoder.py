@@ -39,6 +39,7 @@ OPTIONS = {
     "format_whitelist": ",".join(av.formats_available - NO_VIDEOS),
     "default_fps": "10",  # of an animated PNG whose delays are 0, as in browsers
 }
+MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # of ISO/IEC 23091-2; FFmpeg converts no others
 MAX_STRETCH = 10  # a pixel's sides; a file that says more is wrong
 
 
@@ -110,6 +111,11 @@ def _pictures(
     for index, frame in enumerate(chain([first], frames)):
         if times[index : index + 1] not in ([], [frame.pts]):
             raise _lost(path, index, "is missing")
+        if frame.colorspace not in MATRICES:
+            raise InputError(
+                f"{path} has the YUV matrix {frame.colorspace}, which cannot be read: "
+                "convert it to BT.709"
+            )
         time = clock.time(frame.pts if timed else next(decoded, None))
         expected = len(packets) - skipped
         yield Picture(_upright(frame, stretch), time, expected, clock.origin, skipped)
