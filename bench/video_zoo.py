@@ -27,6 +27,7 @@ from nerv_clip.progress import SilentProgress
 from nerv_clip.video.video import Video, load_video
 
 KINDS: dict[str, Kind] = {**PIXELS, **STREAMS, **FILES}
+RESULTS = Path(__file__).parent / "results" / "video_zoo.md"
 CLOCK = 1e-3  # seconds: some containers round times to milliseconds
 
 
@@ -103,7 +104,7 @@ def row(name: str, kind: Kind) -> dict[str, Any]:
         expected = in_words(frames, height, width, right.times[-1], right.skipped)
     return {
         "kind": name,
-        "file": kind.file,
+        "file": kind.file.encode(errors="replace").decode(),
         "right": expected.replace("|", "/"),
         "read": read,
         "ok": "yes" if not wrong else f"no: {wrong[0]}",
@@ -114,7 +115,7 @@ def main(argv: list[str]) -> None:
     """Check every kind and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kinds", default="", help="only kinds whose name contains this")
-    parser.add_argument("--out", type=Path, default=Path("bench/results/video_zoo.md"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args(argv)
     rows = [row(name, kind) for name, kind in KINDS.items() if args.kinds in name]
     write(None if args.kinds else args.out, heading(__doc__) + table(rows))

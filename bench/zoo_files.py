@@ -63,6 +63,14 @@ def sprites(path: Path, disposal: int) -> Right:
 # --- names and places ---------------------------------------------------------------------------
 
 
+def renamed(path: Path) -> Right:
+    """A video whose name came from a system with another encoding."""
+    true = scene(2)
+    encode(path.with_name("plain.mp4"), true)
+    path.with_name("plain.mp4").rename(path)
+    return Right(true, steady(2))
+
+
 def linked(path: Path) -> Right:
     """A symbolic link to a video with another suffix."""
     true = scene(3)
@@ -175,6 +183,7 @@ FILES: dict[str, Kind] = {
             "no suffix",
         )
     },
+    "named in another encoding than UTF-8": Kind("caf\udce9.mp4", renamed),
     "symbolic link": Kind("v.mp4", linked),
     "symbolic link to nothing": Kind("v.mp4", dangling),
     "folder of images, named like a video": Kind("v.mp4", folder_of_images),

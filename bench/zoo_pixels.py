@@ -19,6 +19,7 @@ from zoo_writing import (
     BT2020_PQ,
     HEIGHT,
     WIDTH,
+    Colours,
     Kind,
     Pixels,
     Right,
@@ -100,6 +101,13 @@ def turned_and_stretched(pictures: Pixels) -> Pixels:
 MPEG2 = Track("mpeg2video", options=options(b="4000k", bf=2))
 X264 = Track()
 
+
+def constant_luminance(path: Path) -> Right:
+    """A video with a YUV matrix that is not linear."""
+    encode(path, scene(2), Track(colours=BT2020_PQ._replace(matrix_tag=10)))
+    return Right(refused="has the YUV matrix 10, .* convert it to BT.709")
+
+
 PIXELS: dict[str, Kind] = {
     # codecs
     "H.264 in MP4": made("v.mp4", X264),
@@ -141,9 +149,25 @@ PIXELS: dict[str, Kind] = {
     "VP9 with alpha": made(
         "v.webm", Track("libvpx-vp9", "yuva420p", options(crf=8, b=0, auto_alt_ref=0))
     ),
+    "DV, 4:3": made(
+        "v.dv",
+        Track("dvvideo", options=()),
+        frames=2,
+        size=(576, 720),
+        shown=partial(stretched, shape=Fraction(16, 15)),
+        error=6.0,
+    ),
+    "MPEG-2 in MXF": made("v.mxf", Track("mpeg2video", options=RATE)),
+    "raw RGB in AVI": made("v.avi", Track("rawvideo", "bgr24", ()), error=0.0),
+    "H.264 with periodic intra refresh": made(
+        "v.mkv", Track(options=options(crf=12, x264_params="intra-refresh=1:keyint=10")), frames=30
+    ),
     # elementary streams have no times
     "bare H.264": made("v.h264", X264, frames=20),
     "bare HEVC": made("v.hevc", Track("libx265", options=H265), format="hevc"),
+    "bare MPEG-2": made("v.m2v", MPEG2, frames=20, format="mpeg2video"),
+    "bare MPEG-4": made("v.m4v", Track("mpeg4", options=RATE), format="m4v"),
+    "bare AV1": made("v.obu", Track("libsvtav1", options=options(crf=12, preset=8)), format="obu"),
     "VP9 in IVF": made("v.ivf", Track("libvpx-vp9", options=options(crf=8, b=0))),
     "Y4M": made("v.y4m", Track("wrapped_avframe", options=())),
     # formats of pixels
@@ -171,6 +195,8 @@ PIXELS: dict[str, Kind] = {
         "v.ts", Track("libx265", "yuv420p10le", H265, BT709)
     ),
     "BT.709, wide pixels": shaped("v.mp4", Fraction(4, 3), Track(colours=BT709)),
+    "SMPTE 240M": made("v.mp4", Track(colours=Colours(0.212, 0.087, matrix_tag=7, range_tag=1))),
+    "BT.2020 with constant luminance": Kind("v.mp4", constant_luminance),
     # signal values as they are: no tone mapping
     "HDR, PQ: signal values": made("v.mp4", Track("libx265", "yuv420p10le", H265, BT2020_PQ)),
     "HDR, HLG: signal values": made("v.mp4", Track("libx265", "yuv420p10le", H265, BT2020_HLG)),
@@ -215,6 +241,9 @@ PIXELS: dict[str, Kind] = {
     "wide pixels, odd width": shaped(
         "v.mp4", Fraction(4, 3), Track(pix_fmt="yuv444p"), width=WIDTH - 1
     ),
+    "ProRes, wide pixels": shaped("v.mov", Fraction(16, 11), Track("prores_ks", "yuv422p10le", ())),
+    "MPEG-4, wide pixels": shaped("v.avi", Fraction(16, 11), Track("mpeg4", options=RATE)),
+    "transport stream, wide pixels": shaped("v.ts", Fraction(4, 3), X264),
     "narrow pixels": shaped("v.mkv", Fraction(3, 4), X264),
     "odd sides": made("v.mkv", Track(pix_fmt="yuv444p"), size=(HEIGHT - 1, WIDTH - 1)),
 }

@@ -268,6 +268,16 @@ STREAMS: dict[str, Kind] = {
     "gap in time, H.264 with B-frames in AVI": Kind(
         "v.avi", partial(timed, track=B_FRAMES, times=[*range(10), *range(15, 25)])
     ),
+    "gap in time, WMV": Kind(
+        "v.wmv",
+        partial(timed, track=Track("wmv2", options=RATE), times=[*range(5), *range(9, 14)]),
+    ),
+    "gap in time, FLV": Kind(
+        "v.flv", partial(timed, track=B_FRAMES, times=[*range(10), *range(30, 40)])
+    ),
+    "gap in time, HEVC": Kind(
+        "v.mp4", partial(timed, track=HEVC_GOPS, times=[*range(5), *range(9, 14)])
+    ),
     "late clock in TS": made("v.ts", Track(start=50_000 * 25), frames=20),
     "33-bit clock that wraps": made(
         "v.ts", Track(options=options(bf=0, crf=12), start=WRAP), frames=20
@@ -281,6 +291,12 @@ STREAMS: dict[str, Kind] = {
         "v.mov", partial(edited, edits=[(9, 0), (10, 17)])
     ),
     "edit list: empty edit first": Kind("v.mp4", partial(edited, edits=[(12, -1), (30, 0)])),
+    "edit list: empty edit, then start within a group": Kind(
+        "v.mp4", partial(edited, edits=[(5, -1), (15, 7)])
+    ),
+    "edit list: start within an open group": Kind(
+        "v.mp4", partial(edited, edits=[(15, 12)], track=OPEN_GOP)
+    ),
     "edit list, HEVC": Kind("v.mov", partial(edited, edits=[(20, 5)], track=HEVC_GOPS)),
     "edit list, MPEG-4": Kind(
         "v.mp4", partial(edited, edits=[(20, 5)], track=Track("mpeg4", options=RATE))
