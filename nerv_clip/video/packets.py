@@ -58,10 +58,13 @@ def is_damaged(packets: list[Packet], joined: set[int]) -> bool:
 
 
 def packets_from(packets: list[Packet], first: int | None) -> list[Packet]:
-    """The packets from the earliest on whose frame is not shown before ``first``."""
-    if first is None:
-        return packets
-    start = next((i for i, p in enumerate(packets) if p.shown is not None and p.shown >= first), 0)
+    """The packets from that of the frame which is shown at ``first`` on.
+
+    Frames that are decoded before it, but shown later, belong to them.
+    """
+    start = next((i for i, packet in enumerate(packets) if packet.shown == first), 0)
+    while start and not packets[start].key and (packets[start - 1].shown or 0) > (first or 0):
+        start -= 1
     return packets[start:]
 
 
