@@ -33,8 +33,6 @@ def write_test_video(
     height: int = 48,
     width: int = 80,
     *,
-    rotation: int | None = None,
-    hflip: bool = False,
     times: list[int] | None = None,
 ) -> NDArray[np.uint8]:
     """Write `moving_picture` as H.264 at 25 fps; ``times`` are other timestamps in 1/25 s."""
@@ -42,8 +40,6 @@ def write_test_video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "4", "bf": "0"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv444p"
-        if rotation is not None or hflip:
-            stream.set_display_rotation(rotation or 0, hflip=hflip)
         for i, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = i if times is None else times[i]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from nerv_clip.errors import InputError
-from nerv_clip.progress import SilentProgress
 from nerv_clip.video.decoder import decode_video
 from nerv_clip.video.picture import Picture
 from nerv_clip.video.reader import pictures, read_image
@@ -24,7 +23,6 @@ from nerv_clip.video.video import load_video
 from tests.samples import moving_picture, write_test_video
 
 Pixels = NDArray[np.uint8]
-OPEN_GOP = {"x264-params": "keyint=20:min-keyint=20:scenecut=0:open-gop=1:bframes=3", "bf": "3"}
 H265 = {"x265-params": "keyint=12:min-keyint=12:log-level=none"}
 
 
@@ -35,47 +33,18 @@ def write(
     options: dict[str, str] | None = None,
     *,
     start: int = 0,
-    sar: Fraction | None = None,
 ) -> Path:
     """Encode pictures (N, H, W, 3) at 25 fps; the first is shown at ``start`` twenty-fifths."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options={"crf": "18", **(options or {})})
         stream.height, stream.width = true.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        if sar is not None:
-            stream.sample_aspect_ratio = sar
         for index, picture in enumerate(true):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = start + index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
-
-
-def copy_packets(source: Path, out: Path, first: int) -> Path:
-    """Copy the packets of a video from the ``first`` one on, without decoding them."""
-    with av.open(str(source)) as old, av.open(str(out), "w") as new:
-        stream = new.add_stream_from_template(old.streams.video[0])
-        for packet in [p for p in old.demux(old.streams.video[0]) if p.size][first:]:
-            packet.stream = stream
-            new.mux(packet)
-    return out
-
-
-class Messages(SilentProgress):
-    """Keeps the lines that were shown."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, line: str) -> None:
-        self.lines.append(line)
-
-
-def key_packets(path: Path) -> list[int]:
-    with av.open(str(path)) as container:
-        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
-    return [index for index, packet in enumerate(packets) if packet.is_keyframe]
 
 
 def indices(read: Sequence[Picture], true: Pixels) -> list[int]:
@@ -85,57 +54,6 @@ def indices(read: Sequence[Picture], true: Pixels) -> list[int]:
 
 
 # --- streams that begin or end anywhere ---------------------------------------------------------
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_trim_of_an_open_gop_is_read_from_its_key_frame(tmp_path: Path, suffix: str) -> None:
-    true = moving_picture(50, 64, 96)
-    whole = write(tmp_path / f"whole{suffix}", true, options=OPEN_GOP)
-    trimmed = copy_packets(whole, tmp_path / f"trim{suffix}", key_packets(whole)[1])
-    read = list(decode_video(trimmed))
-    assert indices(read, true) == list(range(20, 50))
-    assert [p.time for p in read] == pytest.approx([i / 25 for i in range(30)])
-
-
-def test_transport_stream_joined_within_a_gop_is_read_from_the_next_key_frame(
-    tmp_path: Path,
-) -> None:
-    true = moving_picture(40, 64, 96)
-    whole = write(tmp_path / "whole.ts", true, "libx265", H265).read_bytes()
-    (tmp_path / "late.ts").write_bytes(whole[188 * (len(whole) // 188 // 5) :])
-    messages = Messages()
-    video = load_video(tmp_path / "late.ts", progress=messages)
-    read = list(decode_video(tmp_path / "late.ts"))
-    shown = indices(read, true)
-    assert shown == list(range(shown[0], 40))
-    assert shown[0] in (12, 24)
-    assert len(video) == len(read)
-    assert read[0].skipped > 0
-    assert any(f"first {read[0].skipped} frames could not be decoded" in m for m in messages.lines)
-
-
-def test_damaged_audio_does_not_matter(tmp_path: Path) -> None:
-    path = tmp_path / "talk.mkv"
-    true = moving_picture(20, 64, 96)
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25)
-        video.height, video.width, video.pix_fmt = 64, 96, "yuv420p"
-        audio = container.add_stream("aac", rate=8000, layout="mono")
-        for picture in true:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        noise = np.random.default_rng(0).normal(size=(1, 6400)).astype(np.float32)
-        sound = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
-        sound.sample_rate, sound.pts = 8000, 0
-        container.mux(audio.encode(sound))
-        container.mux([*video.encode(), *audio.encode()])
-    content = bytearray(path.read_bytes())
-    with av.open(str(path)) as container:
-        places = [(p.pos, p.size) for p in container.demux(audio=0) if p.size and p.pos]
-    for place, size in places[1:]:
-        content[place + size // 2 : place + size] = bytes([0xA5]) * (size - size // 2)
-    assert len(places) > 3
-    path.write_bytes(content)
-    assert indices(list(decode_video(path)), true) == list(range(20))
 
 
 def test_files_read_at_the_same_time_do_not_affect_each_other(tmp_path: Path) -> None:
@@ -243,44 +161,6 @@ def test_default_video_stream_is_read_unless_another_is_asked_for(tmp_path: Path
     assert first.read([0])[0, 0].float().mean() > 230
     with pytest.raises(InputError, match=r"`stream` 2: .* video streams 0 to 1"):
         load_video(VideoSpec(path, stream=2))
-
-
-def test_pixels_become_square(tmp_path: Path) -> None:
-    true = moving_picture(3, 96, 240)
-    stored = np.stack([np.asarray(Image.fromarray(p).resize((160, 96))) for p in true])
-    path = write(tmp_path / "wide.mp4", stored, sar=Fraction(3, 2))
-    (first, *_) = decode_video(path)
-    assert first.pixels.shape == (96, 240, 3)
-    assert np.abs(first.pixels.astype(int) - true[0]).mean() < 12
-    plain = write(tmp_path / "plain.mp4", stored, sar=Fraction(1))
-    assert next(iter(decode_video(plain))).pixels.shape == (96, 160, 3)
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "options"),
-    [
-        ("b.avi", "mpeg4", {"bf": "2"}),
-        ("b.avi", "libx264", {"bf": "3"}),
-        ("b.mp4", "libx264", {"bf": "3"}),
-    ],
-)
-def test_times_rise_by_one_step_a_frame(
-    tmp_path: Path, name: str, codec: str, options: dict[str, str]
-) -> None:
-    true = moving_picture(20, 64, 96)
-    read = list(decode_video(write(tmp_path / name, true, codec, options)))
-    assert indices(read, true) == list(range(20))
-    assert [p.time for p in read] == pytest.approx([i / 25 for i in range(20)])
-
-
-def test_clock_that_starts_again_goes_on_by_one_step(tmp_path: Path) -> None:
-    true = moving_picture(20, 64, 96)
-    parts = [write(tmp_path / f"{i}.ts", true, options={"bf": "2"}) for i in (0, 1)]
-    joined = tmp_path / "joined.ts"
-    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    video = load_video(joined)
-    assert video.fps == pytest.approx(25, rel=0.01)
-    assert (np.diff(video.timestamps) > 0).all()
 
 
 @pytest.mark.parametrize("start", [50_000 * 25, round((2**33 / 90_000 - 0.4) * 25)])

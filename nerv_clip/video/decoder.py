@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
@@ -31,8 +31,15 @@ from nerv_clip.video.packets import (
     packets_from,
     read_packets,
 )
-from nerv_clip.video.picture import IMAGE_FPS, Picture
+from nerv_clip.video.picture import IMAGE_FPS, MAX_PIXELS, Picture
 
+# playlists, which name other files or addresses, and text, which FFmpeg would draw as a terminal
+NO_VIDEOS = frozenset({"concat", "dash", "hls", "rtsp", "sdp", "tty", "webm_dash_manifest"})
+OPTIONS = {
+    "format_whitelist": ",".join(av.formats_available - NO_VIDEOS),
+    "default_fps": "10",  # of an animated PNG whose delays are 0, as in browsers
+}
+MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # of ISO/IEC 23091-2; FFmpeg converts no others
 MAX_STRETCH = 10  # a pixel's sides; a file that says more is wrong
 
 
@@ -61,7 +68,7 @@ def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
 @contextmanager
 def _opened(path: Path) -> Iterator[InputContainer]:
     # "file:": a name such as 12:30:05.mp4 is not an address
-    with av.open(f"file:{path}", metadata_errors="replace") as container:
+    with av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace") as container:
         yield container
 
 
@@ -80,26 +87,39 @@ def _stream(container: InputContainer, path: Path, number: int | None) -> av.Vid
         raise InputError(f"{path} contains no video stream")
     if cast(Any, chosen.codec_context) is None:
         raise InputError(f"{path} has a codec that FFmpeg does not know: convert it to H.264")
+    width, height = chosen.codec_context.width, chosen.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has {width}x{height} pixels, more than {MAX_PIXELS:,}: make it smaller"
+        )
     return chosen
 
 
 def _pictures(
     container: InputContainer, stream: av.VideoStream, packets: list[Packet], path: Path
 ) -> Iterator[Picture]:
-    timed = container.format.name != "avi"  # AVI has decoding times only
     frames = _intact(container, stream, path)
     first = next(frames)
     kept = packets_from(packets, first.pts)
-    skipped = len(packets) - len(kept) + leading_frames(kept)
+    skipped = len(packets) - len(kept) + leading_frames(kept, first.pts)
     joined = joins(kept, second=1 / float(stream.time_base or 1))
     if is_damaged(kept, joined):
         raise _damaged(path, "parts of the stream are missing")
+    timed = container.format.name != "avi"  # AVI has decoding times only
     times = [] if joined or not timed else _times_of_all(stream, kept, first)
-    clock, stretch = _Clock(stream, first, timed), _stretch(stream)
+    # a frame is shown when the packet is decoded that follows it by the depth of reordering
+    decoded = iter([p.decoded for p in kept][stream.codec_context.reorder_depth :])
+    clock, stretch = _Clock(stream), _stretch(stream)
     for index, frame in enumerate(chain([first], frames)):
         if times[index : index + 1] not in ([], [frame.pts]):
             raise _lost(path, index, "is missing")
-        time, expected = clock.time(frame), len(packets) - skipped
+        if frame.colorspace not in MATRICES:
+            raise InputError(
+                f"{path} has the YUV matrix {frame.colorspace}, which cannot be read: "
+                "convert it to BT.709"
+            )
+        time = clock.time(frame.pts if timed else next(decoded, None))
+        expected = len(packets) - skipped
         yield Picture(_upright(frame, stretch), time, expected, clock.origin, skipped)
     if index + 1 < len(times):
         raise _lost(path, index + 1, "is missing")
@@ -117,18 +137,23 @@ def _intact(
 ) -> Iterator[av.VideoFrame]:
     """The frames from the first intact key frame on; raises `InputError` if there is none."""
     stream.thread_type = "AUTO"
-    shown = 0
+    reorders = stream.codec_context.codec.reorder
+    begun, shown = False, 0
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            if shown:
+            if begun:
                 raise _lost(path, shown, "cannot be decoded") from None
             continue
+        begun = begun or (packet.is_keyframe and packet.is_discard)  # hidden by an edit list
         for frame in frames:
-            if shown and frame.is_corrupt:
+            if begun and frame.is_corrupt:
                 raise _lost(path, shown, "is damaged")
-            if shown or (frame.key_frame and not frame.is_corrupt):
+            # old decoders, such as that of QuickTime Animation, do not mark their key frames
+            key = frame.key_frame or (packet.is_keyframe and not reorders)
+            begun = begun or (key and not frame.is_corrupt)
+            if begun:
                 shown += 1
                 yield frame
     if not shown:
@@ -138,24 +163,25 @@ def _intact(
 class _Clock:
     """Rising times of a stream's frames, in seconds since the first one.
 
-    A stream without presentation times (AVI) has one step a frame. Where the stream's clock falls,
-    as in a recording that was joined from two, the next frame follows one step later.
+    A frame without a time follows one step later. So does the next frame where the stream's clock
+    falls, as in a recording that was joined from two.
     """
 
-    def __init__(self, stream: av.VideoStream, first: av.VideoFrame, timed: bool) -> None:
+    def __init__(self, stream: av.VideoStream) -> None:
         self.base = float(stream.time_base or 1)
         self.step = 1 / float(stream.average_rate or stream.guessed_rate or IMAGE_FPS)
-        self.timed = timed
-        self.origin = float(first.pts or 0) * self.base if timed else 0.0
-        self._shift, self._last = self.origin, -self.step
+        self.origin = 0.0  # the first time on the stream's own clock
+        self._shift, self._last = 0.0, -self.step
 
-    def time(self, frame: av.VideoFrame) -> float:
-        """The time of the next frame; 0 for the first one."""
+    def time(self, shown: int | None) -> float:
+        """The time of the next frame, which is ``shown`` then by the stream's own clock."""
         last = self._last
-        if not self.timed or frame.pts is None:
+        if shown is None:
             self._last = last + self.step
         else:
-            now = float(frame.pts) * self.base
+            now = float(shown) * self.base
+            if last < 0:
+                self.origin = self._shift = now
             if now - self._shift <= last:
                 self._shift = now - last - self.step
             self._last = now - self._shift
@@ -171,6 +197,10 @@ def _stretch(stream: av.VideoStream) -> float:
 def _upright(frame: av.VideoFrame, stretch: float) -> NDArray[np.uint8]:
     """The pixels, square, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
+    if frame.format.name.startswith("gray") and frame.color_range == ColorRange.MPEG:
+        # FFmpeg takes every grey frame for one of full range
+        frame = frame.reformat(format="yuv444p", dst_color_range=ColorRange.JPEG)
+        frame.color_range = ColorRange.MPEG
     width = max(round(frame.width * stretch), 1)
     if width != frame.width:
         frame = frame.reformat(width=width, format="rgb24", interpolation=Interpolation.BICUBIC)

@@ -58,16 +58,22 @@ def is_damaged(packets: list[Packet], joined: set[int]) -> bool:
 
 
 def packets_from(packets: list[Packet], first: int | None) -> list[Packet]:
-    """The packets from that of the frame which is shown at ``first`` on."""
+    """The packets from that of the frame which is shown at ``first`` on.
+
+    Frames that are decoded before it, but shown later, belong to them.
+    """
     start = next((i for i, packet in enumerate(packets) if packet.shown == first), 0)
+    while start and not packets[start].key and (packets[start - 1].shown or 0) > (first or 0):
+        start -= 1
     return packets[start:]
 
 
-def leading_frames(packets: list[Packet]) -> int:
-    """How many packets follow the first one in its group, but are shown before it."""
-    first, *later = packets
-    group = takewhile(lambda packet: not packet.key, later)
-    return sum(p.shown is not None and p.shown < (first.shown or 0) for p in group)
+def leading_frames(packets: list[Packet], first: int | None) -> int:
+    """How many packets of the first group have frames that are to be shown before ``first``."""
+    if first is None:
+        return 0
+    group = takewhile(lambda packet: not packet.key, packets[1:])
+    return sum(p.shown is not None and p.shown < first for p in group)
 
 
 def expected_times(packets: list[Packet], codec: str, first: int | None) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMAGE_FPS = 25.0  # frames a second of images without timestamps
+MAX_PIXELS = 2**26  # of a picture: 8192 x 8192; decoded, one takes 3 to 16 bytes a pixel
 
 
 class Picture(NamedTuple):

@@ -16,14 +16,14 @@ from PIL import Image
 from nerv_clip.errors import InputError
 from nerv_clip.reading import read_bytes
 from nerv_clip.video.decoder import decode_video
-from nerv_clip.video.picture import IMAGE_FPS, Picture
+from nerv_clip.video.picture import IMAGE_FPS, MAX_PIXELS, Picture
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
     for name in "avif bmp jpeg jpg jp2 pbm pgm png pnm ppm tga tif tiff webp".split()  # noqa: SIM905
 )
 MAX_IMAGE_BYTES = 512 << 20  # such an image with 16 bits a channel, uncompressed
-MAX_IMAGE_PIXELS = 2**26  # 8192 x 8192; a decoded image takes 3 to 16 bytes a pixel
+NO_DELAY = 100.0  # milliseconds for which a frame with a delay of 0 is shown, as in browsers
 # formats whose files can hold an animation, or pages; others have a preview as second image
 SEQUENCES = frozenset({"AVIF", "PNG", "TIFF", "WEBP"})
 ORIENTATION = 0x0112  # the EXIF tag
@@ -74,12 +74,16 @@ def _sequence(path: Path) -> Iterator[Picture]:
     time = 0.0
     with _reading(path) as image:
         count = _length(image)
-        first = int(getattr(image, "default_image", False))  # APNG: shown by old viewers only
-        for index in range(first, count):
+        if image.format == "PNG" and count > 1:
+            # Pillow 13.0 does not restore what was below a frame that goes away
+            yield from decode_video(path)
+            return
+        for index in range(count):
             image.seek(index)
             _check_size(image, path)
-            yield Picture(_rgb(_oriented(image)), time, count - first)
-            time += float(image.info.get("duration") or 1000 / IMAGE_FPS) / 1000
+            yield Picture(_rgb(_oriented(image)), time, count)
+            delay = float(image.info.get("duration", 1000 / IMAGE_FPS))
+            time += (delay or NO_DELAY) / 1000
 
 
 def _length(image: Image.Image) -> int:
@@ -120,9 +124,9 @@ def _reading(path: Path) -> Iterator[Image.Image]:
 
 def _check_size(image: Image.Image, path: Path) -> None:
     """Raise `InputError` for an image that is too large; called before it is decoded."""
-    if image.width * image.height > MAX_IMAGE_PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise InputError(
-            f"{path} has {image.width}x{image.height} pixels, more than {MAX_IMAGE_PIXELS:,}: make "
+            f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}: make "
             "it smaller"
         )
 

@@ -83,9 +83,10 @@ def load_video(
     """Decode a video file, or a folder of images in natural order.
 
     ``source`` is a path, or a `VideoSpec` with a crop, a size or a range. Rotation, mirroring and
-    the shape of pixels are applied, transparency is dropped, grey becomes RGB. Up to ``cache_gb``
-    GiB of pixels stay in memory (on ``device`` where they fit). More are kept in a temporary file
-    in ``cache_dir`` (default: nerv_clip in the user's cache folder), with the same pixels. Raises
+    the shape of pixels are applied, transparency is dropped, grey becomes RGB. HDR is not
+    tone-mapped, and both fields of an interlaced frame stay in one picture. Up to ``cache_gb`` GiB
+    of pixels stay in memory (on ``device`` where they fit). More are kept in a temporary file in
+    ``cache_dir`` (default: nerv_clip in the user's cache folder), with the same pixels. Raises
     `InputError` for whatever cannot be read whole.
     """
     if not cache_gb >= 0:
