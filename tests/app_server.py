@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from serving import CHROMIUM as IN_A_CONTAINER
+from serving import ROOT
+from serving import serving as served
 from streamlit.testing.v1 import AppTest
-
-from bench.serving import CHROMIUM as IN_A_CONTAINER
-from bench.serving import ROOT
-from bench.serving import serving as served
 
 APP = ROOT / "app" / "navigation.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
