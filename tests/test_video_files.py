@@ -123,6 +123,27 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, name: str) -> None:
             assert len(read) + read[0].skipped <= 12
 
 
+def test_changed_bits_of_vp9_are_noticed(tmp_path: Path) -> None:
+    """But for a few: FFmpeg's own decoder shows another picture without an error."""
+    path = write(tmp_path / "v.webm", moving_picture(20, 128, 192), *CLIPS["v.webm"])
+    whole = path.read_bytes()
+    clean = [picture.pixels for picture in decode_video(path)]
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size > 64]
+    noticed = 0
+    for seed in range(20):
+        chance = np.random.default_rng(seed)
+        place, size = packets[chance.integers(len(packets))]
+        content = bytearray(whole)
+        content[place + int(chance.integers(32, size))] ^= 1 << int(chance.integers(8))
+        path.write_bytes(content)
+        try:
+            noticed += np.array_equal([p.pixels for p in decode_video(path)], clean)
+        except InputError:
+            noticed += 1
+    assert noticed >= 18
+
+
 def test_frame_that_is_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     noise = np.random.default_rng(0).integers(0, 255, (30, 64, 96, 3), dtype=np.uint8)

@@ -1,6 +1,7 @@
-"""Whether a file is as long as its container declares: MP4/MOV, Matroska/WebM and AVI.
+"""Whether a file is as long as its container declares: MP4/MOV, Matroska/WebM, AVI and MPEG-TS.
 
-Demuxers only log that such a file ends early. Other containers, such as MPEG-TS, declare no length.
+Demuxers only log that such a file ends early. MPEG-TS declares the length of its packets only, and
+other containers declare none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import BinaryIO
 _ISO_BOXES = frozenset(
     {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"}
 )
+_TS_PACKET, _TS_SYNC = 188, b"G"  # of ISO/IEC 13818-1
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -22,13 +24,15 @@ def missing_bytes(path: Path) -> int:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
+        head = file.read(2 * _TS_PACKET + 1)
         if head[4:8] in _ISO_BOXES:
             end = _iso_end(file, size)
         elif head[:4] == _EBML:
             end = _matroska_end(file)
         elif head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             end = _riff_end(file, size)
+        elif head[::_TS_PACKET] == 3 * _TS_SYNC:
+            end = size + -size % _TS_PACKET
         else:
             return 0
     return max(end - size, 0)

@@ -1,7 +1,7 @@
 """Decode a stream of a video file: which stream, which of its frames, when, and in what shape.
 
 A stream is judged by its own packets and frames, not by FFmpeg's log, which all threads of a
-process share. What a decoder cannot notice stays unnoticed: VP9 and HEVC have no checksums, so a
+process share. What decoders cannot notice stays unnoticed: HEVC and VP8 have no checksums, so a
 changed bit mostly gives another picture without an error.
 """
 
@@ -40,6 +40,8 @@ OPTIONS = {
     "default_fps": "10",  # of an animated PNG whose delays are 0, as in browsers
 }
 MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # of ISO/IEC 23091-2; FFmpeg converts no others
+# by codec: a second decoder, which refuses most changed bits that FFmpeg's own decodes silently
+STRICT_DECODERS = {"vp9": "libvpx-vp9"}
 MAX_STRETCH = 10  # a pixel's sides; a file that says more is wrong
 
 
@@ -138,9 +140,12 @@ def _intact(
     """The frames from the first intact key frame on; raises `InputError` if there is none."""
     stream.thread_type = "AUTO"
     reorders = stream.codec_context.codec.reorder
+    strict = _strict_decoder(stream)
     begun, shown = False, 0
     for packet in container.demux(stream):
         try:
+            if strict and packet.size:
+                strict.decode(packet)
             frames = packet.decode()
         except av.error.FFmpegError:
             if begun:
@@ -158,6 +163,15 @@ def _intact(
                 yield frame
     if not shown:
         raise InputError(f"{path} contains no frame that can be decoded")
+
+
+def _strict_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
+    name = STRICT_DECODERS.get(stream.codec_context.codec.canonical_name)
+    if name is None:
+        return None
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create(name, "r"))
+    decoder.thread_count = 0  # one thread a processor
+    return decoder
 
 
 class _Clock:
