@@ -10,11 +10,12 @@ from pathlib import Path
 import streamlit as st
 from file_names import MOST_NAME_BYTES, short_name
 from session import persistent
-from training_processes import VIDEO_SUFFIXES, find_videos
+from training_processes import find_videos
 from widgets import input_errors
 
 from nerv_clip import InputError
 from nerv_clip.files import atomic_write, exclusive, file_hash, make_folder, sweep
+from nerv_clip.video.reader import ANIMATION_SUFFIXES, VIDEO_SUFFIXES
 
 UPLOADS = Path("data/uploads")
 MOST_BYTES = 500_000_000  # of an uploaded video
@@ -43,7 +44,8 @@ def video_picker() -> Path | None:
     st.session_state.setdefault("video", None)
     with upload_tab:
         file = st.file_uploader(
-            "Video", type=sorted(suffix[1:] for suffix in VIDEO_SUFFIXES),
+            "Video, or animated image",
+            type=sorted(suffix[1:] for suffix in VIDEO_SUFFIXES | ANIMATION_SUFFIXES),
             key="uploaded video", on_change=save_upload,
         )  # fmt: skip
         if file is not None and file.size > MOST_BYTES:

@@ -15,10 +15,9 @@ from session import run_folders
 from nerv_clip import Run, find_runs
 from nerv_clip.files import make_folder, user_cache
 from nerv_clip.runs.run import TrainingStatus
+from nerv_clip.video.reader import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
-VIDEO_SUFFIXES = {".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif"}
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 
 
 def log_file(name: str) -> Path:

@@ -172,6 +172,9 @@ def run_trials(args: argparse.Namespace) -> list[Trial]:
         except Fault as fault:  # the folder stays, to be looked at
             trial = Trial(kind, number, fault=str(fault))
             terminal.message(f"{kind} {number}: {fault}")
+        except Exception as error:  # of the trial itself; the others go on
+            trial = Trial(kind, number, fault=f"lost: not tried, {error!r}")
+            terminal.message(f"{kind} {number}: {trial.fault}")
         with writing, path.open("a") as file:
             file.write(json.dumps(trial) + "\n")
         return trial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 from chaos_runs import COMMANDS, Fault, Place, Reference, check_readable
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-CODES = {signal.SIGKILL: (-9, 0), signal.SIGINT: (130, -2, 0), signal.SIGTERM: (143, -15, 0)}
+# a signal that arrives before Python handles it ends the process; one after the end changes nothing
+CODES = {signal.SIGKILL: (-9, 0), signal.SIGINT: (130, -2, 0), signal.SIGTERM: (130, -15, 0)}
 NAMES = tuple(COMMANDS)
 
 
@@ -23,7 +25,7 @@ def _killed(place: Place, name: str, longest: float, chance: random.Random) -> N
     chosen = chance.choice(SIGNALS)
     if started.process.returncode is not None:
         return
-    started.process.send_signal(chosen)
+    os.kill(started.process.pid, chosen)  # not reaped yet, even if it has ended by now
     ended = started.wait(60)
     if ended.code not in CODES[chosen]:
         raise Fault("lost", f"{chosen.name} ended {name} with {ended.code}: {ended.err[-300:]}")

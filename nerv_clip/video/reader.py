@@ -22,6 +22,13 @@ IMAGE_SUFFIXES = frozenset(
     f".{name}"
     for name in "avif bmp jpeg jpg jp2 pbm pgm png pnm ppm tga tif tiff webp".split()  # noqa: SIM905
 )
+# what files of videos are usually called; any other file is tried as well
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in "3gp apng asf avi dv flv gif m2ts m2v m4v mkv mov mp4".split()  # noqa: SIM905
+    + "mpeg mpg mts mxf ogv qt ts vob webm wmv y4m".split()  # noqa: SIM905
+)
+ANIMATION_SUFFIXES = frozenset({".avif", ".png", ".tif", ".tiff", ".webp"})
 MAX_IMAGE_BYTES = 512 << 20  # such an image with 16 bits a channel, uncompressed
 NO_DELAY = 100.0  # milliseconds for which a frame with a delay of 0 is shown, as in browsers
 # formats whose files can hold an animation, or pages; others have a preview as second image
