@@ -2,6 +2,7 @@
 
 const VIEWS = { side: "side by side", wipe: "wipe", difference: "difference", flicker: "flicker" };
 const REST = 250; // ms without a change until the server gets the current frame
+const TALLEST = 0.65; // of the window: the picture
 const players = new WeakMap();
 
 export default function (component) {
@@ -217,27 +218,38 @@ class Player {
     return exact ? [exact, 0, 0, exact.width, exact.height] : this.stream.part(name);
   }
 
+  sideBySide() {
+    const [h, w] = this.data.layout.shown;
+    return this.root.clientWidth > 640 || h > w; // a narrow window stacks wide pictures
+  }
+
   panes() {
     const [h, w] = this.data.layout.shown;
     const width = this.picture.width;
-    const sideBySide = this.root.clientWidth > 640;
     if (this.view !== "side") return { height: (width * h) / w, true: [0, 0, width], drawn: [0, 0, width] };
-    if (!sideBySide) {
+    if (!this.sideBySide()) {
       const each = (width * h) / w;
       return { height: 2 * each, true: [0, 0, width], drawn: [0, each, width] };
     }
     return { height: (width / 2) * (h / w), true: [0, 0, width / 2], drawn: [width / 2, 0, width / 2] };
   }
 
+  // as wide as the player, but no taller than most of the window, so that the controls stay visible
+  fit() {
+    const ratio = window.devicePixelRatio || 1;
+    const shape = this.panes().height / this.picture.width;
+    const wide = Math.min(this.root.clientWidth, Math.max(160, (TALLEST * window.innerHeight) / shape));
+    this.picture.style.width = `${wide}px`;
+    const size = [Math.round(wide * ratio), Math.round(wide * ratio * shape)];
+    if (this.picture.width !== size[0]) this.picture.width = size[0];
+    if (this.picture.height !== size[1]) this.picture.height = size[1];
+  }
+
   resize() {
     if (!this.data) return;
     const ratio = window.devicePixelRatio || 1;
-    for (const canvas of [this.picture, this.timeline]) {
-      const wide = Math.round(this.root.clientWidth * ratio);
-      if (canvas.width !== wide) canvas.width = wide;
-    }
-    const tall = Math.round(this.panes().height);
-    if (this.picture.height !== tall) this.picture.height = tall;
+    const wide = Math.round(this.root.clientWidth * ratio);
+    if (this.timeline.width !== wide) this.timeline.width = wide;
     this.timeline.height = 88 * ratio;
     this.draw();
     this.drawTimeline();
@@ -245,8 +257,8 @@ class Player {
 
   draw() {
     if (this.shown < 0 || !this.stream.ready) return;
-    const tall = Math.round(this.panes().height);
-    if (this.picture.height !== tall) this.picture.height = tall;
+    this.fit();
+    const tall = this.picture.height;
     const pen = this.picture.getContext("2d");
     const panes = this.panes();
     pen.imageSmoothingEnabled = this.zoom.scale < 3;
