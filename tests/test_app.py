@@ -297,6 +297,13 @@ def test_a_damaged_table_of_frames_is_one_line(
     assert "`evaluate`" in error.value
 
 
+def test_videos_of_phones_discs_and_animations_can_be_uploaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (upload,) = opened(monkeypatch, Path("none"), "train").get("file_uploader")
+    assert {".mov", ".3gp", ".vob", ".mts", ".wmv", ".gif", ".webp"} <= set(upload.proto.type)
+
+
 def test_the_train_page_shows_bad_values_with_their_flags(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
