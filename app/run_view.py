@@ -67,9 +67,13 @@ class RunView:
 def stamp(path: Path) -> Stamp:
     """Path, inode, size and times of change of a file: a key for caches.
 
-    Programs can set the time of the content (mtime), but not that of the inode (ctime).
+    Programs can set the time of the content (mtime), but not that of the inode (ctime). Raises
+    `InputError` where the file is gone, as when its run is deleted while a page is drawn.
     """
-    about = path.stat()
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
     return str(path), about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 

@@ -24,7 +24,7 @@ from chaos_disks import can_mount, on_disk
 from chaos_kills import kill_command, kill_training, two_at_once
 from chaos_runs import ROOT, Fault, Reference, Started
 from mutations import TARGETS
-from report import heading, table, write
+from report import COMMIT, heading, table, write
 
 from nerv_clip import InputError
 from nerv_clip.cli import Terminal, main_guard
@@ -50,6 +50,7 @@ class Trial(NamedTuple):
     peak: float = 0.0  # MiB
     fault: str = ""
     note: str = ""
+    commit: str = COMMIT
 
 
 KINDS = {
@@ -143,6 +144,7 @@ def rows(trials: list[Trial]) -> list[dict[str, str]]:
                 "tracebacks": str(faults.count("traceback")),
                 "hangs": str(faults.count("hang")),
                 "peak MiB": f"{max(trial.peak for trial in of_kind):.0f}",
+                "commit": ", ".join(sorted({trial.commit for trial in of_kind})),
             }
         )
     return found

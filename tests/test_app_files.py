@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nerv_clip import InputError
 from nerv_clip.runs.run import Run
 
 APP = Path(__file__).parents[1] / "app"
@@ -82,6 +83,9 @@ def test_a_file_replaced_by_one_of_equal_size_and_time_has_another_stamp(tmp_pat
     os.utime(other, ns=(about.st_atime_ns, about.st_mtime_ns))
     other.replace(path)
     assert len({before, in_place, stamp(path)}) == 3
+    path.unlink()
+    with pytest.raises(InputError, match=r"a\.pth cannot be read"):  # one line on the page
+        stamp(path)
 
 
 def test_a_verification_that_fails_says_so() -> None:
