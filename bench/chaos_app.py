@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from statistics import fmean
 
 from chaos_runs import ROOT, Fault
 from serving import memory, serving
@@ -22,6 +23,7 @@ from websockets.typing import Origin, Subprotocol
 KITCHEN = ROOT / "checkpoints" / "kitchen"
 VISITORS = 25
 EVERY = 10.0  # seconds between two pages of a visitor
+AVERAGED = 80  # page switches, ten rounds of all pages
 SLOWEST = 60.0  # seconds after which a page counts as hanging
 MEDIA = re.compile(rb"/media/[\w.]+")
 PAGES = ("Overview", "Frames", "Semantics", "Embedding map", "Search", "Verify", "Compare", "Train")
@@ -143,13 +145,15 @@ def visitors(seconds: float, folder: Path) -> tuple[int, float]:
 
 
 def switches(warm_up: int, count: int, folder: Path) -> tuple[float, float]:
-    """The server's memory in MiB after ``warm_up`` page switches, and after ``count`` more."""
-    runs = _in_folder(folder)
+    """The server's memory in MiB after ``warm_up`` page switches, and after ``count`` more.
+
+    Each is a mean over the last `AVERAGED` switches: single values vary by 2 %.
+    """
+    runs, used = _in_folder(folder), []
     with serving(folder, "--runs", str(runs)) as server:
-        visitor, used = Visitor(server.address), []
+        visitor = Visitor(server.address)
         visitor.visit()
-        for number in range(warm_up + count + 1):
-            if number in (warm_up, warm_up + count):
-                used.append(memory(server.pid))
+        for number in range(warm_up + count):
             visitor.visit(PAGES[number % len(PAGES)], "run=one")
-    return used[0], used[1]
+            used.append(memory(server.pid))
+    return fmean(used[:warm_up][-AVERAGED:]), fmean(used[-AVERAGED:])
