@@ -42,13 +42,16 @@ class Visitor:
         )
         self.pages: dict[str, str] = {}
 
-    def visit(self, title: str = "", query: str = "") -> None:
-        """Ask for a page and its media; raises `Fault` where it fails or does not end."""
+    def visit(self, title: str = "", query: str = "") -> bool:
+        """Ask for a page and its media; raises `Fault` where it fails or does not end.
+
+        Returns whether the page has a box to select a run: not where there is no run.
+        """
         ask = BackMsg()
         ask.rerun_script.query_string = query
         ask.rerun_script.page_script_hash = self.pages.get(title, "")
         self.socket.send(ask.SerializeToString())
-        media, end = set(), time.monotonic() + SLOWEST
+        media, has_runs, end = set(), False, time.monotonic() + SLOWEST
         while True:
             try:
                 data = self.socket.recv(timeout=end - time.monotonic(), decode=False)
@@ -58,6 +61,7 @@ class Visitor:
             if answer.HasField("navigation"):
                 self.pages = {p.page_name: p.page_script_hash for p in answer.navigation.app_pages}
             shown = answer.delta.new_element
+            has_runs |= shown.HasField("selectbox") and shown.selectbox.label == "Run"
             if shown.HasField("exception"):
                 raise Fault("traceback", f"{title}: {shown.exception.message[:300]}")
             media.update(MEDIA.findall(data))
@@ -66,13 +70,15 @@ class Visitor:
         for path in media:
             with suppress(OSError):  # a newer page of this visitor may have replaced it
                 urllib.request.urlopen(self.address + path.decode()).read()  # noqa: S310
+        return has_runs
 
 
 def _in_folder(folder: Path) -> Path:
     """A new folder with three runs."""
+    runs = (folder / "runs").resolve()  # the app runs in another working directory
     for name in ("one", "two", "three"):
-        shutil.copytree(KITCHEN, folder / "runs" / name)
-    return folder / "runs"
+        shutil.copytree(KITCHEN, runs / name)
+    return runs
 
 
 def _change(runs: Path, chance: random.Random) -> None:
@@ -109,8 +115,8 @@ def visitors(seconds: float, folder: Path) -> tuple[int, float]:
         while time.monotonic() < end and not faults:
             start = time.monotonic()
             run = chance.choice(("one", "two", "three", "four"))
-            visitor.visit(chance.choice(PAGES), f"run={run}&frame={chance.randrange(400)}")
-            pages[number] += 1
+            if visitor.visit(chance.choice(PAGES), f"run={run}&frame={chance.randrange(400)}"):
+                pages[number] += 1  # at times, all runs are deleted
             time.sleep(max(0.0, min(start + EVERY, end) - time.monotonic()))
 
     def change() -> None:
@@ -154,6 +160,7 @@ def switches(warm_up: int, count: int, folder: Path) -> tuple[float, float]:
         visitor = Visitor(server.address)
         visitor.visit()
         for number in range(warm_up + count):
-            visitor.visit(PAGES[number % len(PAGES)], "run=one")
+            if not visitor.visit(PAGES[number % len(PAGES)], "run=one"):
+                raise Fault("lost", "a page shows no run")
             used.append(memory(server.pid))
     return fmean(used[:warm_up][-AVERAGED:]), fmean(used[-AVERAGED:])
