@@ -51,7 +51,8 @@ class Visitor:
         ask.rerun_script.query_string = query
         ask.rerun_script.page_script_hash = self.pages.get(title, "")
         self.socket.send(ask.SerializeToString())
-        media, has_runs, end = set(), False, time.monotonic() + SLOWEST
+        media: set[bytes] = set()
+        has_runs, end = False, time.monotonic() + SLOWEST
         while True:
             try:
                 data = self.socket.recv(timeout=end - time.monotonic(), decode=False)
@@ -61,7 +62,7 @@ class Visitor:
             if answer.HasField("navigation"):
                 self.pages = {p.page_name: p.page_script_hash for p in answer.navigation.app_pages}
             shown = answer.delta.new_element
-            has_runs |= shown.HasField("selectbox") and shown.selectbox.label == "Run"
+            has_runs |= bool(shown.HasField("selectbox") and shown.selectbox.label == "Run")
             if shown.HasField("exception"):
                 raise Fault("traceback", f"{title}: {shown.exception.message[:300]}")
             media.update(MEDIA.findall(data))
