@@ -171,11 +171,9 @@ def run_trials(args: argparse.Namespace) -> list[Trial]:
         try:
             trial = trial_of(kind, number, args.part, right, place)
             shutil.rmtree(place)
-        except Fault as fault:  # the folder stays, to be looked at
-            trial = Trial(kind, number, fault=str(fault))
-            terminal.message(f"{kind} {number}: {fault}")
-        except Exception as error:  # of the trial itself; the others go on
-            trial = Trial(kind, number, fault=f"lost: not tried, {error!r}")
+        except Exception as error:  # the folder stays, to be looked at; the other trials go on
+            fault = str(error) if isinstance(error, Fault) else f"lost: not tried, {error!r}"
+            trial = Trial(kind, number, fault=fault)
             terminal.message(f"{kind} {number}: {trial.fault}")
         with writing, path.open("a") as file:
             file.write(json.dumps(trial) + "\n")

@@ -16,13 +16,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from zipfile import ZipFile
 
-import av
 import numpy as np
-from av import VideoStream
 from PIL import Image
+from zoo_writing import Track, encode, options
 
 from nerv_clip import InputError, Run
 from nerv_clip.cli import main_guard
@@ -37,13 +36,13 @@ ARRAYS = ("blend", "reconstruction", "perturbed")
 GZIP = b"\x1f\x8b"
 IMAGES = ("png", "jpg", "tif", "avif", "bmp")
 VIDEOS = {
-    "h264.mp4": "libx264",
-    "hevc.mkv": "libx265",
-    "vp9.webm": "libvpx-vp9",
-    "av1.mp4": "libsvtav1",
-    "mpeg2.ts": "mpeg2video",
-    "mpeg4.avi": "mpeg4",
-    "animation.gif": "gif",
+    "h264.mp4": Track(),
+    "hevc.mkv": Track("libx265", options=options(x265_params="log-level=none")),
+    "vp9.webm": Track("libvpx-vp9", options=()),
+    "av1.mp4": Track("libsvtav1", options=()),
+    "mpeg2.ts": Track("mpeg2video", options=()),
+    "mpeg4.avi": Track("mpeg4", options=()),
+    "animation.gif": Track("gif", "rgb8", ()),
 }
 SECONDS = 10  # for each file
 MEMORY = 2 << 30  # bytes above those that the process has before
@@ -106,21 +105,10 @@ def write_samples(folder: Path) -> None:
     for suffix in IMAGES:
         drawn[0].save(folder / f"image.{suffix}")
     drawn[0].save(folder / "animation.webp", save_all=True, append_images=drawn[1:])
-    for name, codec in VIDEOS.items():
-        _write_video(folder / name, codec, drawn)
+    pictures = np.stack([np.asarray(image.convert("RGB")) for image in drawn])
+    for name, track in VIDEOS.items():
+        encode(folder / name, pictures, track)
     shutil.copy(folder / "h264.mp4", folder / "run" / "comparison.mp4")
-
-
-def _write_video(path: Path, codec: str, drawn: list[Image.Image]) -> None:
-    quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-    with av.open(str(path), "w") as container:
-        stream = cast(VideoStream, container.add_stream(codec, rate=25, options=quiet))
-        stream.width, stream.height = drawn[0].size
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        for image in drawn:
-            frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def mutations(data: bytes, seed: int) -> Iterator[bytes]:

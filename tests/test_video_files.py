@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, features
+from zoo_writing import Track, encode
 
 from nerv_clip.errors import InputError
 from nerv_clip.video.decoder import decode_video
@@ -35,15 +35,8 @@ def write(
     start: int = 0,
 ) -> Path:
     """Encode pictures (N, H, W, 3) at 25 fps; the first is shown at ``start`` twenty-fifths."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25, options={"crf": "18", **(options or {})})
-        stream.height, stream.width = true.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for index, picture in enumerate(true):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = start + index, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    chosen = tuple({"crf": "18", **(options or {})}.items())
+    encode(path, true, Track(codec, options=chosen, start=start))
     return path
 
 

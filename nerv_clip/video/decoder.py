@@ -31,7 +31,7 @@ from nerv_clip.video.packets import (
     packets_from,
     read_packets,
 )
-from nerv_clip.video.picture import IMAGE_FPS, MAX_PIXELS, Picture
+from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
 
 # playlists, which name other files or addresses, and text, which FFmpeg would draw as a terminal
 NO_VIDEOS = frozenset({"concat", "dash", "hls", "rtsp", "sdp", "tty", "webm_dash_manifest"})
@@ -89,11 +89,7 @@ def _stream(container: InputContainer, path: Path, number: int | None) -> av.Vid
         raise InputError(f"{path} contains no video stream")
     if cast(Any, chosen.codec_context) is None:
         raise InputError(f"{path} has a codec that FFmpeg does not know: convert it to H.264")
-    width, height = chosen.codec_context.width, chosen.codec_context.height
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{path} has {width}x{height} pixels, more than {MAX_PIXELS:,}: make it smaller"
-        )
+    check_size(path, chosen.codec_context.height, chosen.codec_context.width)
     return chosen
 
 
@@ -111,7 +107,7 @@ def _pictures(
     times = [] if joined or not timed else _times_of_all(stream, kept, first)
     # a frame is shown when the packet is decoded that follows it by the depth of reordering
     decoded = iter([p.decoded for p in kept][stream.codec_context.reorder_depth :])
-    clock, stretch = _Clock(stream), _stretch(stream)
+    clock, stretch, expected = _Clock(stream), _stretch(stream), len(packets) - skipped
     for index, frame in enumerate(chain([first], frames)):
         if times[index : index + 1] not in ([], [frame.pts]):
             raise _lost(path, index, "is missing")
@@ -121,7 +117,6 @@ def _pictures(
                 "convert it to BT.709"
             )
         time = clock.time(frame.pts if timed else next(decoded, None))
-        expected = len(packets) - skipped
         yield Picture(_upright(frame, stretch), time, expected, clock.origin, skipped)
     if index + 1 < len(times):
         raise _lost(path, index + 1, "is missing")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nerv_clip.errors import InputError
+
 IMAGE_FPS = 25.0  # frames a second of images without timestamps
 MAX_PIXELS = 2**26  # of a picture: 8192 x 8192; decoded, one takes 3 to 16 bytes a pixel
+
+
+def check_size(path: Path, height: int, width: int) -> None:
+    """Raise `InputError` for pictures that are too large; to be called before they are decoded."""
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has {width}x{height} pixels, more than {MAX_PIXELS:,}: make it smaller"
+        )
 
 
 class Picture(NamedTuple):

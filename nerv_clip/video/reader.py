@@ -16,7 +16,7 @@ from PIL import Image
 from nerv_clip.errors import InputError
 from nerv_clip.reading import read_bytes
 from nerv_clip.video.decoder import decode_video
-from nerv_clip.video.picture import IMAGE_FPS, MAX_PIXELS, Picture
+from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -87,7 +87,7 @@ def _sequence(path: Path) -> Iterator[Picture]:
             return
         for index in range(count):
             image.seek(index)
-            _check_size(image, path)
+            check_size(path, image.height, image.width)
             yield Picture(_rgb(_oriented(image)), time, count)
             delay = float(image.info.get("duration", 1000 / IMAGE_FPS))
             time += (delay or NO_DELAY) / 1000
@@ -113,7 +113,7 @@ def _reading(path: Path) -> Iterator[Image.Image]:
     content = io.BytesIO(read_bytes(path, MAX_IMAGE_BYTES, linked=True))
     try:
         with Image.open(content) as image:
-            _check_size(image, path)
+            check_size(path, image.height, image.width)
             yield image
     except InputError:
         raise
@@ -127,15 +127,6 @@ def _reading(path: Path) -> Iterator[Image.Image]:
     ) as error:
         reason = str(error).splitlines()[0][:100] if str(error) else "unreadable"
         raise InputError(f"{path} cannot be read as an image ({reason})") from None
-
-
-def _check_size(image: Image.Image, path: Path) -> None:
-    """Raise `InputError` for an image that is too large; called before it is decoded."""
-    if image.width * image.height > MAX_PIXELS:
-        raise InputError(
-            f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}: make "
-            "it smaller"
-        )
 
 
 def _oriented(image: Image.Image) -> Image.Image:
