@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 import re
 import shutil
-import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -106,14 +105,13 @@ def _change(runs: Path, chance: random.Random) -> None:
 def visitors(seconds: float, folder: Path) -> tuple[int, float]:
     """25 visitors look at pages while runs change; returns the number of pages and peak MiB."""
     runs, pages, peak = _in_folder(folder), [0] * VISITORS, 0.0
-    faults: list[Exception] = []
     end = time.monotonic() + seconds
 
     def look(number: int) -> None:
         chance = random.Random(number)  # noqa: S311 - pages
         time.sleep(number * min(EVERY, seconds / 2) / VISITORS)
-        visitor = Visitor(address)
-        while time.monotonic() < end and not faults:
+        visitor = Visitor(server.address)
+        while time.monotonic() < end:
             start = time.monotonic()
             run = chance.choice(("one", "two", "three", "four"))
             if visitor.visit(chance.choice(PAGES), f"run={run}&frame={chance.randrange(400)}"):
@@ -122,30 +120,22 @@ def visitors(seconds: float, folder: Path) -> tuple[int, float]:
 
     def change() -> None:
         chance = random.Random(0)  # noqa: S311 - changes
-        while time.monotonic() < end and not faults:
+        while time.monotonic() < end:
             with suppress(FileNotFoundError):
                 _change(runs, chance)
             time.sleep(0.5)
 
-    def kept(task: Callable[[], None]) -> None:
-        try:
-            task()
-        except Exception as error:  # of a thread
-            faults.append(error)
-
     log = folder / "server.txt"
-    with serving(folder, "--runs", str(runs), log=log) as server:
-        address = server.address
-        tasks: list[Callable[[], None]] = [change]
-        tasks += [lambda number=n: look(number) for n in range(VISITORS)]  # type: ignore[misc]
-        threads = [threading.Thread(target=kept, args=(task,)) for task in tasks]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
+    with (
+        serving(folder, "--runs", str(runs), log=log) as server,
+        ThreadPoolExecutor(VISITORS + 1) as pool,
+    ):
+        tasks = [pool.submit(change), *(pool.submit(look, n) for n in range(VISITORS))]
+        while not all(task.done() for task in tasks):
             peak = max(peak, memory(server.pid))
             time.sleep(0.5)
-    if faults:
-        raise faults[0]
+        for task in tasks:
+            task.result()  # raises what ended it
     if "Traceback" in (text := log.read_text(errors="replace")):
         raise Fault("traceback", text[-1500:])
     return sum(pages), peak

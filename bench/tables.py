@@ -27,6 +27,9 @@ from nerv_clip.verification.evidence import Evidence, gather
 from nerv_clip.verification.text_report import format_interval
 
 
+Reader = Callable[[Array, list[int], int], Array]  # rows, their frames, the number of frames
+
+
 class Stored(NamedTuple):
     """Embeddings of all frames read from a table (T, D), and the bytes of the table."""
 
@@ -63,25 +66,25 @@ def lerp(a: Array, b: Array, share: float) -> Array:
     return mixed
 
 
-def every(step: int) -> Callable[[Evidence], Stored]:
-    """Every ``step``-th train embedding in int8, read by linear interpolation."""
+def linear(rows: Array, at: list[int], frames: int) -> Array:
+    """Embeddings of all frames by linear interpolation."""
+    return between(rows, at, frames, lerp)
+
+
+def pchip(rows: Array, at: list[int], frames: int) -> Array:
+    """Embeddings of all frames by a monotone cubic; before and after ``rows``, the nearest one."""
+    return unit(PchipInterpolator(at, rows)(np.clip(np.arange(frames), at[0], at[-1])))
+
+
+def every(
+    step: int, read: Callable[[Array, list[int], int], Array]
+) -> Callable[[Evidence], Stored]:
+    """Every ``step``-th train embedding in int8."""
 
     def stored(evidence: Evidence) -> Stored:
         kept = evidence.train[::step]
         rows, size = quantised(evidence.true[kept])
-        return Stored(between(rows, kept, len(evidence.true), lerp), size)
-
-    return stored
-
-
-def cubic(step: int) -> Callable[[Evidence], Stored]:
-    """Every ``step``-th train embedding in int8, read by a monotone cubic (PCHIP)."""
-
-    def stored(evidence: Evidence) -> Stored:
-        kept = evidence.train[::step]
-        rows, size = quantised(evidence.true[kept])
-        times = np.clip(np.arange(len(evidence.true)), kept[0], kept[-1])
-        return Stored(unit(PchipInterpolator(kept, rows)(times)), size)
+        return Stored(read(rows, kept, len(evidence.true)), size)
 
     return stored
 
@@ -105,8 +108,8 @@ def components(count: int) -> Callable[[Evidence], Stored]:
 
 EVERY = {1: "every", 2: "every second", 3: "every third"}
 TABLES: dict[str, Callable[[Evidence], Stored]] = {
-    **{f"{EVERY[n]} train embedding, int8, linear": every(n) for n in EVERY},
-    **{f"{EVERY[n]} train embedding, int8, PCHIP": cubic(n) for n in EVERY},
+    **{f"{EVERY[n]} train embedding, int8, linear": every(n, linear) for n in EVERY},
+    **{f"{EVERY[n]} train embedding, int8, PCHIP": every(n, pchip) for n in EVERY},
     **{f"{n} principal components, int8, slerp": components(n) for n in (16, 24, 48, 96)},
 }
 
