@@ -26,7 +26,6 @@ from nerv_clip.verification.baselines import PREDICTION, SPHERICAL
 from nerv_clip.verification.evidence import Evidence, gather
 from nerv_clip.verification.text_report import format_interval
 
-
 Reader = Callable[[Array, list[int], int], Array]  # rows, their frames, the number of frames
 
 
