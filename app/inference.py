@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from run_view import Pixels, RunView, Stamp, stamp, stored_reconstruction
 from widgets import PageProgress
 
-from nerv_clip import InputError, RunConfig, frame_time
+from nerv_clip import InputError, Run, frame_time
 
 if TYPE_CHECKING:
     from nerv_clip import NeRVClip, Video
@@ -58,11 +58,11 @@ def reconstruction(view: RunView, frame: int) -> Pixels:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the source video…")
-def _source_video(key: str, at: Stamp, _config: RunConfig) -> Video | None:
+def _source_video(key: str, at: Stamp, folder: str) -> Video | None:
     from nerv_clip.runs.inputs import load_run_video
 
     try:
-        return load_run_video(_config)
+        return load_run_video(Run(folder))
     except InputError:
         return None
 
@@ -74,7 +74,7 @@ def source_video(view: RunView) -> Video | None:
     path = Path(video.path)
     if too_large or not path.exists():
         return None
-    return _source_video(view.key, stamp(path), view.config)
+    return _source_video(view.key, stamp(path), str(view.run.path))
 
 
 def source_frame(view: RunView, frame: int) -> Pixels | None:

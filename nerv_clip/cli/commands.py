@@ -24,6 +24,7 @@ from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.run_training import RunTraining
+from nerv_clip.runs.same_video import check_video
 from nerv_clip.teacher.loading import check_dim
 from nerv_clip.training.distributed import Workers, resolve_device, workers
 
@@ -148,22 +149,28 @@ class EvaluateCommand:
             weight=options.weight,
             processes=group.size,
         )
-        names: tuple[str, ...] = ("video", "data_split")
+        names: tuple[str, ...] = ("data_split",)
         width, teacher = self.arch.clip_dim or self.arch.clip_input, self.inputs.teacher
         if width and teacher is not None:
             check_dim(teacher, width)
             names += ("teacher",)
         trained = Run(self.checkpoint.parent)
-        if trained.is_run:
-            check_same(trained.read_config(), record, trained.path, names)
+        if trained.is_run and trained.path.resolve() != self.run.path.resolve():
+            self._check_run(trained, record, names)
         self.record: RunConfig | None = None  # to be written
         if not self.run.config.exists():
             self.record = record
         else:
-            stored = self.run.read_config()
-            check_same(stored, record, self.run.path, names)
+            stored = self._check_run(self.run, record, names)
             if teacher is not None:
                 self.record = replace(stored, teacher=record.teacher)
+
+    def _check_run(self, run: Run, record: RunConfig, names: tuple[str, ...]) -> RunConfig:
+        """The description of a run; raises `InputError` where its video or ``names`` differ."""
+        check_video(self.inputs.video, run, self.terminal)
+        stored = run.read_config()
+        check_same(stored, record, run.path, names)
+        return stored
 
     def _check_shape(self) -> None:
         video = self.inputs.video

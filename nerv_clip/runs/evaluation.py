@@ -16,8 +16,9 @@ from nerv_clip.files import atomic_write, file_hash, make_folder, sweep
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.inputs import Inputs, check_video, embedded, load_run_teacher, load_run_video
+from nerv_clip.runs.inputs import Inputs, embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
+from nerv_clip.runs.same_video import check_video
 from nerv_clip.training.distributed import resolve_device
 from nerv_clip.video.video import Video
 from nerv_clip.video.writer import QUALITY_DB, write_comparison, write_image, write_video
@@ -39,9 +40,9 @@ def evaluate(
     target, place = Run(Path(run)), resolve_device(device)
     config = target.read_config()
     if video is None:
-        video = load_run_video(config, device=place, progress=progress)
+        video = load_run_video(target, device=place, progress=progress)
     else:
-        check_video(video, config)
+        check_video(video, target, progress)
     teacher = None if config.teacher is None else load_run_teacher(target, place)
     inputs = embedded(video, config.split_frames(), teacher, progress)
     with target.locked(progress):

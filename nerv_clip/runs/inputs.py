@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nerv_clip.errors import InputError
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run
+from nerv_clip.runs.same_video import check_video
 from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.loading import load_clip_encoder
@@ -39,17 +39,8 @@ def embedded(
     return Inputs(video, split, teacher, true)
 
 
-def check_video(video: Video, config: RunConfig) -> None:
-    """Raise `InputError` where a video is not the one that a run was trained on."""
-    if video.hash != config.video.hash:
-        raise InputError(
-            "the video is not the one that the run was trained on: give "
-            f"{config.video.path}, with the crop, size and range of the run"
-        )
-
-
 def load_run_video(
-    config: RunConfig,
+    run: Run,
     path: Path | str | None = None,
     *,
     device: str = "cpu",
@@ -57,13 +48,13 @@ def load_run_video(
 ) -> Video:
     """The video that a run was trained on, from ``path`` or from where it was then.
 
-    Raises `InputError` where it is another one, or cannot be read.
+    Raises `InputError` where it is another one (`check_video`), or cannot be read.
     """
-    spec = config.video.spec
+    spec = run.read_config().video.spec
     if path is not None:
         spec = replace(spec, path=Path(path))
     video = load_video(spec, device=device, progress=progress)
-    check_video(video, config)
+    check_video(video, run, progress)
     return video
 
 

@@ -137,12 +137,11 @@ def _compute_missing(
     run: Run, checkpoint: Path, data_path: Path | str, missing: set[str], progress: Progress
 ) -> dict[str, Array]:
     """The embeddings ``missing``, from the video and the teacher; always checks the video."""
-    config = run.read_config()
-    video = load_run_video(config, data_path, progress=progress)
+    video = load_run_video(run, data_path, progress=progress)
     if not missing:
         return {}
     teacher = load_run_teacher(run)
-    inputs = embedded(video, config.split_frames(), teacher, progress)
+    inputs = embedded(video, run.read_config().split_frames(), teacher, progress)
     assert inputs.true is not None  # noqa: S101 - there is a teacher
     found = {TRUE: inputs.true}
     if missing & set(TEACHER_ARRAYS):
