@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from ours import OurTraining
 from public import RATES, PublicTraining, load_public
-from report import COMMIT, heading, machine, table, write
+from report import COMMIT, heading, machine, short, table, write
 from torch import Tensor
 from tqdm import tqdm
 
@@ -34,6 +34,12 @@ from nerv_clip.video.video import Video
 
 PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
 NAMED = ("network", "size", "epochs", "seed", "split")
+DEFINITIONS = """PSNR and MS-SSIM are means over frames. Decoded frames are not rounded to 8 bits.
+
+Each row was trained by the same command with its network, size, epochs and seed, at its commit; `+`
+after a commit marks uncommitted changes.
+
+"""
 MOVING = 32  # dB: held-out frames whose blend of neighbours is below this count as moving
 
 
@@ -65,7 +71,7 @@ def main(argv: list[str]) -> None:
             name = "-".join(str(key[part]) for part in NAMED).replace(" ", "_")
             training.export(args.models / f"{name}.pth")
     rows = chosen(args, video)
-    text = heading(__doc__, args.device) + table([columns(row, rows) for row in rows])
+    text = heading(__doc__, args.device) + DEFINITIONS + table([columns(row, rows) for row in rows])
     if means := over_seeds(rows):
         text += "\n## Over seeds: mean (minimum – maximum)\n\n" + table(means)
     write(args.out, text)
@@ -210,7 +216,7 @@ def columns(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
         cells[f"held out where the blend is under {MOVING} dB"] = (
             f"{row['moving_psnr']:.2f} ({row['moving_blend']:.2f}; {row['moving']} frames)"
         )
-    return cells | {"machine": row["machine"], "commit": row["commit"][:9]}
+    return cells | {"machine": row["machine"], "commit": short(row["commit"])}
 
 
 if __name__ == "__main__":

@@ -91,7 +91,9 @@ def main(argv: list[str]) -> None:
     for row in ours:
         row["PSNR"], row["MS-SSIM"] = f"{row['PSNR']:.2f}", f"{row['MS-SSIM']:.4f}"
     losses = ", ".join(f"{pixels} {converted(frames, pixels):.2f} dB" for pixels in FORMATS)
-    write(args.out, heading(__doc__) + f"Formats without a codec: {losses}.\n\n" + table(ours))
+    about = "PSNR is a mean over frames of 8-bit RGB: decoded frames are rounded first.\n\n"
+    about += f"Formats without a codec: {losses}.\n\n"
+    write(args.out, heading(__doc__) + about + table(ours))
 
 
 def checkpoints(model: Path, video: Video, frames: Tensor, path: Path) -> list[dict[str, Any]]:

@@ -23,6 +23,11 @@ def machine(device: str) -> str:
     return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
 
 
+def short(commit: str) -> str:
+    """The first nine digits of a commit, with the ``+`` of a checkout that had changes."""
+    return commit[:9] + "+" * commit.endswith("+")
+
+
 def heading(doc: str | None, device: str = "cpu") -> str:
     """The first line of a script's docstring, then command, commit, date and machine."""
     argv = [Path(sys.argv[0]).name, *sys.argv[1:]]

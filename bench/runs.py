@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from report import both, heading, number, table, write
+from report import both, heading, number, short, table, write
 
 from nerv_clip import Metrics, Run, RunConfig
 from nerv_clip.cli import main_guard
@@ -56,7 +56,7 @@ def row(run: Run, left_out: set[str]) -> dict[str, str]:
         "bytes": str(metrics.bytes),
         "bpp": f"{metrics.bpp:.3f}",
         "frames/s": f"{metrics.decoded_fps:.0f}",
-        "commit": config.commit[:9],
+        "commit": short(config.commit),
     }
 
 
