@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -20,19 +20,15 @@ from tqdm import tqdm
 from nerv_clip import ClipEncoder, load_clip_encoder
 from nerv_clip.cli import main_guard
 from nerv_clip.demo import model_card, scores
-from nerv_clip.demo.captions import query
-from nerv_clip.demo.facts import FACT_INDEX, PAIRS, ambiguous_facts, fact_matrix, facts_of, label
+from nerv_clip.demo.facts import ambiguous_facts, fact_matrix, facts_of, label
 from nerv_clip.demo.kitchen import SIZE
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.story import FRAMES, make_story
 from nerv_clip.demo.tracer import trace
 from nerv_clip.demo.workers import workers
-from nerv_clip.search.phrases import load_phrases
-from nerv_clip.search.query import TEMPLATES, text_vector
-from nerv_clip.search.relevancy import EncodedQuery, ReferenceTexts
+from nerv_clip.search.query import TEMPLATES
 
 SAMPLES, DRAWS = 9, 5
-FEW = 2  # things in fewer frames of a kitchen count neither as present nor as absent
 
 
 class Rendered(NamedTuple):
@@ -53,11 +49,10 @@ class Pictures(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """All results: scores, R@1 without ambiguous facts, and shares of clear matches with counts."""
+    """All results: scores, and R@1 without ambiguous facts."""
 
     scores: scores.EncoderScores
     recalls: dict[str, list[float]]
-    clear_matches: dict[str, tuple[float, int]]
 
 
 def frames(seeds: list[int], step: int) -> Iterator[Rendered]:
@@ -104,41 +99,6 @@ def recalls(encoder: ClipEncoder, pictures: Pictures) -> dict[str, list[float]]:
     }  # fmt: skip
 
 
-def clear_matches(
-    encoder: ClipEncoder, pictures: Tensor, true: NDArray[np.bool_], kitchens: int
-) -> dict[str, tuple[float, int]]:
-    """Share of clear matches among things that a kitchen shows, and among things it does not.
-
-    The search is that of `nerv_clip.search`, over the true embeddings of each kitchen's frames.
-    Returns the shares, each with the number of things.
-    """
-    reference_texts = ReferenceTexts(*(_vectors(encoder, t) for t in load_phrases(encoder)))
-    queries = {pair: _encoded(encoder, query(pair), reference_texts) for pair in PAIRS}
-    matches: dict[str, list[bool]] = {"present": [], "absent": []}
-    for part, true_part in zip(
-        np.array_split(pictures.half().numpy(), kitchens),
-        np.array_split(true, kitchens),
-        strict=True,
-    ):
-        reference = reference_texts.reference(part)
-        for pair, encoded in queries.items():
-            shown = true_part[:, FACT_INDEX[pair]].sum()
-            if shown == 0 or shown >= FEW:
-                relevancy = encoded.scores(part, reference).relevancy
-                match = bool(relevancy.max() > reference.threshold)
-                matches["present" if shown else "absent"].append(match)
-    return {name: (float(np.mean(found)), len(found)) for name, found in matches.items()}
-
-
-def _vectors(encoder: ClipEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
-    return np.stack([text_vector(encoder, text) for text in texts])
-
-
-def _encoded(encoder: ClipEncoder, text: str, reference_texts: ReferenceTexts) -> EncodedQuery:
-    one = np.ones(1, np.float32)
-    return EncodedQuery(text, _vectors(encoder, [text]), one, np.zeros(1, bool), reference_texts)
-
-
 def report(frames: int, result: Result) -> str:
     """The results as Markdown."""
     synonyms = [
@@ -160,10 +120,6 @@ def report(frames: int, result: Result) -> str:
         }
         for name, values in result.recalls.items()
     ]
-    matches = [
-        {"things": name, "queries": count, "clear match": f"{share:.3f}"}
-        for name, (share, count) in result.clear_matches.items()
-    ]
     return "\n".join(
         [
             f"{frames} frames, each labelled by the renderer. The list of synonyms and opposites, "
@@ -176,8 +132,6 @@ def report(frames: int, result: Result) -> str:
             f"Mean and range of {DRAWS} draws of captions; chance .016.\n",
             table(recalls),
             table(synonyms),
-            "Search in each kitchen for every thing in every colour: the share of clear matches.\n",
-            table(matches),
             "Every query, worst first; queries that are true of fewer than "
             f"{scores.MIN_POSITIVES} frames are left out.\n",
             table(queries),
@@ -198,11 +152,9 @@ def main(argv: list[str]) -> None:
     first, last = map(int, args.seeds.split("-"))
     encoder = load_clip_encoder(args.clip_model)
     pictures = embed(encoder, list(range(first, last + 1)), args.step)
-    count = last - first + 1
     result = Result(
         scores.measure(encoder, pictures.embeddings, pictures.true),
         recalls(encoder, pictures),
-        clear_matches(encoder, pictures.embeddings, pictures.true, count),
     )
     text = report(len(pictures.true), result)
     write(args.out, "# The demo encoder\n\n" + heading(__doc__) + text)

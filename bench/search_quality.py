@@ -15,6 +15,7 @@ from nerv_clip.demo import labelled_queries, read_labels
 from nerv_clip.demo.captions import query
 from nerv_clip.demo.facts import PAIRS, facts_of
 from nerv_clip.search import LabelledQuery, TrainedRun, fidelity, load_run, summary
+from nerv_clip.search.relevancy import THRESHOLD
 
 RARE = 5  # things in fewer frames count neither as present nor as absent
 
@@ -47,11 +48,10 @@ def matched(run: TrainedRun, labels: Path) -> list[dict[str, str]]:
 
 def matches_true(run: TrainedRun, text: str) -> bool:
     """Whether a text has a clear match among the true embeddings, by the rule of the search."""
-    if run.true is None:
+    scores = run.true_scores(run.query_encoder.encode_text(text))
+    if scores is None:
         raise InputError(f"{run.run.path} has no true.npy: evaluate it again with --clip_model")
-    query = run.query_encoder.encode_text(text)
-    reference = query.reference(run.true)
-    return bool(query.scores(run.true, reference).relevancy.max() > reference.threshold)
+    return bool(scores.relevancy.max() > THRESHOLD)
 
 
 def means(frame: pd.DataFrame) -> list[dict[str, str]]:

@@ -33,13 +33,23 @@ from nerv_clip.search import (
     spans,
     summary,
 )
+from nerv_clip.search.absence import DEGREES, estimate_absence, lasting
 from nerv_clip.search.index import cosines, grid_times
-from nerv_clip.search.phrases import CANONICAL, UNRELATED, load_phrases
-from nerv_clip.search.query import TEMPLATES, Term, parse_query, text_vector
-from nerv_clip.search.relevancy import TEMPERATURE, EncodedQuery, ReferenceTexts, image_query
+from nerv_clip.search.phrases import UNRELATED, load_phrases
+from nerv_clip.search.query import TEMPLATES, Term, parse_query, reading, text_vector
+from nerv_clip.search.relevancy import (
+    EDGE,
+    FALSE_MATCHES,
+    TEMPERATURE,
+    THRESHOLD,
+    EncodedQuery,
+    image_query,
+)
 from tests.runs import CLIP_FLAGS, train
 from tests.samples import write_tiny_clip
 from train.search import main
+
+SHIPPED = Path(__file__).parents[1] / "checkpoints"
 
 
 @pytest.mark.parametrize(
@@ -65,15 +75,60 @@ def test_query_without_a_positive_term_is_refused(query: str) -> None:
         parse_query(query)
 
 
-def test_moments_are_runs_above_half_maximum() -> None:
-    curve = np.array([0, 0, 1, 3, 4, 3, 1, 0, 0, 0, 0, 2.5, 2, 0, 0.0])
-    assert spans(curve) == [Span(3, 4, 5), Span(11, 11, 12)]
-    dip = np.array([0, 4, 1, 3, 0, 0, 0, 3.5])
-    assert spans(dip) == [Span(1, 1, 3), Span(7, 7, 7)]  # one frame's dip is bridged
+@pytest.mark.parametrize(
+    ("query", "read"),
+    [
+        ("a red mug and a green apple", '"a red mug" and "a green apple"'),
+        ("a black and white photo", '"a black and white photo"'),
+        ("The lights are off, and the stove is on", '"The lights are off" and "the stove is on"'),
+        ("a mug, a pan and a hand", '"a mug" and "a pan" and "a hand"'),
+        ("a man without a hat", '"a man" and not "a hat"'),
+        ("a kettle and no steam -apple^2", '"a kettle" and not "steam" and not "apple" (weight 2)'),
+        ("no steam", '"no steam"'),
+        ("without steam", '"without steam"'),
+        ("a sign that says no smoking", '"a sign that says no smoking"'),
+        ("a red mug at night", '"a red mug" and "at night"'),
+        ("at night", '"at night"'),
+        ("a mug − at night", '"a mug" and not "at night"'),
+        ("a hand while at night without a mug", '"a hand" and "at night" and not "a mug"'),
+    ],
+)
+def test_words_are_read_as_signs_where_that_is_safe(query: str, read: str) -> None:
+    assert reading(parse_query(query, states=["at night"])) == read
+
+
+def test_moments_end_at_a_lower_level_than_they_need_to_reach() -> None:
+    curve = np.array([0, 0, 1, 3, 4, 3, 1, 0, 0, 0, 0, 0, 2.5, 2, 0, 0.0])
+    assert spans(curve, 3.5, 1) == [Span(2, 4, 6)]
+    assert spans(curve, 2, 2) == [Span(3, 4, 5), Span(12, 12, 13)]
+    assert spans(curve, 4, 1) == spans(curve, 2, 2)  # nothing above: runs above half maximum
+    dip = np.array([0, 4, 1, 0, 1, 3, 0, 0, 0, 0, 3.5])
+    assert spans(dip, 2, 2) == [Span(1, 1, 5), Span(10, 10, 10)]  # three frames are bridged
     fine = np.repeat(dip, 4)
-    assert [(s.start, s.end) for s in spans(fine, grid=4)] == [(4, 15), (28, 31)]
-    assert spans(np.ones(5)) == [Span(0, 0, 4)]
-    assert spans(np.ones(1)) == [Span(0, 0, 0)]
+    assert [(s.start, s.end) for s in spans(fine, 2, 2, grid=4)] == [(4, 23), (40, 43)]
+    assert spans(np.ones(5), 2, 1) == [Span(0, 0, 4)]
+    assert spans(np.ones(1), 2, 1) == [Span(0, 0, 0)]
+
+
+def test_lasting_is_a_mean_over_five_frames() -> None:
+    curve = np.random.default_rng(0).random(9)
+    expected = [curve[max(i - 2, 0) : i + 3].mean() for i in range(9)]
+    np.testing.assert_allclose(lasting(curve), expected)
+    fine = np.random.default_rng(0).random((41, 3))
+    np.testing.assert_allclose(lasting(fine, grid=4)[20], fine[12:29].mean(0))
+
+
+def test_absence_is_estimated_without_the_texts_that_are_shown() -> None:
+    """The share of new absent texts above a level is the rate that it aims for."""
+    rng = np.random.default_rng(0)
+    for rate in (0.05, 0.01):
+        exceeded = []
+        for _ in range(300):
+            absent, shown = 0.04 * rng.standard_t(DEGREES, 48), rng.normal(0.3, 0.05, 16)
+            level = estimate_absence(np.concatenate([absent, shown])).level(rate)
+            exceeded.append((0.04 * rng.standard_t(DEGREES, 1000) > level).mean())
+        assert 0.6 * rate < np.mean(exceeded) < 1.6 * rate
+    assert estimate_absence(np.array([0.2])) == (pytest.approx(0.2), 0)
 
 
 def test_grid_times_are_evenly_spaced() -> None:
@@ -96,47 +151,61 @@ def test_cosines_match_numpy_for_an_index_larger_than_a_chunk() -> None:
     np.testing.assert_allclose(cosines(index, vectors), expected, atol=1e-6)
 
 
-def test_relevancy_matches_the_definition_of_lerf() -> None:
-    """The minimum of the softmaxes against each canonical text."""
-    index = rows(20, 8, 0).astype(np.float16)
-    vectors, canonical = rows(2, 8, 1).astype(np.float32), rows(3, 8, 2).astype(np.float32)
-    texts = ReferenceTexts(canonical, rows(5, 8, 3).astype(np.float32))
-    products = index.astype(np.float64) @ vectors.T
-    against = index.astype(np.float64) @ canonical.T
-    each = np.exp(TEMPERATURE * products[:, :, None])
-    softmax = each / (each + np.exp(TEMPERATURE * against[:, None, :]))
-    first, second = softmax.min(2).T
-    reference = texts.reference(index)
-    np.testing.assert_allclose(reference.background[:, 0], against.max(1), atol=1e-5)
-    one = EncodedQuery("", vectors[:1], np.ones(1, np.float32), np.array([False]), texts)
-    np.testing.assert_allclose(one.scores(index, reference).relevancy, first, atol=1e-5)
-    weights, negated = np.array([3, 1], np.float32), np.array([False, True])
-    both = EncodedQuery("", vectors, weights, negated, texts).scores(index, reference)
-    np.testing.assert_allclose(both.relevancy, first**0.75 * (1 - second) ** 0.25, atol=1e-5)
-    np.testing.assert_allclose(
-        both.cosine, 0.75 * products[:, 0] - 0.25 * products[:, 1], atol=1e-5
+def text_query(
+    vectors: NDArray[np.float32], negated: list[bool], unrelated: NDArray[np.float32]
+) -> EncodedQuery:
+    return EncodedQuery(
+        "", "", vectors, np.ones(len(negated), np.float32), np.array(negated), unrelated
     )
-    options = np.ones(1, np.float32), np.array([False]), texts
-    best = [
-        EncodedQuery("", text[None], *options).scores(index, reference).relevancy.max()
-        for text in texts.unrelated
-    ]
-    assert reference.threshold == pytest.approx(np.quantile(best, 0.95), abs=1e-6)
 
 
-def test_image_is_compared_with_the_mean_over_the_video() -> None:
+def test_relevancy_is_half_at_the_level_of_absent_texts() -> None:
+    index, unrelated = rows(60, 8, 0).astype(np.float16), rows(40, 8, 3).astype(np.float32)
+    vectors = rows(2, 8, 1).astype(np.float32)
+    products = index.astype(np.float64) @ np.concatenate([vectors, unrelated]).T
+    above = products - products[:, 2:].mean(1, keepdims=True)
+    absence = estimate_absence(lasting(above[:, 2:]).max(0))
+    first, second = above[:, 0], above[:, 1]
+    query = text_query(vectors, [False, True], unrelated)
+    for clips in (1, 20):
+        level, edge = absence.level(FALSE_MATCHES / clips), absence.level(EDGE)
+        least = lasting(np.minimum(first - level, edge - second))
+        relevancy, cosine, low = query.scores(index, query.reference(index), clips=clips)
+        np.testing.assert_allclose(relevancy, 1 / (1 + np.exp(-TEMPERATURE * least)), atol=2e-3)
+        assert low == pytest.approx(1 / (1 + np.exp(TEMPERATURE * (level - edge))), abs=1e-3)
+        np.testing.assert_allclose(cosine, (products[:, 0] - products[:, 1]) / 2, atol=1e-3)
+
+
+def test_terms_have_to_be_true_at_the_same_time() -> None:
+    """A is shown in the first half of a video, B in the second."""
+    rng = np.random.default_rng(0)
+    basis, noise = np.eye(64)[:2], 0.05 * rng.standard_normal((100, 64))
+    unrelated = rows(40, 64, 1).astype(np.float32)
+    frames = np.repeat(basis, 50, axis=0) + noise
+    index = (frames / np.linalg.norm(frames, axis=1, keepdims=True)).astype(np.float16)
+
+    def best(*terms: int, negated: tuple[bool, ...]) -> float:
+        query = text_query(basis[list(terms)].astype(np.float32), list(negated), unrelated)
+        scores = query.scores(index, query.reference(index))
+        return float(scores.relevancy.max())
+
+    assert best(0, negated=(False,)) > THRESHOLD
+    assert best(1, negated=(False,)) > THRESHOLD
+    assert best(0, 1, negated=(False, False)) < THRESHOLD
+    assert best(0, 1, negated=(False, True)) > THRESHOLD
+    assert best(0, 0, negated=(False, True)) < THRESHOLD
+
+
+def test_image_is_compared_with_the_pairs_of_the_video() -> None:
     index = rows(30, 8, 0).astype(np.float16)
     query = image_query("like", index[4])
-    reference = query.reference(index)
-    relevancy, cosine = query.scores(index, reference)
+    relevancy, cosine, edge = query.scores(index, query.reference(index))
     expected = index.astype(np.float64) @ index[4].astype(np.float64)
     np.testing.assert_allclose(cosine, expected, atol=2e-3)
-    np.testing.assert_allclose(
-        relevancy, 1 / (1 + np.exp(-TEMPERATURE * (expected - expected.mean()))), atol=2e-3
-    )
     pairs = (index.astype(np.float64) @ index.astype(np.float64).T).mean()
-    typical = 1 / (1 + np.exp(-TEMPERATURE * (pairs - expected.mean())))
-    assert reference.threshold == pytest.approx(typical, abs=2e-3)
+    above = lasting(expected - pairs)
+    np.testing.assert_allclose(relevancy, 1 / (1 + np.exp(-TEMPERATURE * above)), atol=5e-3)
+    assert edge == THRESHOLD
 
 
 def test_text_vector_is_the_mean_over_templates() -> None:
@@ -149,27 +218,53 @@ def test_text_vector_is_the_mean_over_templates() -> None:
 
 
 def test_phrases_are_read_from_the_encoder_s_folder(tmp_path: Path) -> None:
-    assert "two red mugs" in load_phrases(load_clip_encoder("demo")).unrelated
+    assert "a red mug" in load_phrases(load_clip_encoder("demo")).unrelated
     plain = load_clip_encoder(write_tiny_clip(tmp_path / "plain"))
-    assert load_phrases(plain) == (CANONICAL, UNRELATED)
+    assert load_phrases(plain) == (UNRELATED, ())
     (tmp_path / "plain" / "words.txt").write_text("mug\n")
     with pytest.raises(InputError, match=r"phrases\.json"):
         load_phrases(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
-    for content in ("{", '{"canonical": ["mug"]}', '{"canonical": ["mug"], "unrelated": []}'):
-        (tmp_path / "plain" / "phrases.json").write_text(content)
-        with pytest.raises(InputError, match="'canonical' and 'unrelated'"):
+    phrases = tmp_path / "plain" / "phrases.json"
+    phrases.write_text('{"canonical": ["two"], "unrelated": ["mug"]}')  # of an older version
+    assert load_phrases(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}")) == (("mug",), ())
+    for content in ("{", '{"canonical": ["mug"]}', '{"unrelated": []}'):
+        phrases.write_text(content)
+        with pytest.raises(InputError, match="texts under 'unrelated'"):
             load_phrases(load_clip_encoder(f"local-dir:{tmp_path / 'plain'}"))
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("???", "names nothing"), ("the", "names nothing"), ("two", "names nothing"),
+     ("🍎", "vocabulary"), ("a red mug 🍎", "vocabulary"), ("\u200b", "empty"), ("\u2800", "empty"),
+     ("a red mug and the", "names nothing")],
+)  # fmt: skip
+def test_text_without_a_known_content_word_is_refused(text: str, reason: str) -> None:
+    run = load_run(SHIPPED / "kitchen")
+    with pytest.raises(InputError, match=reason):
+        run.query_encoder.encode_text(text.replace(" and the", " +the"))
+
+
+def test_search_of_the_shipped_kitchen_is_silent_about_what_it_does_not_show() -> None:
+    run = load_run(SHIPPED / "kitchen")
+    matched = {text: run.search(text).match for text in (
+        "a purple kettle", "a yellow mug", "the lights are off and the stove is on",
+        "a purple kettle without a mug", "a yellow mug at night",
+        "a green mug", "a purple kettle and a green mug", "a green mug without an apple",
+        "the lights are off and the lights are on",
+    )}  # fmt: skip
+    assert list(matched.values()) == [True] * 5 + [False] * 4
+
+
 def moment(start: float, end: float, relevancy: float = 0.9) -> Moment:
-    return Moment(0, 0, 0, start, start, end, 0, False, relevancy, 1.0, 0.3, None)
+    return Moment(0, 0, 0, start, start, end, 0, False, relevancy, 0.3, None)
 
 
 def test_edl_lists_the_matches_at_the_video_s_frame_rate() -> None:
     hits = [
-        Hit("a mug", "t", Path("output/kitchen"), 25.0, True, moment(1.0, 2.96)),
-        Hit("a mug", "t", Path("output/kitchen"), 25.0, True, moment(3661.0, 3661.0)),
-        Hit("a pan", "t", Path("output/kitchen"), 25.0, False, moment(4, 5)),
+        Hit("a mug", "a mug", "t", Path("output/kitchen"), 25.0, True, moment(1.0, 2.96)),
+        Hit("a mug", "a mug", "t", Path("output/kitchen"), 25.0, True, moment(3661.0, 3661.0)),
+        Hit("a pan", "a pan", "t", Path("output/kitchen"), 25.0, False, moment(4, 5)),
     ]
     lines = as_edl(hits).splitlines()
     assert lines[:2] == ["TITLE: NeRV-CLIP", "FCM: NON-DROP FRAME"]
@@ -181,7 +276,7 @@ def test_edl_lists_the_matches_at_the_video_s_frame_rate() -> None:
     assert "* FROM CLIP NAME: kitchen" in lines
     with pytest.raises(InputError, match="frame rate"):
         as_edl([hits[0], hits[1]._replace(fps=30.0)])
-    late = Hit("a mug", "t", Path("a"), 30000 / 1001, True, moment(600, 600))
+    late = Hit("a mug", "a mug", "t", Path("a"), 30000 / 1001, True, moment(600, 600))
     (event,) = [line for line in as_edl([late]).splitlines() if line[:3].isdigit()]
     assert event.split()[4] == "00:09:59:12"  # frame 17,982, which non-drop timecode counts
 
@@ -224,10 +319,10 @@ def test_search_finds_moments_of_a_run(run: Path) -> None:
     assert best.held_out == (best.frame % 3 == 2)
     at = answer.times.tolist().index(best.peak)
     assert best.cosine == pytest.approx(answer.cosine[at])
-    above = (answer.cosine[at] - answer.cosine.mean()) / answer.cosine.std()
-    assert best.z == pytest.approx(above)
     assert best.true_relevancy == pytest.approx(answer.true_relevancy[best.frame])
-    assert answer.match == (answer.relevancy.max() > answer.threshold)
+    assert answer.threshold == THRESHOLD
+    assert answer.match == (answer.relevancy.max() > THRESHOLD)
+    assert answer.reading == '"a red mug"'
     # at the times of the frames, the index holds the embeddings that the run stores
     stored = np.load(run / "predicted.npy").astype(np.float32)
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
@@ -287,6 +382,10 @@ def test_library_ranks_runs_of_different_teachers_separately(
     assert sorted(len(runs) for runs in library.runs.values()) == [1, 2]
     assert len(library.skipped) == 1
     assert "pixels has no CLIP head" in library.skipped[0]
+    assert {run.clips for runs in library.runs.values() if len(runs) == 2 for run in runs} == {2}
+    first = library.runs[load_run(run).query_encoder.id][0]
+    alone = load_run(run).search("a red mug")
+    assert (first.search("a red mug").relevancy < alone.relevancy).all()  # a higher level
     hits, refused = library.search(lambda each: each.search("a red mug"), top=5)
     assert refused == []
     by_teacher = {teacher: [h for h in hits if h.teacher == teacher] for teacher in library.runs}
@@ -326,11 +425,9 @@ def test_fidelity_matches_hand_computed_values(run: Path) -> None:
         (table["index"] == "predicted") & (table["frames"] == "all") & table["ap"].notna()
     ].to_dict("records")
     query = found.query_encoder.encode_text("a red mug")
-    texts = found.query_encoder.reference_texts
     assert found.true is not None
-    predicted, true = (
-        query.scores(index, texts.reference(index)).relevancy
-        for index in (found.index(1), found.true)
+    (predicted, _, edge), (true, _, _) = (
+        query.scores(index, query.reference(index)) for index in (found.index(1), found.true)
     )
     assert row["spearman"] == pytest.approx(stats.spearmanr(predicted, true).statistic)
     best, true_best = set(np.argsort(-predicted)[:5]), set(np.argsort(-true)[:5])
@@ -338,7 +435,7 @@ def test_fidelity_matches_hand_computed_values(run: Path) -> None:
     shortfall = true[list(true_best)].mean() - true[list(best)].mean()
     assert row["shortfall"] == pytest.approx(shortfall / np.ptp(true), abs=1e-4)
     inside = np.zeros(12, bool)
-    for span in spans(predicted):
+    for span in spans(predicted, THRESHOLD, edge):
         inside[span.start : span.end + 1] = True
     assert row["iou"] == pytest.approx((inside & truth).sum() / (inside | truth).sum())
     assert len(summary(table)) == 12
@@ -355,7 +452,9 @@ def test_script_prints_text_json_csv_and_edl(run: Path, capsys: pytest.CaptureFi
     assert "a red mug:" in printed("a red mug", "--top", "2")
     content = json.loads(printed("a red mug", "a pan -apple", "--json"))
     assert {hit["question"] for hit in content} == {"a red mug", "a pan -apple"}
-    assert {"start_seconds", "relevancy", "z", "held_out", "true_relevancy"} <= content[0].keys()
+    assert {"start_seconds", "relevancy", "reading", "held_out", "true_relevancy"} <= content[
+        0
+    ].keys()
     table = pd.read_csv(pd.io.common.StringIO(printed("a red mug", "--csv")))
     assert len(table) == sum(hit["question"] == "a red mug" for hit in content)
     assert printed("a red mug", "--edl").startswith("TITLE:")

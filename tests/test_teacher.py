@@ -57,8 +57,11 @@ def test_embeddings_match_open_clip(teacher: str) -> None:
 def test_text_longer_than_the_context_is_refused(teacher: str) -> None:
     encoder = load_clip_encoder(teacher)  # a context of 16 tokens, two of them start and end
     assert encoder.texts(["disc " * 14]).shape == (1, 16)
-    with pytest.raises(InputError, match="longer than the 16 tokens"):
-        encoder.texts(["a horse", "disc " * 15])
+    with pytest.raises(InputError, match=r"at most 16 tokens; beyond them lies 'a horse and'"):
+        encoder.texts(["a horse", "disc " * 14 + "a horse and"])
+    for blank in ("", " ", "\u200b", "\u3164", "\ufe0f"):
+        with pytest.raises(InputError, match="the text is empty"):
+            encoder.texts([blank])
 
 
 def test_cache_distinguishes_video_crop_and_model(

@@ -56,8 +56,8 @@ def text_queries(teacher: str) -> list[str]:
     st.pills("Examples", examples(teacher), key="example", on_change=add_example)
     text = st.text_area(
         "What are you looking for?", key=box, height=110, placeholder="a yellow mug",
-        help="One query per line. `+` before a word adds a term, `-` adds a term that should be "
-        "absent, `^` sets a weight: `a yellow mug -green apple^0.5`",
+        help="One query per line. `and a` or `+` before a word adds a term, `without` or `-` adds "
+        "one that should be absent, `^` sets a weight: `a yellow mug -green apple^0.5`",
     )  # fmt: skip
     if teacher == DEMO:
         st.caption(
@@ -135,6 +135,15 @@ def curve_names(answers: list[Answer]) -> list[str]:
     return names
 
 
+def show_question(question: str, reading: str) -> None:
+    """A query, and below it how it is read, unless that is as one text."""
+    from nerv_clip.search import read_as
+
+    st.subheader(literal(question))
+    if read := read_as(question, reading):
+        st.caption(literal(read.strip(" ()").capitalize()))
+
+
 def show_answers(view: RunView, answers: list[Answer]) -> None:
     """Relevancy over time, then the moments of each query."""
     last = view.frames - 1
@@ -146,19 +155,19 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
     columns = {f"relevancy: {name}": values for name, values in predicted.items()}
     charts.show(figure, f"search {view.key}", pd.DataFrame({"frame": frames, **columns}))
     st.caption(
-        "Relevancy is between 0 and 1. At 0.5, the query fits no better than generic phrases. In "
-        "a result, *true* is the relevancy of the true embedding, and *z* is the number of "
-        "standard deviations above the video's mean similarity."
+        "Relevancy is between 0 and 1. Above 0.5, a match is clear: 95 % of the texts that the "
+        "video does not show stay below. In a result, *true* is the relevancy of the true "
+        "embedding."
     )
     for number, answer in enumerate(answers):
-        st.subheader(literal(answer.question))
+        show_question(answer.question, answer.reading)
         if not answer.moments:
             st.info("No other moment is similar.")
             continue
         if not answer.match:
             st.warning(
-                "No clear match: the best moment scores no higher than unrelated text. The "
-                "nearest moments are:",
+                "No clear match: the best moment scores no higher than texts that the video does "
+                "not show. The nearest moments are:",
                 icon=":material/search_off:",
             )
         with st.container(key=f"pairs {number}"):
@@ -183,7 +192,7 @@ def moment_card(view: RunView, name: str, moment: Moment, key: str) -> None:
             f"{moment.peak_seconds:.2f} s  \n{split}"
         )
         true = "" if moment.true_relevancy is None else f" (true {moment.true_relevancy:.2f})"
-        st.caption(f"relevancy {moment.relevancy:.2f}{true}, z {moment.z:+.1f}")
+        st.caption(f"relevancy {moment.relevancy:.2f}{true}")
         if st.button(f"Go to frame {moment.frame}", key=f"go {key}"):
             st.session_state.run = name
             go_to(moment.frame)
@@ -197,7 +206,7 @@ def downloads(answers: list[Answer], view: RunView) -> None:
     run = searchable_run(view)
     source = (run.query_encoder.id, view.run.path, run.source_fps)
     hits = [
-        Hit(answer.question, *source, answer.match, moment)
+        Hit(answer.question, answer.reading, *source, answer.match, moment)
         for answer in answers
         for moment in answer.moments
     ]
@@ -238,7 +247,7 @@ def search_all_runs(queries: list[Query]) -> None:
             left_out += refused
             if not hits:
                 continue
-            st.subheader(literal(hits[0].question))
+            show_question(hits[0].question, hits[0].reading)
             with st.container(key=f"pairs all {number}"):
                 columns = st.columns(ACROSS)
             for index, hit in enumerate(hits):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nerv_clip.demo.captions import plural, words
+from nerv_clip.demo.captions import query, words
 from nerv_clip.demo.facts import PAIRS
 from nerv_clip.demo.pool import SIDE
 from nerv_clip.demo.vocabulary import BPE, vocabulary_size, write_vocabulary
@@ -20,8 +20,11 @@ WEIGHTS = "open_clip_model.safetensors"
 MEAN, STD = 0.5, 0.25  # normalisation of pictures, the same in each channel
 CONTEXT = 24  # tokens in a text, with start and end
 EMBEDDING = 512
-# Canonical texts have to be far from all pictures. LERF's "object" is near to all of them here.
-CANONICAL = ("two", "a pair of")
+# A search reads these as terms of their own at the end of a query.
+STATES = (
+    "at night", "by day", "in the daytime", "during the day", "during the night",
+    "with the lights on", "with the lights off",
+)  # fmt: skip
 
 
 def write_folder(folder: Path) -> None:
@@ -57,7 +60,7 @@ def write_folder(folder: Path) -> None:
             "resize_mode": "squash",
         },
     }
-    phrases = {"canonical": CANONICAL, "unrelated": [f"two {plural(pair)}" for pair in PAIRS]}
+    phrases = {"unrelated": [query(pair) for pair in PAIRS], "states": STATES}
     for name, content in ((CONFIG, config), (PHRASES, phrases)):
         with atomic_write(folder / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")

@@ -4,8 +4,9 @@
 true ones. Neither needs the source video. The modules, each importing only those above it:
 
 - ``query``: the syntax of queries, and the embedding of a term
-- ``phrases``: reference texts
+- ``phrases``: texts of a teacher that every search uses
 - ``index``: predicted embeddings on a grid of times
+- ``absence``: how high a text scores that a video does not show
 - ``relevancy``: scores of an index for a query
 - ``query_encoder``: from texts and images to queries
 - ``moments``: from a curve of scores to moments
@@ -16,7 +17,7 @@ true ones. Neither needs the source video. The modules, each importing only thos
 """
 
 from nerv_clip.search.fidelity import LabelledQuery, fidelity, summary
-from nerv_clip.search.formats import as_csv, as_edl, as_json, as_text
+from nerv_clip.search.formats import as_csv, as_edl, as_json, as_text, read_as
 from nerv_clip.search.library import Hit, Library
 from nerv_clip.search.moments import Span, spans
 from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
@@ -35,6 +36,7 @@ __all__ = [
     "as_text",
     "fidelity",
     "load_run",
+    "read_as",
     "spans",
     "summary",
 ]

@@ -15,7 +15,7 @@ from nerv_clip.evaluation.results import SPLITS
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_arrays
 from nerv_clip.search.moments import spans
-from nerv_clip.search.relevancy import Curve, Index
+from nerv_clip.search.relevancy import THRESHOLD, Index, Scores, text_reference
 from nerv_clip.search.trained_run import TrainedRun
 from nerv_clip.similarity import average_precision
 from nerv_clip.video.split import train_indices
@@ -56,8 +56,8 @@ def fidelity(
     number of frames.
     """
     indexes = indexes_of(run)
-    texts = run.query_encoder.reference_texts
-    references = {name: texts.reference(index) for name, index in indexes.items()}
+    unrelated = run.query_encoder.unrelated
+    references = {name: text_reference(index, unrelated) for name, index in indexes.items()}
     rows = []
     with progress.task("querying", len(queries), "query") as task:
         for query in queries:
@@ -68,8 +68,7 @@ def fidelity(
                 )
             encoded = run.query_encoder.encode_text(query.text)
             scores = {
-                name: encoded.scores(index, references[name]).relevancy
-                for name, index in indexes.items()
+                name: encoded.scores(index, references[name]) for name, index in indexes.items()
             }
             for split in SPLITS:
                 chosen = np.array([split in ("all", name) for name in run.split])
@@ -104,15 +103,15 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
 
 
 def _row(
-    score: Curve,
-    true_score: Curve,
+    scores: Scores,
+    true_scores: Scores,
     truth: NDArray[np.bool_] | None,
     chosen: NDArray[np.bool_],
     split: str,
 ) -> dict[str, float]:
     from scipy.stats import spearmanr  # slow to import
 
-    own, true = score[chosen], true_score[chosen]
+    own, true = scores.relevancy[chosen], true_scores.relevancy[chosen]
     varies = min(np.ptp(own), np.ptp(true)) > 0
     best, true_best = np.argsort(-own, kind="stable"), np.argsort(-true, kind="stable")
     row = {"spearman": float(spearmanr(own, true).statistic) if varies else np.nan}
@@ -126,14 +125,14 @@ def _row(
         if 0 < truth[chosen].sum() < chosen.sum():
             row["ap"] = average_precision(own, truth[chosen])
         if split == "all" and truth.any():
-            row["iou"] = _intersection_over_union(score, truth)
+            row["iou"] = _intersection_over_union(scores, truth)
     return row
 
 
-def _intersection_over_union(score: Curve, truth: NDArray[np.bool_]) -> float:
-    """Of the frames in the moments of ``score`` (T,) with the labelled frames."""
-    inside = np.zeros(len(score), bool)
-    for span in spans(score):
+def _intersection_over_union(scores: Scores, truth: NDArray[np.bool_]) -> float:
+    """Of the T frames in the moments of a query with the labelled frames."""
+    inside = np.zeros(len(truth), bool)
+    for span in spans(scores.relevancy, THRESHOLD, scores.edge):
         inside[span.start : span.end + 1] = True
     return float((inside & truth).sum() / (inside | truth).sum())
 

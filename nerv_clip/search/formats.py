@@ -12,16 +12,26 @@ from nerv_clip.search.library import Hit
 
 
 def as_text(hits: Sequence[Hit]) -> str:
-    """A line for each hit, below its query, with the teacher where there are several."""
+    """A line for each hit, below its query.
+
+    Beside the query: how it is read, unless that is as one text, and the teacher where there are
+    several.
+    """
     lines = []
     several = len({hit.teacher for hit in hits}) > 1
     for question, teacher in dict.fromkeys((hit.question, hit.teacher) for hit in hits):
         found = [hit for hit in hits if (hit.question, hit.teacher) == (question, teacher)]
-        title = question + (f" (teacher {teacher})" if several else "")
+        title = question + read_as(found[0].question, found[0].reading)
+        title += f" (teacher {teacher})" if several else ""
         matched = any(hit.match for hit in found)
         lines.append(f"{title}:" if matched else f"{title}: no clear match; nearest moments:")
         lines += [_line(hit) for hit in found]
     return "\n".join(lines)
+
+
+def read_as(question: str, reading: str) -> str:
+    """The reading of a question, in parentheses; empty where it adds nothing."""
+    return "" if reading.strip('"') == question.strip() else f" (read as {reading})"
 
 
 def _line(hit: Hit) -> str:
@@ -30,7 +40,7 @@ def _line(hit: Hit) -> str:
     return (
         f"  {m.start_seconds:8.2f} – {m.end_seconds:.2f} s, best at {m.peak_seconds:.2f} s, frame "
         f"{m.frame}{' (held out)' if m.held_out else ''}: relevancy {m.relevancy:.2f}{true}, "
-        f"z {m.z:+.1f}, {hit.run}{'' if hit.match else ' (no clear match)'}"
+        f"{hit.run}{'' if hit.match else ' (no clear match)'}"
     )
 
 

@@ -13,13 +13,14 @@ from nerv_clip.search.trained_run import Answer, Moment, TrainedRun, load_run
 
 
 class Hit(NamedTuple):
-    """A moment found by a query; ``question`` and ``match`` as in `Answer`.
+    """A moment found by a query; ``question``, ``reading`` and ``match`` as in `Answer`.
 
     ``teacher`` identifies the teacher: only hits of the same teacher can be compared. ``run`` is
     the run directory, ``fps`` the frames per second of the source.
     """
 
     question: str
+    reading: str
     teacher: str
     run: Path
     fps: float
@@ -38,8 +39,10 @@ class Library:
     """The runs below some folders, grouped by teacher.
 
     Embeddings of different teachers cannot be compared, so their moments are ranked
-    separately. ``runs`` are by the id of the teacher; ``skipped`` holds an error message for each
-    run that cannot be searched. Raises `InputError` where there is no run to search.
+    separately. The more runs of a teacher there are, the higher a clear match has to score, so
+    that a text that none of them shows seldom matches. ``runs`` are by the id of the teacher;
+    ``skipped`` holds an error message for each run that cannot be searched. Raises `InputError`
+    where there is no run to search.
     """
 
     def __init__(self, folders: Iterable[Path], progress: Progress = SILENT) -> None:
@@ -62,6 +65,9 @@ class Library:
             if shared:
                 loaded.query_encoder = shared[0].query_encoder
             shared.append(loaded)
+        for together in self.runs.values():
+            for searched in together:
+                searched.clips = len(together)
         if not self.runs:
             raise InputError(self._nothing_to_search(folders))
 
@@ -89,7 +95,7 @@ class Library:
                 except InputError as error:
                     refused.append(str(error))
                     continue
-                source = (answer.question, teacher, run.run.path, run.source_fps)
+                source = (answer.question, answer.reading, teacher, run.run.path, run.source_fps)
                 hits += [Hit(*source, answer.match, moment) for moment in answer.moments]
             hits.sort(key=lambda hit: (not hit.match, -hit.moment.relevancy))
             found += hits[:top]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-BRIDGE = 2.0  # frames: runs that are at most this far apart are merged
+BRIDGE = 4.0  # frames: runs that are at most this far apart are merged
 
 
 class Span(NamedTuple):
@@ -18,19 +18,23 @@ class Span(NamedTuple):
     end: int
 
 
-def spans(scores: NDArray[np.floating], grid: int = 1) -> list[Span]:
+def spans(scores: NDArray[np.floating], threshold: float, edge: float, grid: int = 1) -> list[Span]:
     """Moments of a curve (N,) with ``grid`` points per frame, the highest peak first.
 
-    A moment is a run of points at or above the middle between the curve's minimum and maximum
-    (full width at half maximum). Runs at most `BRIDGE` frames apart are merged.
+    A moment is a run of points at or above ``edge`` whose peak is above ``threshold``: two levels
+    as in hysteresis thresholding (Canny, 1986). Runs at most `BRIDGE` frames apart are merged.
+    Where no point is above ``threshold``, the moments are the runs at or above the middle between
+    the curve's minimum and maximum.
     """
-    level = (scores.max() + scores.min()) / 2
-    inside = np.flatnonzero(scores >= level)
-    gaps = np.flatnonzero(np.diff(inside) > max(BRIDGE * grid, 1))
+    if scores.max() <= threshold:
+        threshold, edge = -np.inf, (scores.max() + scores.min()) / 2
+    inside = np.flatnonzero(scores >= edge)
+    gaps = np.flatnonzero(np.diff(inside) > BRIDGE * grid)
     firsts = inside[np.concatenate([[0], gaps + 1])]
     lasts = inside[np.concatenate([gaps, [len(inside) - 1]])]
     found = [
         Span(int(first), int(first + scores[first : last + 1].argmax()), int(last))
         for first, last in zip(firsts, lasts, strict=True)
     ]
-    return sorted(found, key=lambda span: (-scores[span.peak], span.start))
+    clear = [span for span in found if scores[span.peak] > threshold]
+    return sorted(clear, key=lambda span: (-scores[span.peak], span.start))

@@ -1,4 +1,4 @@
-"""Reference texts: the background of relevancy, and the threshold of a clear match."""
+"""Texts of a teacher that every search uses: unrelated texts, and names of states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from nerv_clip.reading import read_json
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.names import PHRASES
 
-CANONICAL = ("object", "things", "stuff", "texture")  # LERF's (Kerr et al., 2023)
 UNRELATED = (
     "an oil tanker at sea", "a page of sheet music", "a polar bear on ice", "a rugby scrum",
     "an X-ray of a hand", "a satellite photo of a city", "a medieval tapestry", "a coral reef",
@@ -30,48 +29,49 @@ UNRELATED = (
 
 
 class Phrases(NamedTuple):
-    """``canonical`` texts give the background of relevancy, ``unrelated`` texts its threshold."""
+    """``unrelated`` texts tell how high a text scores that the video does not show.
 
-    canonical: tuple[str, ...]
+    A video may show some of them. ``states`` are texts that are terms of their own at the end of a
+    query, such as "at night", because the teacher does not bind them to what precedes.
+    """
+
     unrelated: tuple[str, ...]
+    states: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """The content of ``phrases.json``."""
+    """The content of ``phrases.json``; other keys, such as those of older files, are ignored."""
 
-    canonical: tuple[str, ...]
     unrelated: tuple[str, ...]
+    states: tuple[str, ...] = ()
 
 
 MAX_TEXTS = 1000  # each is embedded before the first search
-_LISTS = " and ".join(f"'{field}'" for field in Phrases._fields)
 
 
 def load_phrases(encoder: ClipEncoder) -> Phrases:
     """The texts in ``phrases.json`` of the encoder's folder, or else the built-in ones.
 
-    Raises `InputError` where ``phrases.json`` does not hold both lists, and where there is no such
-    file and the encoder's vocabulary covers none of the built-in texts.
+    Raises `InputError` where ``phrases.json`` holds no list of unrelated texts, and where there is
+    no such file and the encoder's vocabulary covers none of the built-in texts.
     """
     path = None if encoder.folder is None else encoder.folder / PHRASES
     if path is not None and path.exists():
         try:
             phrases = msgspec.convert(read_json(path, linked=True), _Listed)
         except (InputError, msgspec.ValidationError):
-            phrases = _Listed((), ())
-        if not 0 < len(phrases.canonical) <= MAX_TEXTS >= len(phrases.unrelated) > 0:
+            phrases = _Listed(())
+        if not 0 < len(phrases.unrelated) <= MAX_TEXTS >= len(phrases.states):
             raise InputError(
-                f"{path} must contain a list of 1 to {MAX_TEXTS} texts under each of {_LISTS}"
+                f"{path} must contain a list of 1 to {MAX_TEXTS} texts under 'unrelated', and may "
+                "contain another one under 'states'"
             )
-        return Phrases(phrases.canonical, phrases.unrelated)
-    usable = [
-        tuple(text for text in texts if not encoder.unknown(text) and encoder.fits(text))
-        for texts in (CANONICAL, UNRELATED)
-    ]
-    if not all(usable):
+        return Phrases(phrases.unrelated, phrases.states)
+    usable = tuple(t for t in UNRELATED if not encoder.unknown(t) and encoder.fits(t))
+    if not usable:
         raise InputError(
             f"the encoder {encoder.name} has a words.txt or a short context, but no {PHRASES}: "
-            f"write such a file, with lists of texts that it can read under {_LISTS}"
+            "write such a file, with a list of texts that it can read under 'unrelated'"
         )
-    return Phrases(*usable)
+    return Phrases(usable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,16 @@ from nerv_clip.teacher.encoder import ClipEncoder
 
 MINUS = r"\-−–—"  # as keyboards, word processors and phones write it
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "a video frame of {}")
+# "and" joins two terms only before one of these words: "black and white" is one term
+STARTS = (
+    "a|an|the|one|two|three|some|someone|somebody|something|this|that|these|those|his|her|their"
+    "|its|my|your|our|it|at|by|during"
+)
+JOINED = rf"(?<=\S)(?:\s*,)?\s+(?:and|while)\s+(?=(?:{STARTS})\b)|(?<=\S)\s*,\s+(?=(?:{STARTS})\b)"
+WITHOUT = (
+    r"(?<=\S)\s*,?\s+(?:(?:and|but)\s+)?without\s+(?=\S)"
+    r"|(?<=\S)(?:\s*,|\s*,?\s+(?:and|but|with))\s+no\s+(?=\S)"
+)
 
 
 class Term(NamedTuple):
@@ -24,26 +35,51 @@ class Term(NamedTuple):
     negated: bool
 
 
-def parse_query(query: str) -> tuple[Term, ...]:
-    """Parse a query such as ``"a red mug +a pan -green apple^0.5"`` into terms.
+def parse_query(query: str, states: Sequence[str] = ()) -> tuple[Term, ...]:
+    """Parse a query such as ``"a red mug and a pan, without a kettle"`` into terms.
 
-    ``+`` or ``-`` before a word begins a term, ``-`` a negated one; spaces after the sign do not
-    matter, and a minus sign or a dash counts as ``-``. ``^`` and a number after a term is its
-    weight, 1 by default. Raises `InputError` for an empty query, for a weight that is not a
-    positive number, and where all terms are negated.
+    A term begins at a ``+``, and a negated one at a ``-``, before a word; spaces after the sign do
+    not matter, and a minus sign or a dash counts as ``-``. "and", "while" and a comma count as
+    ``+`` before one of the words `STARTS`; "without", and "no" after a comma, "and", "but" or
+    "with", count as ``-``. One of ``states`` at the end of a term is a term of its own. ``^`` and a
+    number after a term is its weight, 1 by default. Raises `InputError` for an empty query, for a
+    weight that is not a positive number, and where all terms are negated.
 
+    >>> [term.text for term in parse_query("a red mug and a pan without an apple")]
+    ['a red mug', 'a pan', 'an apple']
     >>> parse_query("a red mug -apple^0.5")[1]
     Term(text='apple', weight=0.5, negated=True)
     """
-    parts = re.split(rf"(?:^|(?<=\s))([+{MINUS}])\s*(?=\S)", query)
-    signed = [("+", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
-    terms = [_term(text.strip(), sign != "+") for sign, text in signed if text.strip()]
+    signed = _with_signs(query, states)
+    parts = re.split(rf"(?:^|(?<=\s))([+{MINUS}])\s*(?=\S)", signed)
+    pairs = [("+", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
+    terms = [_term(text.strip(), sign != "+") for sign, text in pairs if text.strip()]
     if not any(not term.negated for term in terms):
         raise InputError(
             f"the query {query!r} has no text to search for: give at least one term without -, "
             "such as 'mug -apple'"
         )
     return tuple(terms)
+
+
+def reading(terms: Sequence[Term]) -> str:
+    """The terms as a text: ``"a red mug" and not "an apple" (weight 0.5)``."""
+    parts = []
+    for term in terms:
+        weight = "" if term.weight == 1 else f" (weight {term.weight:g})"
+        parts.append(f'{"not " * term.negated}"{term.text}"{weight}')
+    return " and ".join(parts)
+
+
+def _with_signs(query: str, states: Sequence[str]) -> str:
+    """The query with signs in place of the words that mean them."""
+    signed = re.sub(WITHOUT, " - ", query, flags=re.IGNORECASE)
+    signed = re.sub(JOINED, " + ", signed, flags=re.IGNORECASE)
+    if states:
+        names = "|".join(map(re.escape, states))
+        ending = rf"(?<=\w)\s*,?\s+(?=(?:{names})\s*(?:$|[+{MINUS}^]))"
+        signed = re.sub(ending, " + ", signed, flags=re.IGNORECASE)
+    return signed
 
 
 def _term(text: str, negated: bool) -> Term:

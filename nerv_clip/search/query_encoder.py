@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.inputs import load_run_teacher
 from nerv_clip.runs.run import Run
-from nerv_clip.search.phrases import load_phrases
-from nerv_clip.search.query import parse_query, text_vector
-from nerv_clip.search.relevancy import EncodedQuery, ReferenceTexts, image_query
+from nerv_clip.search.phrases import Phrases, load_phrases
+from nerv_clip.search.query import parse_query, reading, text_vector
+from nerv_clip.search.relevancy import EncodedQuery, Vectors, image_query
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.reader import read_image
 
@@ -35,29 +36,35 @@ class QueryEncoder:
         return load_run_teacher(self._run)
 
     @cached_property
-    def reference_texts(self) -> ReferenceTexts:
-        """The embedded canonical and unrelated texts."""
-        phrases = load_phrases(self.encoder)
-        embedded = []
-        total = len(phrases.canonical) + len(phrases.unrelated)
-        with self._progress.task("embedding reference texts", total, "text") as task:
-            for texts in phrases:
-                vectors = []
-                for text in texts:
-                    vectors.append(text_vector(self.encoder, text))
-                    task.advance()
-                embedded.append(np.stack(vectors))
-        return ReferenceTexts(*embedded)
+    def phrases(self) -> Phrases:
+        """The teacher's unrelated texts and states."""
+        return load_phrases(self.encoder)
+
+    @cached_property
+    def unrelated(self) -> Vectors:
+        """Embeddings of the unrelated texts, (U, dim)."""
+        texts, vectors = self.phrases.unrelated, []
+        with self._progress.task("embedding unrelated texts", len(texts), "text") as task:
+            for text in texts:
+                vectors.append(text_vector(self.encoder, text))
+                task.advance()
+        return np.stack(vectors)
+
+    @cached_property
+    def _vector(self) -> Callable[[str], Vectors]:
+        """`text_vector` of a term, which the runs of a library ask for in turn."""
+        return lru_cache(maxsize=1024)(partial(text_vector, self.encoder))
 
     def encode_text(self, query: str) -> EncodedQuery:
         """Encode a text; raises `InputError` as `parse_query` and `ClipEncoder.texts` do."""
-        terms = parse_query(query)
+        terms = parse_query(query, self.phrases.states)
         return EncodedQuery(
             label=query,
-            vectors=np.stack([text_vector(self.encoder, term.text) for term in terms]),
+            reading=reading(terms),
+            vectors=np.stack([self._vector(term.text) for term in terms]),
             weights=np.array([term.weight for term in terms], np.float32),
             negated=np.array([term.negated for term in terms]),
-            reference_texts=self.reference_texts,
+            unrelated=self.unrelated,
         )
 
     def encode_image(self, path: Path) -> EncodedQuery:

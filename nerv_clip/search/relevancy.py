@@ -1,4 +1,4 @@
-"""Relevancy of embeddings to a query, by the method of LERF (Kerr et al., 2023)."""
+"""Relevancy of embeddings to a query: how far its terms score above what is not shown."""
 
 from __future__ import annotations
 
@@ -8,52 +8,41 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nerv_clip.search.absence import Absence, estimate_absence, lasting
 from nerv_clip.search.index import cosines
 
 Vectors = NDArray[np.float32]  # (K, dim), unit rows
 Index = NDArray[np.float16]  # (N, dim), unit rows: embeddings of a video over time
 Curve = NDArray[np.float32]  # (N,), a value for each row of an index
-TEMPERATURE = 10.0  # of the softmax, as in LERF's code
-QUANTILE = 0.95  # of the best relevancies of unrelated texts: above it, a match is clear
+TEMPERATURE = 10.0  # of the logistic function, as in LERF (Kerr et al., 2023)
+THRESHOLD = 0.5  # relevancy above which a match is clear
+# share of absent texts with a clear match that the threshold aims for: below the 5 % that we
+# promise, because the level is estimated from a few dozen texts
+FALSE_MATCHES = 0.03
+EDGE = 0.3  # share of absent texts above the level at which moments end and negated terms begin
 
 
 class Reference(NamedTuple):
-    """Reference values of an index, which a query is compared with.
+    """What the scores of a query are compared with, in one index.
 
-    ``background`` (N, 1) is the cosine similarity that gives a relevancy of 0.5. A match is clear
-    where the best relevancy exceeds ``threshold``, in [0, 1].
+    ``background`` (N, 1) is subtracted from the cosine similarities; ``absence`` says how high the
+    rest goes for what the video does not show.
     """
 
     background: Curve
-    threshold: float
-
-
-@dataclass(frozen=True)
-class ReferenceTexts:
-    """Embedded texts that text queries are compared with, computed once for each teacher.
-
-    ``canonical`` (C, dim) are LERF's canonical texts: relevancy is measured against the nearest
-    one. ``unrelated`` (U, dim) describe nothing in the video: the relevancies that they reach give
-    the threshold of a clear match.
-    """
-
-    canonical: Vectors
-    unrelated: Vectors
-
-    def reference(self, index: Index) -> Reference:
-        """The reference of an index (N, dim), the same for all text queries."""
-        products = cosines(index, np.concatenate([self.canonical, self.unrelated]))
-        canonical, unrelated = np.split(products, [len(self.canonical)], 1)
-        background = canonical.max(1, keepdims=True)
-        best = _logistic((unrelated - background).max(0))
-        return Reference(background, float(np.quantile(best, QUANTILE)))
+    absence: Absence
 
 
 class Scores(NamedTuple):
-    """Scores of each row of an index: ``relevancy`` in [0, 1], ``cosine`` in [-1, 1]."""
+    """Scores of each row of an index: ``relevancy`` in [0, 1], ``cosine`` in [-1, 1].
+
+    Moments with a relevancy above `THRESHOLD` are clear matches; they begin and end at the
+    relevancy ``edge``.
+    """
 
     relevancy: Curve
     cosine: Curve
+    edge: float
 
 
 @dataclass(frozen=True)
@@ -61,50 +50,66 @@ class EncodedQuery:
     """A query as embeddings: the terms of a text, or an image.
 
     Shapes: ``vectors`` (K, dim), ``weights`` (K,), ``negated`` (K,) for K terms. ``label`` is shown
-    in results. ``reference_texts`` is None for an image: embeddings of images are nearer to each
-    other than to any text, so an image is compared with the mean over the video instead.
+    in results, and ``reading``, how the query is understood. ``unrelated`` (U, dim) are the
+    embeddings of unrelated texts; None for an image, because embeddings of images are nearer to
+    each other than to any text.
     """
 
     label: str
+    reading: str
     vectors: Vectors
     weights: NDArray[np.float32]
     negated: NDArray[np.bool_]
-    reference_texts: ReferenceTexts | None
+    unrelated: Vectors | None
 
-    def reference(self, index: Index) -> Reference:
-        """The reference of an index for this query.
+    def reference(self, index: Index, grid: int = 1) -> Reference:
+        """The reference of an index with ``grid`` points per frame for this query.
 
-        For an image, the background is its mean cosine over the video, and the threshold is the
-        relevancy of a cosine equal to the mean over all pairs of rows of the index.
+        For an image there is no background, and what is above the mean cosine similarity of all
+        pairs of rows of the index is a match.
         """
-        if self.reference_texts is not None:
-            return self.reference_texts.reference(index)
-        mean = cosines(index, self.vectors).mean(0, keepdims=True)
+        if self.unrelated is not None:
+            return text_reference(index, self.unrelated, grid)
         centre = np.array(index, np.float32).mean(0)
-        return Reference(mean, float(_logistic(centre @ centre - mean.mean())))
+        return Reference(np.zeros((len(index), 1), np.float32), Absence(float(centre @ centre), 0))
 
-    def scores(self, index: Index, reference: Reference) -> Scores:
-        """Relevancy and cosine of every row of an index; a relevancy of 0.5 is the background.
+    def scores(self, index: Index, reference: Reference, grid: int = 1, clips: int = 1) -> Scores:
+        """Score every row of an index with ``grid`` points per frame.
 
-        For one text, relevancy is the softmax of its cosine against that of the nearest canonical
-        text. Terms are combined by their weighted geometric mean, negated terms as 1 - relevancy.
-        The cosine is the weighted mean over terms, with a minus sign for negated ones.
+        A term's score is its cosine similarity minus the background; a share `FALSE_MATCHES` /
+        ``clips`` of absent texts exceeds the level of a match, where ``clips`` is the number of
+        videos that are searched together (Bonferroni). Relevancy is the logistic function of the
+        least distance of all terms from their levels at the same time, averaged over a few frames.
+        A weight multiplies a term's distance; relative weights change the order of moments, but
+        not which are clear matches of a single term.
         """
         products = cosines(index, self.vectors)
-        values = _logistic(products - reference.background)
-        values[:, self.negated] = 1 - values[:, self.negated]
+        present = reference.absence.level(FALSE_MATCHES / clips)
+        absent = reference.absence.level(EDGE)
+        above = products - reference.background
+        distances = np.where(self.negated, absent - above, above - present)
+        least = (distances * (self.weights / self.weights.max())).min(1)
         shares = self.weights / self.weights.sum()
-        relevancy: Curve = np.exp(np.log(np.maximum(values, 1e-12)) @ shares)
         cosine: Curve = products @ np.where(self.negated, -shares, shares).astype(np.float32)
-        return Scores(relevancy, cosine)
+        relevancy = _logistic(lasting(least, grid)).astype(np.float32)
+        return Scores(relevancy, cosine, float(_logistic(np.array(absent - present))))
+
+
+def text_reference(index: Index, unrelated: Vectors, grid: int = 1) -> Reference:
+    """The reference of an index for all text queries, from unrelated texts (U, dim).
+
+    The background is the mean cosine similarity to these texts at each time.
+    """
+    products = cosines(index, unrelated)
+    background = products.mean(1, keepdims=True)
+    return Reference(background, estimate_absence(lasting(products - background, grid).max(0)))
 
 
 def image_query(label: str, vector: Vectors) -> EncodedQuery:
     """The query for frames that are similar to an image with the embedding ``vector`` (dim,)."""
     unit = vector.astype(np.float32) / np.linalg.norm(vector)
-    return EncodedQuery(label, unit[None], np.ones(1, np.float32), np.zeros(1, bool), None)
+    return EncodedQuery(label, label, unit[None], np.ones(1, np.float32), np.zeros(1, bool), None)
 
 
-def _logistic(difference: Curve) -> Curve:
-    """The softmax of two cosines, from their difference."""
-    return np.asarray(1 / (1 + np.exp(-TEMPERATURE * difference)))
+def _logistic(distance: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(1 / (1 + np.exp(-TEMPERATURE * distance)))

@@ -17,7 +17,15 @@ from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
 from nerv_clip.search.query_encoder import QueryEncoder
-from nerv_clip.search.relevancy import Curve, EncodedQuery, Index, Reference, image_query
+from nerv_clip.search.relevancy import (
+    THRESHOLD,
+    Curve,
+    EncodedQuery,
+    Index,
+    Reference,
+    Scores,
+    image_query,
+)
 
 GRID = 4  # points per frame
 
@@ -27,9 +35,9 @@ class Moment(NamedTuple):
 
     ``start``, ``peak``, ``end`` are times in [0, 1]; ``start_seconds`` and so on are the timestamps
     of the source. ``frame`` is the index of the frame nearest to the peak; ``held_out`` is whether
-    it is a held-out frame. ``relevancy`` in [0, 1], ``cosine`` in [-1, 1] and ``z``, the z-score of
-    the cosine over the video, are of the predicted embedding at the peak. ``true_relevancy`` is of
-    the true embedding of ``frame``, None where the run does not store it.
+    it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in [-1, 1] are of the predicted
+    embeddings at the peak. ``true_relevancy`` is that of the true embeddings at ``frame``, None
+    where the run does not store them.
     """
 
     start: float
@@ -41,7 +49,6 @@ class Moment(NamedTuple):
     frame: int
     held_out: bool
     relevancy: float
-    z: float
     cosine: float
     true_relevancy: float | None
 
@@ -50,14 +57,15 @@ class Moment(NamedTuple):
 class Answer:
     """The result of a query on one run: curves over a grid of times, and the best moments.
 
-    ``question`` is the query as text. ``times`` in [0, 1], ``relevancy`` in [0, 1] and ``cosine``
-    in [-1, 1] have an entry for each point of the grid. ``match`` is False, no clear match, where
-    the best relevancy does not exceed ``threshold``; ``moments`` are the nearest ones then.
-    ``true_relevancy`` (T,) is of the true embeddings of the frames, None where the run does not
-    store them.
+    ``question`` is the query as text, ``reading`` its terms as they are understood. ``times`` in
+    [0, 1], ``relevancy`` in [0, 1] and ``cosine`` in [-1, 1] have an entry for each point of the
+    grid. ``match`` is False, no clear match, where the best relevancy does not exceed
+    ``threshold``, which is always 0.5; ``moments`` are the nearest ones then. ``true_relevancy``
+    (T,) is of the true embeddings of the frames, None where the run does not store them.
     """
 
     question: str
+    reading: str
     times: NDArray[np.float64]
     relevancy: Curve
     cosine: Curve
@@ -68,7 +76,11 @@ class Answer:
 
 
 class TrainedRun:
-    """A run directory with its teacher, to search in; made by `load_run`."""
+    """A run directory with its teacher, to search in; made by `load_run`.
+
+    ``clips`` is the number of videos that are searched together, 1 unless a `Library` sets it: the
+    more, the higher a score has to be for a clear match.
+    """
 
     def __init__(
         self, path: Path, query_encoder: QueryEncoder | None = None, progress: Progress = SILENT
@@ -83,7 +95,8 @@ class TrainedRun:
         self.split = self.config.split_frames()
         self.timestamps = np.array(self.config.video.timestamps)
         self._indexes: dict[int, Index] = {}
-        self._text_references: dict[int, Reference] = {}
+        self._text_references: dict[str | int, Reference] = {}
+        self.clips = 1
 
     @cached_property
     def true(self) -> Index | None:
@@ -99,13 +112,23 @@ class TrainedRun:
             self._indexes[grid] = load_index(self.run.best, grid, self._progress)
         return self._indexes[grid]
 
-    def _reference(self, query: EncodedQuery, grid: int) -> Reference:
-        """The reference of an index, computed once for all texts."""
-        if query.reference_texts is None:
-            return query.reference(self.index(grid))
-        if grid not in self._text_references:
-            self._text_references[grid] = query.reference(self.index(grid))
-        return self._text_references[grid]
+    def scores(self, query: EncodedQuery, grid: int = GRID) -> Scores:
+        """Scores of the predicted embeddings at `grid_times`."""
+        return self._scores(query, self.index(grid), grid, grid)
+
+    def true_scores(self, query: EncodedQuery) -> Scores | None:
+        """Scores of the true embeddings of the frames; None where the run does not store them."""
+        return None if self.true is None else self._scores(query, self.true, 1, "true")
+
+    def _scores(self, query: EncodedQuery, index: Index, grid: int, key: str | int) -> Scores:
+        """Scores of an index; its reference is computed once for all texts, under ``key``."""
+        if query.unrelated is None:
+            reference = query.reference(index, grid)
+        else:
+            if key not in self._text_references:
+                self._text_references[key] = query.reference(index, grid)
+            reference = self._text_references[key]
+        return query.scores(index, reference, grid, self.clips)
 
     def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
         """Find the best ``top`` moments for a text, in the syntax of `parse_query`.
@@ -151,30 +174,24 @@ class TrainedRun:
 
         Moments that contain a grid point of the mask ``exclude`` are left out.
         """
-        reference = self._reference(query, grid)
-        relevancy, cosine = query.scores(self.index(grid), reference)
-        true = None
-        if self.true is not None:
-            true = query.scores(self.true, query.reference(self.true)).relevancy
+        scores, true_scores = self.scores(query, grid), self.true_scores(query)
+        true = None if true_scores is None else true_scores.relevancy
         found = [
             span
-            for span in spans(relevancy, grid)
+            for span in spans(scores.relevancy, THRESHOLD, scores.edge, grid)
             if exclude is None or not exclude[span.start : span.end + 1].any()
         ]
-        clear = [span for span in found if relevancy[span.peak] > reference.threshold]
         times = grid_times(self.frames, grid)
-        moments = [
-            self._moment(span, times, relevancy, cosine, true) for span in (clear or found)[:top]
-        ]
         return Answer(
             question=query.label,
+            reading=query.reading,
             times=times,
-            relevancy=relevancy,
-            cosine=cosine,
+            relevancy=scores.relevancy,
+            cosine=scores.cosine,
             true_relevancy=true,
-            threshold=reference.threshold,
-            match=bool(clear),
-            moments=moments,
+            threshold=THRESHOLD,
+            match=any(scores.relevancy[span.peak] > THRESHOLD for span in found),
+            moments=[self._moment(span, times, scores, true) for span in found[:top]],
         )
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -186,14 +203,12 @@ class TrainedRun:
         self,
         span: Span,
         times: NDArray[np.float64],
-        relevancy: Curve,
-        cosine: Curve,
+        scores: Scores,
         true: Curve | None,
     ) -> Moment:
         start, peak, end = (float(times[point]) for point in span)
         seconds = [float(s) for s in self.seconds(times[list(span)])]
         frame = round(peak * (self.frames - 1))
-        spread = float(cosine.std())
         return Moment(
             start=start,
             peak=peak,
@@ -203,9 +218,8 @@ class TrainedRun:
             end_seconds=seconds[2],
             frame=frame,
             held_out=self.split[frame] == "val",
-            relevancy=float(relevancy[span.peak]),
-            z=float((cosine[span.peak] - cosine.mean()) / spread) if spread else 0.0,
-            cosine=float(cosine[span.peak]),
+            relevancy=float(scores.relevancy[span.peak]),
+            cosine=float(scores.cosine[span.peak]),
             true_relevancy=None if true is None else float(true[frame]),
         )
 

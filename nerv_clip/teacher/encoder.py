@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,14 @@ from nerv_clip.errors import InputError
 from nerv_clip.reading import read_text
 from nerv_clip.teacher.names import MAX_TEXT, WORDS
 from nerv_clip.teacher.preprocessing import Step, preprocess
+
+# words that name nothing
+FUNCTION_WORDS = frozenset(
+    ("2", "a", "an", "and", "are", "at", "beside", "by", "during", "for", "from", "in", "into",
+     "is", "it", "its", "no", "of", "off", "on", "or", "out", "over", "s", "that", "the", "there",
+     "these", "this", "those", "to", "two", "up", "while", "with", "without")
+)  # fmt: skip
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that are drawn as blanks
 
 
 class ClipEncoder:
@@ -57,26 +67,18 @@ class ClipEncoder:
     def texts(self, queries: list[str]) -> Tensor:
         """Embeddings of texts: unit (len(queries), dim).
 
-        Raises `InputError` for an empty text, for one that is longer than the encoder reads, and
-        for a word that the encoder was not trained with, because its embedding would be
-        meaningless.
+        Raises `InputError` for a text without a visible character, and for one that is longer than
+        the encoder reads; where ``words`` is known, also for other words and symbols, and for a
+        text of function words only, because their embeddings would be meaningless.
         """
-        unknown = sorted({word for query in queries for word in self.unknown(query)})
-        if unknown:
-            named = ", ".join(f'"{word}"' for word in unknown)
-            which = "the demo encoder" if self.name == "demo" else f"the encoder {self.name}"
-            raise InputError(
-                f"not in the vocabulary of {which}: {named}; use the words in "
-                f"{self.folder and self.folder.name}/{WORDS}"
-            )
-        if not all(query.strip() for query in queries):
-            raise InputError("the text is empty: type one or more words")
+        for query in queries:
+            self._refuse(query)
         tokens, fits = self._tokens(queries)
         if not all(fits):
-            long, context = queries[fits.index(False)], tokens.shape[1]
+            beyond = self._beyond(queries[fits.index(False)])
             raise InputError(
-                f"the text {long[:40]!r}… is longer than the {context} tokens (about "
-                f"{context * 3 // 4} words) that the encoder reads: shorten it"
+                f"the encoder reads at most {tokens.shape[1]} tokens; beyond them lies "
+                f"{beyond[:60]!r}{'…' if len(beyond) > 60 else ''}: shorten the text"
             )
         features = self.model.encode_text(tokens.to(self.device))  # type: ignore[operator]
         unit: Tensor = nn.functional.normalize(features.float(), dim=-1)
@@ -87,6 +89,32 @@ class ClipEncoder:
         _, (fits,) = self._tokens([text])
         return fits
 
+    def _refuse(self, text: str) -> None:
+        """Raise `InputError` for a text that has no meaning to the encoder."""
+        if not any(_visible(character) for character in text):
+            raise InputError("the text is empty: type one or more words")
+        if self.words is None:
+            return
+        which = "the demo encoder" if self.name == "demo" else f"the encoder {self.name}"
+        listed = f"{self.folder and self.folder.name}/{WORDS}"
+        if unknown := self.unknown(text):
+            named = ", ".join(f'"{word}"' for word in sorted(unknown))
+            raise InputError(
+                f"not in the vocabulary of {which}: {named}; use the words in {listed}"
+            )
+        if not set(_words(text)) - FUNCTION_WORDS:
+            raise InputError(
+                f"the text {text.strip()!r} names nothing: use words in {listed} such as nouns"
+            )
+
+    def _beyond(self, text: str) -> str:
+        """The words of a text from the first that the encoder does not read."""
+        words = text.split()
+        read = bisect_left(
+            range(1, len(words) + 1), True, key=lambda n: not self.fits(" ".join(words[:n]))
+        )
+        return " ".join(words[read:])
+
     def _tokens(self, texts: list[str]) -> tuple[Tensor, list[bool]]:
         """Tokens (B, context length), and for each text whether they are all of it."""
         tokenize = self._tokenizer()
@@ -96,11 +124,21 @@ class ClipEncoder:
         return tokens, (tokens == uncut).all(1).tolist()
 
     def unknown(self, query: str) -> list[str]:
-        """The words of a query that the encoder was not trained with."""
+        """The words and pictorial symbols of a query that the encoder was not trained with."""
         if self.words is None:
             return []
-        words = re.findall(r"[^\W\d_]+|\d", query.lower())  # as open_clip's tokenizer splits them
-        return [word for word in dict.fromkeys(words) if word not in self.words]
+        return [word for word in dict.fromkeys(_words(query)) if word not in self.words]
+
+
+def _words(text: str) -> list[str]:
+    """Words, digits and pictorial symbols; words as open_clip's tokenizer splits them."""
+    parts = re.findall(r"[^\W\d_]+|\d|[^\w\s]", text.lower())
+    return [part for part in parts if part.isalnum() or unicodedata.category(part) == "So"]
+
+
+def _visible(character: str) -> bool:
+    """Whether a character is a letter, digit, sign or symbol that shows."""
+    return unicodedata.category(character)[0] not in "CMZ" and character not in BLANK
 
 
 def _fingerprint(model: nn.Module, steps: list[Step]) -> str:

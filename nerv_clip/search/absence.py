@@ -1,0 +1,61 @@
+"""How high a text scores that a video does not show: the level that a match has to exceed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DURATION = 5  # frames that a score is averaged over: a shorter peak is mostly noise
+DEGREES = 10  # of freedom: best scores of absent texts have heavier tails than a normal
+OUTLIER = 3.0  # standard deviations above the median: beyond, a text is taken as shown
+
+Floats = NDArray[np.floating[Any]]
+
+
+def lasting(curves: Floats, grid: int = 1) -> Floats:
+    """Means of curves (N, ...) over `DURATION` frames around each point, ``grid`` per frame.
+
+    At both ends, over those of the frames that there are.
+    """
+    half = (DURATION - 1) * grid // 2
+    total = np.concatenate([np.zeros((1, *curves.shape[1:])), np.cumsum(curves, 0, np.float64)])
+    points = np.arange(len(curves))
+    first, last = np.maximum(points - half, 0), np.minimum(points + half + 1, len(curves))
+    count = (last - first).reshape(-1, *[1] * (curves.ndim - 1))
+    return np.asarray((total[last] - total[first]) / count, curves.dtype)
+
+
+class Absence(NamedTuple):
+    """The distribution of the best score in a video over texts that it does not show.
+
+    A Student's t distribution with `DEGREES` degrees of freedom, median ``typical`` and scale
+    ``spread``.
+    """
+
+    typical: float
+    spread: float
+
+    def level(self, rate: float) -> float:
+        """The score that a share ``rate`` in (0, 1) of texts exceeds that are not shown."""
+        from scipy.stats import t  # slow to import
+
+        return float(self.typical + self.spread * t.isf(rate, DEGREES))
+
+
+def estimate_absence(best: Floats) -> Absence:
+    """Estimate the distribution from the best scores (U,) of texts, of which some may be shown.
+
+    Texts more than `OUTLIER` standard deviations above the median count as shown and are left out,
+    again and again until none is; at first the standard deviation is that of the median absolute
+    deviation. The result holds while most texts are not shown.
+    """
+    kept = best
+    while True:
+        middle = float(np.median(kept))
+        spread = 1.4826 * float(np.median(np.abs(kept - middle)))
+        below = kept[kept <= middle + OUTLIER * spread]
+        if len(below) == len(kept):
+            return Absence(middle, float(kept.std(ddof=1)) if len(kept) > 1 else 0.0)
+        kept = below
