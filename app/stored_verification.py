@@ -11,6 +11,7 @@ from verification_job import job_of
 
 from nerv_clip import InputError
 from nerv_clip.verification.names import SPLIT_TITLES
+from nerv_clip.verification.verdict import RULE
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,19 @@ class StoredVerdict:
 
 @dataclass(frozen=True)
 class StoredTest:
-    """p value of a permutation test, and the smallest possible one."""
+    """The shift test on held-out frames: p, the smallest possible p, independent pairs."""
 
     p: float
     floor: float
+    effective: float
 
 
 @dataclass(frozen=True)
 class StoredPart:
-    """Frames of a split, their effective sample size, and the circular-shift test."""
+    """Frames of a split, and their effective sample size."""
 
     frames: int
     independent: float
-    shift: StoredTest
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,14 @@ class StoredInterval:
 
 @dataclass(frozen=True)
 class StoredRow:
-    """The prediction or a baseline, with its measures by split; ``missing`` is why it has none."""
+    """The prediction or a baseline, with its measures by split.
+
+    ``missing`` is why it has none on some frames, ``bytes`` what the CLIP head or a table takes.
+    """
 
     name: str
     missing: str
+    bytes: int | None
     figures: dict[str, dict[str, StoredInterval | float | None] | None]
 
 
@@ -61,9 +66,10 @@ class StoredVerification:
     """The part of ``verification.json`` that the app shows."""
 
     checkpoint_hash: str
+    rule: int
     verdict: StoredVerdict
     parts: dict[str, StoredPart]
-    block_permutation: StoredTest
+    test: StoredTest
     rows: list[StoredRow]
     shifts: list[float | None]
 
@@ -78,10 +84,14 @@ def verification_content(view: RunView) -> dict[str, Any]:
 
 
 def stored_verification(view: RunView) -> StoredVerification | None:
-    """The last verification of exactly this checkpoint, if there is one that can be read."""
+    """The last verification of exactly this checkpoint, if there is one that can be read.
+
+    One by an earlier rule is none: its verdict would mean something else.
+    """
     try:
         found = msgspec.convert(verification_content(view), StoredVerification)
     except (InputError, msgspec.ValidationError):
         return None
     complete = "all" in found.parts and found.parts.keys() <= SPLIT_TITLES.keys() and found.shifts
-    return found if complete and found.checkpoint_hash == view.key else None
+    current = complete and found.rule == RULE and found.checkpoint_hash == view.key
+    return found if current else None

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from nerv_clip.progress import Task
 
-SUCCESS = "learned and generalises"  # the one positive verdict of a verification
-
 
 def metric_tile(
     place: DeltaGenerator, label: str, value: str, note: str = "", help_text: str | None = None

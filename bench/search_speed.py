@@ -1,4 +1,4 @@
-"""Speed of verification and search: permutations, a text query, a large index, the tap."""
+"""Speed of search: a text query, a large index, and the CLIP tap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
-from nerv_clip.verification.statistics import block_permutation_test
 
 ROWS, DIM, TOP = 1_000_000, 512, 10
 
@@ -35,14 +34,6 @@ def seconds(work: Callable[[], object], repeats: int = 5) -> float:
         work()
         spent.append(time.perf_counter() - begin)
     return float(np.median(spent))
-
-
-def permutations() -> dict[str, str]:
-    """10,000 block permutations of 1,000 frames."""
-    rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal((1000, DIM)) for _ in range(2))
-    spent = seconds(lambda: block_permutation_test(a, b, 20), 1)
-    return {"what": "10,000 block permutations of 1,000 frames", "seconds": f"{spent:.2f}"}
 
 
 def text_query(like: Run) -> list[dict[str, str]]:
@@ -146,10 +137,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     run = Run(args.run)
-    rows = [permutations(), *text_query(run), *million()]
+    rows = [*text_query(run), *million()]
     for name in ("fast", "default", "best"):
         rows += taps(run, name)
-    write(args.out, "# Speed of verification and search\n\n" + heading(__doc__) + table(rows))
+    write(args.out, "# Speed of search\n\n" + heading(__doc__) + table(rows))
 
 
 if __name__ == "__main__":

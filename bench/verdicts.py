@@ -13,10 +13,10 @@ from nerv_clip import NeRVClip, Run, load_model, verify
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.verification import Verification
-from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
-from nerv_clip.verification.text_report import format_interval
+from nerv_clip.verification.baselines import INTERPOLATIONS, NEAREST, PREDICTION
+from nerv_clip.verification.text_report import format_interval, size_cell
 
-SHOWN = (PREDICTION, NEAREST, SPHERICAL, "teacher on the reconstruction")
+SHOWN = (PREDICTION, NEAREST, *INTERPOLATIONS, "teacher on the reconstruction")
 
 
 def verified(run: Run, untrained: bool) -> Verification:
@@ -35,15 +35,14 @@ def verified(run: Run, untrained: bool) -> Verification:
 
 
 def tests(name: str, v: Verification) -> dict[str, str]:
-    """The row of a run in the table of verdicts: the tests, and the reason."""
-    all_frames = v.splits["all"]
-    effective = all_frames.effective_sample_size
+    """The row of a run in the table of verdicts: the test, and the reason."""
     return {
         "run": name,
         "verdict": f"**{v.verdict.label}**",
-        "effective sample size": f"{effective:.1f} of {all_frames.frames} frames",
-        "p of circular shifts (floor)": f"{all_frames.shift.p:.4f} ({all_frames.shift.floor:.4f})",
-        "p of shuffled blocks (floor)": f"{v.blocks.p:.4f} ({v.blocks.floor:.4f})",
+        "p of the shift test (floor)": f"{v.test.p:.4f} ({v.test.floor:.4f})",
+        "independent pairs": f"{v.test.effective:.1f}",
+        "effective sample size, held out": f"{v.splits['val'].effective_sample_size:.1f} of "
+        f"{v.splits['val'].frames} frames",
         "why": v.verdict.sentence,
     }
 
@@ -59,6 +58,7 @@ def metric_rows(name: str, v: Verification, split: str) -> list[dict[str, str]]:
                     "run": name,
                     "frames": "held out" if split == "val" else "seen",
                     "embedding": row.name,
+                    "bytes": size_cell(row),
                     "cosine": format_interval(found.cosine),
                     "centred cosine": format_interval(found.centred),
                     "skill": format_interval(found.skill),
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     if args.untrained:
         found[f"{args.untrained.name}, untrained"] = verified(Run(args.untrained), untrained=True)
     text = "# Verdicts\n\n" + heading(__doc__) + table([tests(n, v) for n, v in found.items()])
-    text += "\nMeans with 95 % intervals by block bootstrap. 'Skill' is over the best of the mean "
+    text += "\nMeans with 95 % intervals. 'Skill' is over the best of the mean "
     text += "train embedding, the nearest train frame and the interpolations.\n\n"
     text += table(
         [row for n, v in found.items() for p in ("train", "val") for row in metric_rows(n, v, p)]

@@ -76,7 +76,7 @@ def test_evaluate_search_and_verify_a_trained_run(video_file: Path, teacher: str
     assert evaluate("run").metrics.train.psnr == pytest.approx(trained.train.psnr)
     answer = load_run("run").search("a disc")
     assert 0 <= answer.moments[0].peak <= 1
-    assert verify("run/model_best.pth").verdict.label == "too few independent frames"
+    assert verify("run/model_best.pth").verdict.label == "no evidence"
     frames, embedding, _, _ = load_model(Path("run/model_best.pth"))(torch.tensor([0.5]).double())
     assert frames.shape == (1, 3, 24, 40)
     assert embedding is not None

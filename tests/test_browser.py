@@ -216,13 +216,13 @@ def test_a_click_in_the_map_changes_the_current_frame(page: playwright.Page) -> 
 def test_a_verification_shows_its_verdict(page: playwright.Page) -> None:
     page.goto("/verify?run=kitchen")
     page.get_by_role("button", name="Verify", exact=True).click()
-    page.get_by_text("Learned and generalises").wait_for()
+    page.get_by_text("Equivalent to interpolation").wait_for()
     page.get_by_text("Effective sample size").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Report with plots").click()
-    assert "learned and generalises" in download.value.path().read_text().lower()
+    assert "equivalent to interpolation" in download.value.path().read_text().lower()
     page.goto("/?run=kitchen")
-    page.get_by_text("Learned and generalises").wait_for()
+    page.get_by_text("Equivalent to interpolation").wait_for()
     page.goto("/verify?run=kitchen_baseline")
     page.get_by_text("has no CLIP head").wait_for()
 

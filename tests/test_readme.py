@@ -145,7 +145,7 @@ def check_run_is_as_documented(path: Path) -> None:
 
 def test_commands_of_the_verification_page_run() -> None:
     (done,) = run_all(DOCS / "verification.md").values()
-    assert done.stdout.startswith("verdict: learned and generalises")
+    assert done.stdout.startswith("verdict: equivalent to interpolation")
     rows = json.loads(Path("output/clip_verification/verification.json").read_text())["rows"]
     compared = {row["name"].split(" (")[0] for row in rows} - {"prediction"}
     assert compared == {row[0] for row in table(DOCS / "verification.md", "Baselines")}

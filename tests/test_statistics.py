@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
@@ -16,6 +18,7 @@ from nerv_clip.evaluation.interpolation import interpolated, nearest
 from nerv_clip.similarity import slerp
 from nerv_clip.verification import statistics
 from nerv_clip.verification.baselines import STRENGTHS, ridge
+from nerv_clip.verification.tables import _process, components, read_by_process, stored, tables
 
 Array = NDArray[np.float64]
 
@@ -115,68 +118,133 @@ def test_autocorrelation_and_effective_sample_size_match_theory() -> None:
     assert statistics.block_length(np.ones((30, 4))) == 15
 
 
-def test_bootstrap_interval_has_the_width_of_the_normal_approximation() -> None:
+def test_bootstrap_interval_is_the_t_interval_of_independent_values() -> None:
     rng = np.random.default_rng(0)
-    values = rng.normal(3, 2, 400)
-    found = statistics.bootstrap_interval(values, statistics.bootstrap_indices(400, 1))
-    half = 1.96 * values.std(ddof=1) / 20
+    values = rng.normal(3, 2, 40)
+    found = statistics.bootstrap_interval(values, statistics.bootstrap(40, 1, draws=20_000))
+    low, high = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
     assert found.mean == pytest.approx(values.mean())
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
+    few = statistics.bootstrap_interval(values, statistics.bootstrap(40, 20))
+    assert few.high - few.low > 2 * (high - low)  # two blocks have one degree of freedom
+    cut = statistics.bootstrap_interval(values, statistics.bootstrap(40, 20), within=(2, 3.5))
+    assert (cut.low, cut.high) == (2, 3.5)
     skill = statistics.bootstrap_interval(
-        0.5 * np.abs(values), statistics.bootstrap_indices(400, 1), np.abs(values)
+        0.5 * np.abs(values), statistics.bootstrap(40, 1), np.abs(values)
     )
     assert skill == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_resampled_and_shuffled_blocks_stay_together() -> None:
-    picked = statistics.bootstrap_indices(10, 4, draws=50)
-    assert picked.shape == (50, 10)
-    assert ((picked[:, 1:4] - picked[:, :3]) % 10 == 1).all()
+    picked = statistics.bootstrap(10, 4, draws=50)
+    assert picked.blocks == 3
+    assert picked.indices.shape == (50, 10)
+    assert ((picked.indices[:, 1:4] - picked.indices[:, :3]) % 10 == 1).all()
     order = statistics.shuffled_blocks(11, 4, np.random.default_rng(0))
     assert sorted(order) == list(range(11))
     steps = np.diff(order) % 11
     assert (steps != 1).sum() <= 2  # three blocks have two boundaries
 
 
-def test_circular_shifts_match_numpy_roll() -> None:
+def test_mean_cosine_by_shift_matches_numpy_roll() -> None:
     candidate, true = noise(30, 4, 0), noise(30, 4, 1)
     rolled = [similarity.cosine(candidate, np.roll(true, -shift, 0)).mean() for shift in range(30)]
     np.testing.assert_allclose(statistics.mean_cosine_by_shift(candidate, true), rolled, atol=1e-12)
-    found = statistics.circular_shift_test(candidate, true)
-    assert found.p == pytest.approx(np.mean(np.array(rolled) >= rolled[0]))
-    assert found.floor == pytest.approx(1 / 30)
-    assert statistics.circular_shift_test(true, true).p == pytest.approx(1 / 30)
 
 
-@pytest.mark.parametrize("memory", [0.5, 0.9])
-def test_permutation_tests_keep_their_significance_level(memory: float) -> None:
-    """At a level of 5 %, at most 18 of 200 tests on autocorrelated noise are significant.
+def test_local_deviations_remove_trends_and_shorten_cuts() -> None:
+    frames = [1, 3, 4, 7, 9, 12, 15, 16, 20, 21, 25]
+    times = np.arange(30.0)
+    trend = np.stack([times, 3 - 2 * times], 1)
+    assert np.abs(statistics.local_deviations(trend, frames, 2)).max() < 1e-12
+    # by hand, with one neighbour for each frame: twice the second difference, halved
+    values = noise(9, 3, 0)
+    once = values[1:-1] - (values[:-2] + values[2:]) / 2
+    twice = once[1:-1] - (once[:-2] + once[2:]) / 2
+    found = statistics.local_deviations(values, range(9), 1)
+    length = np.linalg.norm(twice, axis=1)
+    np.testing.assert_allclose(found, twice / np.maximum(length, np.median(length))[:, None])
+    cut = noise(40, 3, 1, 0.0)
+    cut[20:] += 1000
+    lengths = np.linalg.norm(statistics.local_deviations(cut, range(40), 1), axis=1)
+    assert lengths.max() == pytest.approx(1)
+    static = statistics.local_deviations(np.ones((9, 3)), range(9), 1)
+    assert not static.any()
+    assert statistics.shift_test(static, static).floor == 1  # nothing moves: no result
 
-    18 is the 99 % quantile of the binomial distribution. With a part of the true signal added to
-    the noise, nearly all tests are significant.
+
+def test_shift_test_counts_shifts_that_agree_as_well() -> None:
+    a, b = noise(12, 4, 0, 0.0), noise(12, 4, 1, 0.0)
+    standard = []
+    for shift in range(-6, 7):
+        pairs = [(i, i + shift) for i in range(12) if 0 <= i + shift < 12]
+        standard.append(sum(a[i] @ b[j] for i, j in pairs) / np.sqrt(len(pairs)))
+    found = statistics.shift_test(a, b)
+    assert found.p == pytest.approx(np.mean(np.array(standard) >= standard[6] - 1e-9))
+    assert found.statistic == pytest.approx((a * b).sum() / 12)  # rows of unit length
+    assert statistics.shift_test(b, b).p == pytest.approx(1 / 13)
+    turns = np.arange(80)[:, None] * 2 * np.pi / 8
+    periodic = np.concatenate([np.cos(turns), np.sin(turns)], 1)
+    assert statistics.shift_test(periodic, periodic).effective < 8
+
+
+@pytest.mark.parametrize("trend", [0.0, 20.0])
+def test_shift_test_keeps_its_level_under_a_shared_trend(trend: float) -> None:
+    """At a level of 5 %, at most 18 of 200 tests of independent guesses are significant.
+
+    18 is the 99 % quantile of the binomial distribution. Guesses and true embeddings follow the
+    same trend. With a part of the true signal added, nearly all tests are significant.
     """
-    false_alarms = {"shifts": 0, "blocks": 0}
-    detected = {"shifts": 0, "blocks": 0}
+    false_alarms = detected = 0
+    shared = trend * np.sin(np.linspace(0, np.pi, 200))[:, None] * np.ones(8) / np.sqrt(8)
     for seed in range(200):
-        true, other = noise(150, 24, 2 * seed, memory), noise(150, 24, 2 * seed + 1, memory)
-        planted = other + 0.5 * true
-        length = statistics.block_length(true)
-        for counts, candidate in ((false_alarms, other), (detected, planted)):
-            shifts = statistics.circular_shift_test(candidate, true)
-            blocks = statistics.block_permutation_test(
-                candidate, true, length, draws=199, seed=seed
-            )
-            counts["shifts"] += shifts.p <= 0.05
-            counts["blocks"] += blocks.p <= 0.05
-    assert max(false_alarms.values()) <= 18, false_alarms
-    assert min(detected.values()) >= 190, detected
+        true, other = noise(200, 8, 2 * seed), noise(200, 8, 2 * seed + 1)
+        for planted in (False, True):
+            guess = other + true if planted else other
+            deviations = [
+                statistics.local_deviations(shared + values, range(3, 200, 4), 2)
+                for values in (guess, true)
+            ]
+            significant = statistics.shift_test(*deviations).p < 0.05
+            detected += significant and planted
+            false_alarms += significant and not planted
+    assert false_alarms <= 18
+    assert detected >= 190
 
 
-def test_p_of_the_block_test_counts_the_observed_order() -> None:
-    true = noise(40, 8, 0)
-    found = statistics.block_permutation_test(true, true, 4, draws=99)
-    assert found.floor == 0.01
-    assert found.p >= found.floor
+def test_tables_are_stored_in_8_bits_and_read_back() -> None:
+    rows = noise(30, 24, 0)
+    found = stored(rows)
+    steps = np.abs(rows).max(1, keepdims=True) / 127
+    assert (np.abs(found.values - rows) <= steps / 2 + 1e-7).all()
+    assert 600 < found.size < 30 * 24 + 30 * 4 + 60  # a byte for each number, and a step a row
+    for name, table in tables(rows, list(range(0, 30, 2)), 300):
+        assert table is not None, name
+        assert table.size <= 300
+        np.testing.assert_allclose(np.linalg.norm(table.values, axis=1), 1)
+    assert all(table is None for _, table in tables(rows, list(range(0, 30, 2)), 10))
+    exact = components(rows, list(range(0, 30, 2)))(15).values
+    np.testing.assert_allclose(exact, rows[::2], atol=0.02)
+
+
+def test_gaussian_process_matches_scikit_learn() -> None:
+    at = np.array([0, 3, 4, 9, 12, 14, 20])
+    rows = noise(7, 3, 0)
+    kernel = Matern(length_scale=5, nu=1.5)
+    fitted = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None).fit(at[:, None], rows)
+    times = np.arange(21)
+    found = _process(times, at, rows, ("Matérn 3/2", 5.0, 0.01), leave_out=False)
+    np.testing.assert_allclose(found, fitted.predict(times[:, None]), atol=1e-9)
+    others = np.arange(7) != 2
+    without = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)
+    expected = without.fit(at[others, None], rows[others]).predict([[4]])
+    left_out = _process(at, at, rows, ("Matérn 3/2", 5.0, 0.01), leave_out=True)
+    np.testing.assert_allclose(left_out[2], expected[0], atol=1e-9)
+    smooth = np.sin(np.arange(40)[:, None] / np.array([4, 6, 9]))
+    read = read_by_process(smooth[::4], np.arange(0, 40, 4), 40)
+    straight = np.stack([np.interp(np.arange(40), np.arange(0, 40, 4), v) for v in smooth[::4].T])
+    inner = slice(4, 33)
+    assert np.abs(read - smooth)[inner].mean() < 0.5 * np.abs(straight.T - smooth)[inner].mean()
 
 
 def test_slerp_follows_the_great_circle() -> None:

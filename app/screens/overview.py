@@ -11,7 +11,8 @@ from run_view import RunView, read_view, similarities, thumbnails
 from session import current_frame, go_to_selected
 from stored_verification import stored_verification
 from theme import SPLIT_NAMES
-from widgets import SUCCESS, metric_tile, picture_strip
+from verdict_view import beside_baselines, verdict_badge
+from widgets import metric_tile, picture_strip
 
 from nerv_clip import Run
 
@@ -91,7 +92,7 @@ def frames_over_time(view: RunView) -> None:
 
 
 def verdict(view: RunView) -> None:
-    """The verdict of the stored verification."""
+    """The verdict of the stored verification, with the baselines beside its figures."""
     if not view.has_clip_head:
         st.info("This run has no CLIP head, so there are no embeddings to verify.")
         return
@@ -99,12 +100,10 @@ def verdict(view: RunView) -> None:
     if found is None:
         st.info("Not verified yet. Start a verification on the **Verify** page.")
         return
-    label, sentence = literal(found.verdict.label.capitalize()), literal(found.verdict.sentence)
-    text = f"**{label}.** {sentence}"
-    if found.verdict.label == SUCCESS:
-        st.success(text, icon=":material/verified:")
-    else:
-        st.warning(text, icon=":material/info:")
+    verdict_badge(found)
+    beside = beside_baselines(found)
+    if beside is not None:
+        st.table(beside, border="horizontal")
 
 
 def training_curves(view: RunView) -> None:

@@ -19,8 +19,9 @@ from stored_verification import (
     verification_content,
 )
 from teacher_consent import allowed_to_load
+from verdict_view import beside_baselines, size_cell, verdict_badge
 from verification_job import job_of, start_verification
-from widgets import SUCCESS, has_clip_head, metric_tile
+from widgets import has_clip_head, metric_tile
 
 from nerv_clip import Run
 
@@ -44,7 +45,7 @@ def measures_table(found: StoredVerification, split: str) -> pd.DataFrame:
     rows = []
     for row in found.rows:
         values = row.figures.get(split) or {}
-        cells = {"method": row.name}
+        cells = {"method": row.name, "bytes": size_cell(row.bytes)}
         for name, title in MEASURES.items():
             cells[title] = with_interval(values.get(name))
         if any(other.missing for other in found.rows):
@@ -65,38 +66,37 @@ def with_interval(value: StoredInterval | float | None) -> str:
 
 
 def verdict(found: StoredVerification) -> None:
-    """The verdict with its explanation, and the tests."""
-    icon = ":orange[:material/info:]"
-    if found.verdict.label == SUCCESS:
-        icon = ":green[:material/verified:]"
-    with st.container(border=True):
-        st.subheader(f"{icon} {literal(found.verdict.label.capitalize())}")
-        st.write(literal(found.verdict.sentence))
-    everything, blocks = found.parts["all"], found.block_permutation
+    """The verdict with its explanation, the baselines beside it, and the test."""
+    verdict_badge(found)
+    beside = beside_baselines(found)
+    if beside is not None:
+        st.table(beside, border="horizontal")
+    test, part = found.test, found.parts.get("val", found.parts["all"])
     columns = st.columns(3)
     metric_tile(
         columns[0],
-        "Effective sample size",
-        f"{everything.independent:.1f}",
-        f"of {everything.frames} frames",
-        "Neighbouring frames are similar. Together, all frames carry as much information as this "
-        "number of independent frames.",
+        "p, held-out frames",
+        f"{test.p:.2g}",
+        f"smallest possible: {test.floor:.2g}",
+        "Shift test of local deviations: each held-out frame is compared with its neighbours, so "
+        "that trends do not count, and the predictions are shifted in time against the true "
+        "embeddings. The number of shifts limits how small p can be.",
     )
     metric_tile(
         columns[1],
-        "p (circular shifts)",
-        f"{everything.shift.p:.2g}",
-        f"smallest possible: {everything.shift.floor:.2g}",
-        "The predictions are shifted in time against the true embeddings. The number of shifts "
-        "limits how small p can be.",
+        "Independent pairs",
+        f"{test.effective:.1f}",
+        "at least 8 are needed",
+        "The local deviations of the held-out frames carry as much information as this number of "
+        "independent ones.",
     )
     metric_tile(
         columns[2],
-        "p (shuffled blocks)",
-        f"{blocks.p:.2g}",
-        f"smallest possible: {blocks.floor:.2g}",
-        "Blocks of neighbouring frames are shuffled. The number of permutations limits how small "
-        "p can be.",
+        "Effective sample size",
+        f"{part.independent:.1f}",
+        f"of {part.frames} frames",
+        "Neighbouring frames are similar. Together, the frames carry as much information as this "
+        "number of independent frames. It sets the width of the intervals.",
     )
 
 
@@ -137,7 +137,8 @@ def tables(found: StoredVerification) -> None:
                 column_config={"method": st.column_config.TextColumn(pinned=True)},
             )
     st.caption(
-        "Mean [95 % interval, block bootstrap]. Retrieval (R@1, R@5, R@±2, MRR, rank) is among all "
+        "Mean [95 % interval]. Bytes: of the CLIP head, or of the train embeddings that a baseline "
+        "stores. Retrieval (R@1, R@5, R@±2, MRR, rank) is among all "
         "frames of the video. What each measure means: docs/verification.md."
     )
 
@@ -179,7 +180,7 @@ def main(run: Run) -> None:
     st.caption(
         "Did the network learn the embeddings? Its predictions, for which it gets only the time, "
         "are compared with the true embeddings and with baselines. docs/verification.md explains "
-        "the tests and the verdict."
+        "the test and the verdict."
     )
     if not has_clip_head(view):
         return
@@ -201,7 +202,10 @@ def main(run: Run) -> None:
         start_verification(view)
         st.rerun()
     if found is None:
-        st.info("Not verified yet. A verification takes a few seconds to a minute.")
+        st.info(
+            "Not verified yet, or by an earlier rule. A verification takes a few seconds to a "
+            "minute."
+        )
         return
     verdict(found)
     plots(view, found)

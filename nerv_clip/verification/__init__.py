@@ -5,7 +5,8 @@
 importing only those above it (and `nerv_clip.similarity`):
 
 - ``names``: titles of measures and splits
-- ``statistics``: effective sample size, block bootstrap, permutation tests
+- ``statistics``: effective sample size, block bootstrap, shift test
+- ``tables``: stored tables of train embeddings, read between frames
 - ``evidence``: true and predicted embeddings of a run
 - ``baselines``: embeddings that the prediction is compared with
 - ``measures``: scores of embeddings by split, with intervals

@@ -15,12 +15,15 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.similarity import Array, unit
 from nerv_clip.verification.evidence import Evidence
 from nerv_clip.verification.statistics import block_length, shuffled_blocks
+from nerv_clip.verification.tables import COMPONENTS, CUBIC, PROCESS, head_bytes, tables
 
-Kind = Literal["prediction", "chance", "trivial", "informed"]
+Kind = Literal["prediction", "chance", "trivial", "table", "informed"]
 STRENGTHS = np.logspace(-6, 3, 19)  # of ridge regression, chosen by leave-one-out
 RANDOM_DRAWS = 10  # of each random baseline
 PREDICTION, NEAREST = "prediction", "nearest train frame"
 LINEAR, SPHERICAL = "linear interpolation", "spherical interpolation"
+INTERPOLATIONS = (LINEAR, SPHERICAL, COMPONENTS, CUBIC, PROCESS)  # what the verdict compares with
+TRAIN_STORED = "stores the train frames"  # so that only the other frames are scored
 TEACHER_ROWS = {  # the teacher's embeddings of other frames: their keys in `Evidence.stored`
     "teacher on the pixel blend": "blend",
     "teacher on the reconstruction": "reconstruction",
@@ -34,26 +37,32 @@ class Embeddings(NamedTuple):
     ``draws`` are arrays (T, D): one, or several for a random baseline. Rows are NaN for frames
     that have no embedding (nearest train frame and interpolation in a video with one train frame).
     ``draws`` is empty where the embeddings are not available, and ``missing`` is the reason.
+    ``size`` are the bytes of the CLIP head, or of the train embeddings that a baseline stores; None
+    where it stores none.
     """
 
     name: str
     kind: Kind
     draws: list[Array]
     missing: str = ""
+    size: int | None = None
 
 
-COMPARED = 14  # that `prediction_and_baselines` yields
+COMPARED = 17  # that `prediction_and_baselines` yields
 
 
 def prediction_and_baselines(evidence: Evidence, seed: int = 0) -> Iterator[Embeddings]:
-    """The prediction, then the baselines: by chance, trivial, informed.
+    """The prediction, then the baselines: by chance, trivial, tables, informed.
 
-    Chance baselines carry no information about individual frames. Trivial ones use the true
-    embeddings of the train frames only. Informed ones also use the coordinate encoding, or pixels.
+    Chance baselines carry no information about individual frames. Trivial ones and tables use the
+    true embeddings of the train frames only; tables take at most the bytes of the CLIP head.
+    Informed ones also use the coordinate encoding, or pixels.
     """
-    yield Embeddings(PREDICTION, "prediction", [evidence.predicted])
+    budget = head_bytes(evidence.model, evidence.config.train.bits)
+    yield Embeddings(PREDICTION, "prediction", [evidence.predicted], size=budget)
     yield from _chance(evidence, seed)
     yield from _trivial(evidence)
+    yield from _tables(evidence, budget)
     yield from _informed(evidence)
 
 
@@ -78,10 +87,22 @@ def _chance(evidence: Evidence, seed: int) -> Iterator[Embeddings]:
 def _trivial(evidence: Evidence) -> Iterator[Embeddings]:
     true, train = evidence.true, evidence.train
     mean = np.repeat(true[train].mean(0, keepdims=True), len(true), 0)
-    yield Embeddings("mean train embedding", "trivial", [mean])
-    yield Embeddings(NEAREST, "trivial", [nearest(true, train)])
-    yield Embeddings(LINEAR, "trivial", [interpolated(true, train, spherical=False)])
-    yield Embeddings(SPHERICAL, "trivial", [interpolated(true, train, spherical=True)])
+    yield Embeddings("mean train embedding", "trivial", [mean], size=4 * true.shape[1])
+    size = 4 * true[train].size  # float32, as a teacher gives them
+    yield Embeddings(NEAREST, "trivial", [nearest(true, train)], size=size)
+    for name, spherical in ((LINEAR, False), (SPHERICAL, True)):
+        values = interpolated(true, train, spherical=spherical)
+        yield Embeddings(name, "trivial", [values], size=size)
+
+
+def _tables(evidence: Evidence, budget: int) -> Iterator[Embeddings]:
+    """Tables of train embeddings, scored on the other frames only: train frames are NaN."""
+    for name, table in tables(evidence.true, evidence.train, budget):
+        if table is None:
+            yield Embeddings(name, "table", [], f"no such table in {budget:,} bytes")
+            continue
+        table.values[evidence.train] = np.nan
+        yield Embeddings(name, "table", [table.values], TRAIN_STORED, table.size)
 
 
 def _informed(evidence: Evidence) -> Iterator[Embeddings]:

@@ -15,6 +15,7 @@ from nerv_clip.verification.text_report import (
     describe_differences,
     describe_tests,
     format_interval,
+    size_cell,
 )
 from nerv_clip.verification.verify import Row, Verification
 
@@ -56,7 +57,7 @@ def _about(v: Verification) -> str:
 
 def _table(v: Verification, split: str) -> str:
     title = f"{SPLIT_TITLES[split].capitalize()} ({v.splits[split].frames})"
-    head = "".join(f"<th>{name}</th>" for name in MEASURES.values())
+    head = "".join(f"<th>{name}</th>" for name in ("bytes", *MEASURES.values()))
     body = "".join(_table_row(row, split) for row in v.rows)
     table = f"<table><tr><th></th>{head}</tr>{body}</table>"
     return f"<h3>{title}</h3><div class=wide>{table}</div>"
@@ -66,9 +67,9 @@ def _table_row(row: Row, split: str) -> str:
     measures = row.measures[split]
     if measures is None:
         reason = html.escape(row.missing or NO_NEIGHBOUR)
-        values = f'<td colspan="{len(MEASURES)}" class="none">{reason}</td>'
+        values = f'<td colspan="{len(MEASURES) + 1}" class="none">{reason}</td>'
     else:
-        values = "".join(
+        values = f"<td>{size_cell(row)}</td>" + "".join(
             f'<td title="{_interval(measures, name)}">{text}</td>'
             for name, text in zip(MEASURES, cells(measures), strict=True)
         )
@@ -107,17 +108,16 @@ section {{ overflow-x: auto; }} section > div {{ min-width: 720px; }}
 <h1>{label}</h1>
 <p>{sentence}</p>
 <p class="about">{about}</p>
-<h2>Tests</h2>
+<h2>Test</h2>
 {tests}
 <h2>Differences</h2>
 {differences}
-<p class="about">If the network was trained with <code>slerp_loss_weight</code> above 0, its CLIP
-head was trained towards interpolation between the train frames. Matching interpolation then shows
-only that it learned to interpolate.</p>
 <h2>Plots</h2>
 {plots}
 <h2>Measures</h2>
 <dl>
+<dt>bytes</dt><dd>of the CLIP head's weights in the checkpoint; of the train embeddings that a
+baseline stores (float32), or of a table in 8 bits</dd>
 <dt>cosine</dt><dd>mean cosine similarity to the true embedding</dd>
 <dt>centred</dt><dd>the same after the mean train embedding is subtracted from both</dd>
 <dt>skill</dt><dd>1 − mean error / mean error of the best trivial baseline (mean train embedding,
@@ -131,7 +131,8 @@ mean of 1 / rank</dd>
 all pairs of frames</dd>
 </dl>
 <p>For a train frame, nearest train frame, interpolation, pixel blend and ridge regression leave the
-frame itself out. Point at a value to see its 95 % interval (block bootstrap).</p>
+frame itself out; tables are scored on the other frames only. Point at a value to see its 95 %
+interval (block bootstrap).</p>
 {tables}
 </body></html>
 """

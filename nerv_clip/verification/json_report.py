@@ -13,6 +13,7 @@ from nerv_clip.runs.run import Run
 from nerv_clip.verification.html_report import to_html
 from nerv_clip.verification.measures import Measures
 from nerv_clip.verification.statistics import Interval
+from nerv_clip.verification.verdict import RULE
 from nerv_clip.verification.verify import SplitStatistics, Verification
 
 
@@ -33,14 +34,16 @@ def to_json(verification: Verification) -> dict[str, object]:
         "teacher": config.teacher and asdict(config.teacher),
         "data_split": config.split.rule,
         "seed": config.train.seed,
+        "rule": RULE,
         "verdict": v.verdict._asdict(),
         "parts": {name: _split_to_json(statistics) for name, statistics in v.splits.items()},
-        "block_permutation": v.blocks._asdict(),
+        "test": v.test._asdict(),
         "rows": [
             {
                 "name": row.name,
                 "kind": row.kind,
                 "missing": row.missing,
+                "bytes": row.size,
                 "figures": {
                     split: _measures_to_json(measures) for split, measures in row.measures.items()
                 },
@@ -64,7 +67,6 @@ def _split_to_json(statistics: SplitStatistics) -> dict[str, object]:
         "independent": statistics.effective_sample_size,
         "block": statistics.block,
         "best_trivial": statistics.best_trivial,
-        "shift": statistics.shift._asdict(),
     }
 
 

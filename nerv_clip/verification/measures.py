@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.similarity import Array, Ranks, centred_cosine, cosine, debiased_cka, ranks, rsa
-from nerv_clip.verification.baselines import PREDICTION, Embeddings
-from nerv_clip.verification.statistics import Interval, bootstrap_interval
+from nerv_clip.verification.baselines import Embeddings
+from nerv_clip.verification.statistics import Interval, Resamples, bootstrap_interval
 
 Indices = NDArray[np.intp]
 
@@ -83,38 +84,41 @@ def measure(
     reference: FrameScores | None,
     true: Array,
     chosen: Indices,
-    resampled: Indices,
+    resampled: Resamples,
 ) -> Measures:
     """The measures on the frames ``chosen``.
 
     ``reference`` are the scores of the best trivial baseline; without one, skill is 0.
-    ``resampled`` are `bootstrap_indices` into ``chosen``.
+    ``resampled`` are of ``chosen``.
     """
     r1, r5, near, rank, reciprocal = (values[chosen] for values in scores.ranks)
     error = 1 - scores.cosine[chosen]
     reference_error = error if reference is None else 1 - reference.cosine[chosen]
     pairs = [(values[chosen], true[chosen]) for values in embeddings.draws]
     return Measures(
-        cosine=bootstrap_interval(scores.cosine[chosen], resampled),
-        centred=bootstrap_interval(scores.centred[chosen], resampled),
-        skill=bootstrap_interval(error, resampled, reference_error),
-        r1=bootstrap_interval(r1, resampled),
-        r5=bootstrap_interval(r5, resampled),
-        near=bootstrap_interval(near, resampled),
-        mrr=bootstrap_interval(reciprocal, resampled),
+        cosine=bootstrap_interval(scores.cosine[chosen], resampled, within=(-1, 1)),
+        centred=bootstrap_interval(scores.centred[chosen], resampled, within=(-1, 1)),
+        skill=bootstrap_interval(error, resampled, reference_error, (-math.inf, 1)),
+        r1=bootstrap_interval(r1, resampled, within=(0, 1)),
+        r5=bootstrap_interval(r5, resampled, within=(0, 1)),
+        near=bootstrap_interval(near, resampled, within=(0, 1)),
+        mrr=bootstrap_interval(reciprocal, resampled, within=(0, 1)),
         median_rank=float(np.median(rank)),
         cka=float(np.mean([debiased_cka(*pair) for pair in pairs])),
         rsa=float(np.mean([rsa(*pair) for pair in pairs])),
     )
 
 
-def prediction_differences(
-    scores: Mapping[str, FrameScores], chosen: Indices, resampled: Indices
+def differences(
+    scores: Mapping[str, FrameScores], name: str, chosen: Indices, resampled: Resamples
 ) -> dict[str, Interval]:
-    """Centred cosine of the prediction minus that of each baseline, paired by frame."""
-    prediction = scores[PREDICTION].centred[chosen]
+    """Centred cosine of the embeddings ``name`` minus that of each of the others, by their name.
+
+    Paired by frame, on the frames ``chosen``; without those that lack an embedding of one.
+    """
+    own = scores[name].centred[chosen]
     return {
-        name: bootstrap_interval(prediction - baseline.centred[chosen], resampled)
-        for name, baseline in scores.items()
-        if name != PREDICTION and not np.isnan(baseline.centred[chosen]).any()
+        other: bootstrap_interval(own - baseline.centred[chosen], resampled, within=(-2, 2))
+        for other, baseline in scores.items()
+        if other != name and not np.isnan(own - baseline.centred[chosen]).any()
     }

@@ -1,23 +1,23 @@
-"""Statistics for autocorrelated sequences: block bootstrap and permutation tests in time.
+"""Statistics for autocorrelated sequences: block bootstrap, and a shift test of local deviations.
 
 Neighbouring frames have nearly equal embeddings, so that frames are not independent samples.
-Intervals resample, and tests permute, blocks of frames. Block length is the autocorrelation time.
+Intervals resample blocks of frames; block length is the autocorrelation time. The test removes
+what changes slowly before it compares two sequences.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.progress import Task
 from nerv_clip.similarity import Array, unit
 
 RESAMPLES = 2000  # of the bootstrap
-DRAWS = 10_000  # of the block permutation test
-DRAWS_PER_STEP = 100  # of its progress
+LEAST_DEVIATION = 1e-6  # a shorter one is rounding: the frame is as its neighbours say
 
 
 class Interval(NamedTuple):
@@ -28,12 +28,24 @@ class Interval(NamedTuple):
     high: float
 
 
-class PermutationResult(NamedTuple):
-    """Result of a permutation test; ``floor`` is the smallest p-value that the test can give."""
+class Resamples(NamedTuple):
+    """Resampled indices (draws, N) of N frames, drawn in ``blocks`` blocks."""
+
+    indices: NDArray[np.intp]
+    blocks: int
+
+
+class ShiftTest(NamedTuple):
+    """Result of `shift_test`.
+
+    ``statistic`` is a correlation in [-1, 1]. ``floor`` is the smallest p-value that
+    the test can give. ``effective`` is the effective number of independent pairs.
+    """
 
     statistic: float
     p: float
     floor: float
+    effective: float
 
 
 def autocorrelation(values: Array) -> Array:
@@ -65,10 +77,8 @@ def block_length(values: Array) -> int:
     return max(1, min(len(values) // 2, time))
 
 
-def bootstrap_indices(
-    count: int, length: int, draws: int = RESAMPLES, seed: int = 0
-) -> NDArray[np.intp]:
-    """Indices (draws, count) of the circular block bootstrap (Politis and Romano, 1992).
+def bootstrap(count: int, length: int, draws: int = RESAMPLES, seed: int = 0) -> Resamples:
+    """Resamples of the circular block bootstrap (Politis and Romano, 1992).
 
     ``count`` frames are resampled in blocks of ``length``.
     """
@@ -76,70 +86,96 @@ def bootstrap_indices(
     blocks = -(-count // length)
     starts = rng.integers(count, size=(draws, blocks, 1))
     indices = (starts + np.arange(length)) % count
-    return indices.reshape(draws, -1)[:, :count]
+    return Resamples(indices.reshape(draws, -1)[:, :count], blocks)
 
 
 def bootstrap_interval(
-    values: Array, indices: NDArray[np.intp], reference: Array | None = None
+    values: Array,
+    resamples: Resamples,
+    reference: Array | None = None,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Interval:
-    """Mean of ``values`` (T,) with a 95 % percentile interval over `bootstrap_indices`.
+    """Mean of ``values`` (T,) with a 95 % interval, cut to the range ``within``.
 
-    With a ``reference`` (T,), of the skill 1 - mean of ``values`` / mean of ``reference``.
+    The interval is Student's: the standard error is that of the bootstrap, the degrees of freedom
+    are the number of blocks - 1. Percentiles of the bootstrap would be too narrow for few blocks
+    (`bench/nulls.py` measures both). With a ``reference`` (T,), of the skill
+    1 - mean of ``values`` / mean of ``reference``.
     """
+    from scipy.special import stdtrit  # slow to import
+
+    indices, blocks = resamples
     means = values[indices].mean(1)
     mean = float(values.mean())
     if reference is not None:
         means = 1 - means / np.maximum(reference[indices].mean(1), 1e-12)
         mean = 1 - mean / max(float(reference.mean()), 1e-12)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(mean, float(low), float(high))
+    if blocks < 2:
+        return Interval(mean, *within)
+    error = float(means.std()) * math.sqrt(blocks / (blocks - 1))
+    half = float(stdtrit(blocks - 1, 0.975)) * error
+    return Interval(mean, max(mean - half, within[0]), min(mean + half, within[1]))
 
 
 def mean_cosine_by_shift(predicted: Array, true: Array) -> Array:
     """Mean cosine similarity of two (T, D) at every circular shift in time: (T,), 0 first."""
-    a, b = unit(predicted), unit(true)
-    spectrum = np.conj(np.fft.rfft(a, axis=0)) * np.fft.rfft(b, axis=0)
-    return np.fft.irfft(spectrum.sum(1), len(a)) / len(a)
+    spectrum = np.conj(np.fft.rfft(unit(predicted), axis=0)) * np.fft.rfft(unit(true), axis=0)
+    return np.fft.irfft(spectrum.sum(1), len(true)) / len(true)
 
 
-def circular_shift_test(predicted: Array, true: Array) -> PermutationResult:
-    """Test whether (T, D) fits (T, D) better than the same sequence shifted in time.
+def local_deviations(values: Array, frames: Sequence[int], gap: int) -> Array:
+    """How each of some frames differs from its neighbours in time: (T, D) to (N, D).
 
-    The statistic is the mean cosine similarity. All T circular shifts are compared, so the test is
-    exact, and p is at least 1 / T. Shifts preserve the autocorrelation: smoothness alone gives no
-    small p.
+    For each index in ``frames`` (increasing), the embedding minus the linear interpolation between
+    the nearest two of ``frames`` that are at least ``gap`` before and after it; then the same of
+    these differences. Frames without such neighbours are left out. This removes trends and what
+    changes slowly, as differencing does before two time series are compared (Haugh, 1976).
+    Deviations longer than the median are shortened to it, so that a few cuts do not outweigh all
+    other frames.
     """
-    means = mean_cosine_by_shift(predicted, true)
-    p = float((means >= means[0] - 1e-9).sum()) / len(means)
-    return PermutationResult(float(means[0]), p, 1 / len(means))
+    at = np.asarray(frames, dtype=np.intp)
+    found = values[at]
+    for _ in range(2):
+        before = np.searchsorted(at, at - gap, side="right") - 1
+        after = np.searchsorted(at, at + gap)
+        inside = (before >= 0) & (after < len(at))
+        first, last = before[inside], after[inside]
+        share = ((at[inside] - at[first]) / (at[last] - at[first]))[:, None]
+        found = found[inside] - (1 - share) * found[first] - share * found[last]
+        at = at[inside]
+    length = np.linalg.norm(found, axis=1)
+    moves = length >= LEAST_DEVIATION
+    if not moves.any():
+        return np.zeros_like(found)
+    found[~moves] = 0
+    return np.asarray(found / np.maximum(length, np.median(length[moves]))[:, None])
 
 
-def block_permutation_test(
-    predicted: Array,
-    true: Array,
-    length: int,
-    draws: int = DRAWS,
-    seed: int = 0,
-    task: Task | None = None,
-) -> PermutationResult:
-    """Test whether (T, D) fits (T, D) better than in shuffled blocks of ``length`` frames.
+def shift_test(predicted: Array, true: Array) -> ShiftTest:
+    """Test whether predicted deviations (N, D) match the true ones (N, D) better than shifted.
 
-    The statistic is the mean cosine similarity. The observed order counts as one of the draws, so
-    that p is at least 1 / (draws + 1) (Phipson and Smyth, 2010). ``task`` advances by one every
-    `DRAWS_PER_STEP` draws.
+    ``true`` is shifted by up to N / 2 either way, without wrapping round. The sum of the products
+    of the pairs that overlap, divided by the square root of their number, has the same variance at
+    every shift if the two are independent. p is the share of all shifts, 0 included, at which it
+    is as large as without a shift (the truncated time-shift test of Yuan and Shou, 2024, on
+    deviations). This holds where the sequences are stationary and enough pairs are independent: a
+    periodic sequence has as many shifts, but few different ones. The effective number of pairs is
+    N / (1 + 2 · sum over all lags of the product of both autocorrelations) (Bartlett, 1935), or
+    the same with the autocorrelation of ``true`` twice, whichever is smaller.
     """
-    rng = np.random.default_rng(seed)
-    count = len(true)
-    similarity = unit(predicted) @ unit(true).T
-    rows = np.arange(count)
-    observed = float(similarity[rows, rows].mean())
-    reached = 0
-    for draw in range(draws):
-        order = shuffled_blocks(count, length, rng)
-        reached += float(similarity[rows, order].mean()) >= observed - 1e-12
-        if task is not None and draw % DRAWS_PER_STEP == DRAWS_PER_STEP - 1:
-            task.advance()
-    return PermutationResult(observed, (reached + 1) / (draws + 1), 1 / (draws + 1))
+    count, reach = len(true), len(true) // 2
+    moving = int(true.any(1).sum())
+    if moving < 2 or not predicted.any():
+        return ShiftTest(0.0, 1.0, 1 / max(moving, 1), float(moving))
+    spectra = [np.fft.rfft(values, 2 * count, axis=0) for values in (predicted, true)]
+    sums = np.fft.irfft((np.conj(spectra[0]) * spectra[1]).sum(1), 2 * count)
+    shifts = np.arange(-reach, reach + 1)
+    standard = sums[shifts] / np.sqrt(count - np.abs(shifts))
+    p = float((standard >= standard[reach] - 1e-9).mean())
+    own, other = autocorrelation(true), autocorrelation(predicted)
+    shared = max(0.0, float((own * own)[1:].sum()), float((own * other)[1:].sum()))
+    correlation = sums[0] / math.sqrt(float((predicted**2).sum() * (true**2).sum()))
+    return ShiftTest(float(correlation), p, 1 / moving, moving / (1 + 2 * shared))
 
 
 def shuffled_blocks(count: int, length: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -1,20 +1,20 @@
-"""A verification as plain text: the verdict, the tests and the tables."""
+"""A verification as plain text: the verdict, the test and the tables."""
 
 from __future__ import annotations
 
 import math
 
-from nerv_clip.verification.baselines import LINEAR, NEAREST, SPHERICAL
+from nerv_clip.verification.baselines import INTERPOLATIONS, NEAREST
 from nerv_clip.verification.measures import Measures
 from nerv_clip.verification.names import MEASURES, SPLIT_TITLES
-from nerv_clip.verification.statistics import Interval, PermutationResult
+from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.verify import Row, Verification
 
 NO_NEIGHBOUR = "needs two or more train frames"  # the reason where measures are None
 
 
 def summary(verification: Verification) -> str:
-    """The verdict, the tests and the tables as plain text, for a terminal."""
+    """The verdict, the test and the tables as plain text, for a terminal."""
     v = verification
     lines = [f"verdict: {v.verdict.label}", v.verdict.sentence, "", *describe_tests(v)]
     for split, statistics in v.splits.items():
@@ -24,18 +24,18 @@ def summary(verification: Verification) -> str:
 
 
 def describe_tests(verification: Verification) -> list[str]:
-    """A line for each split, with its effective sample size and test, and the block test."""
+    """The test on held-out frames, and a line for each split with its effective sample size."""
+    test = verification.test
     lines = [
+        f"shift test of local deviations, held-out frames: p = {test.p:.2g} (smallest possible: "
+        f"{test.floor:.2g}), correlation {test.statistic:.3f}, {test.effective:.1f} independent "
+        "pairs"
+    ]
+    return lines + [
         f"{SPLIT_TITLES[name]}: effective sample size {split.effective_sample_size:.1f} of "
-        f"{split.frames} frames (block length {split.block}); circular shift test: "
-        f"{_p_value(split.shift)}"
+        f"{split.frames} frames (block length {split.block})"
         for name, split in verification.splits.items()
     ]
-    return [*lines, f"block permutation test, all frames: {_p_value(verification.blocks)}"]
-
-
-def _p_value(test: PermutationResult) -> str:
-    return f"p = {test.p:.2g} (smallest possible: {test.floor:.2g})"
 
 
 def describe_differences(verification: Verification) -> list[str]:
@@ -45,20 +45,26 @@ def describe_differences(verification: Verification) -> list[str]:
         f"{format_interval(difference)}"
         for split, by_name in verification.differences.items()
         for name, difference in by_name.items()
-        if split != "all" and name in (NEAREST, LINEAR, SPHERICAL)
+        if split != "all" and name in (NEAREST, *INTERPOLATIONS)
     ]
 
 
 def _text_table(rows: list[Row], split: str) -> list[str]:
     width = max(len(row.name) for row in rows)
-    lines = [" " * width + "".join(f"{title:>11}" for title in MEASURES.values())]
+    lines = [" " * width + "".join(f"{title:>11}" for title in ("bytes", *MEASURES.values()))]
     for row in rows:
         measures = row.measures[split]
         if measures is None:
             lines.append(f"{row.name:<{width}}  {row.missing or NO_NEIGHBOUR}")
         else:
-            lines.append(f"{row.name:<{width}}" + "".join(f"{c:>11}" for c in cells(measures)))
+            values = (size_cell(row), *cells(measures))
+            lines.append(f"{row.name:<{width}}" + "".join(f"{value:>11}" for value in values))
     return lines
+
+
+def size_cell(row: Row) -> str:
+    """The bytes of a row, or an en dash for a baseline that stores nothing."""
+    return "–" if row.size is None else f"{row.size:,}"
 
 
 def cells(measures: Measures) -> list[str]:

@@ -1,19 +1,28 @@
-"""The verdict: one of six labels, by a rule with fixed thresholds."""
+"""The verdict: one of six labels, by a rule with fixed thresholds (`docs/verification.md`)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from nerv_clip.verification.statistics import Interval, PermutationResult
+from nerv_clip.verification.statistics import Interval, ShiftTest
 
-MIN_EFFECTIVE_SAMPLE_SIZE = 8.0  # frames; intervals from fewer blocks are too narrow
+RULE = 2  # of `judge`; a result by another rule is not shown as this one's
 MIN_HELD_OUT = 8  # frames; the mean over fewer decides nothing
+MIN_EFFECTIVE = 8.0  # independent pairs of deviations; of fewer, p is wrong
 SIGNIFICANCE = 0.05
-MARGIN = 0.02  # in centred cosine: matching interpolation means at most this much below it
+MARGIN = 0.1  # of what interpolation gains over the nearest train frame
+
+UNDECIDABLE = "undecidable"
+NO_EVIDENCE = "no evidence"
+REPRODUCES = "reproduces train embeddings (nothing between was tested)"
+WORSE = "worse than interpolation"
+EQUIVALENT = "equivalent to interpolation: a table would serve"
+BEYOND = "predicts beyond interpolation"
+LABELS = (UNDECIDABLE, NO_EVIDENCE, REPRODUCES, WORSE, EQUIVALENT, BEYOND)
 
 
 class Verdict(NamedTuple):
-    """One of the six labels of `judge`, and a sentence with the reason."""
+    """One of `LABELS`, and a sentence with the reason."""
 
     label: str
     sentence: str
@@ -22,126 +31,127 @@ class Verdict(NamedTuple):
 class Facts(NamedTuple):
     """The input of `judge`.
 
-    ``frames`` and ``held_out`` are numbers of frames. ``centred_train`` is the centred cosine of
-    the prediction on train frames. The last three are differences in centred cosine, paired by
-    frame: the prediction minus the better of linear and spherical interpolation on train frames
-    (each interpolated without itself), and the prediction minus the nearest train frame and minus
-    the better interpolation on held-out frames. They are None where they cannot be computed.
+    ``held_out`` is the number of held-out frames, ``test`` the shift test on them, and ``centred``
+    the centred cosine of the prediction on them. ``interpolation`` is the name of the best
+    interpolation on held-out frames; the differences in centred cosine, paired by frame, are:
+    ``over_nearest_train``, prediction minus nearest other train frame, on train frames;
+    ``gain``, that interpolation minus the nearest train frame, and ``over_interpolation``,
+    prediction minus that interpolation, both on held-out frames. Intervals are None where they
+    cannot be computed. ``slerp_weight`` is the run's ``slerp_loss_weight``.
     """
 
-    frames: int
-    effective_sample_size: float
     held_out: int
-    shift: PermutationResult
-    blocks: PermutationResult
-    centred_train: Interval
-    train_over_interpolation: Interval | None
-    over_nearest: Interval | None
+    test: ShiftTest
+    centred: Interval | None
+    interpolation: str
+    over_nearest_train: Interval | None
+    gain: Interval | None
     over_interpolation: Interval | None
+    slerp_weight: float
 
 
 def judge(facts: Facts) -> Verdict:
     """Return the first verdict of this list whose condition holds.
 
-    1. *too few independent frames*: the effective sample size is below
-       `MIN_EFFECTIVE_SAMPLE_SIZE`, or the video is so short that no circular shift test can be
-       significant.
-    2. *no evidence*: one of the two permutation tests is not significant, or the centred cosine
-       on train frames is not above 0.
-    3. *fits the train frames; generalisation untested*: fewer than `MIN_HELD_OUT` held-out frames.
-    4. *learned and generalises*: on held-out frames, above the nearest train frame, and at most
-       `MARGIN` below interpolation.
-    5. *memorised the train frames*: on held-out frames, below the nearest train frame; on train
-       frames, above interpolation.
-    6. *no better than interpolation*: otherwise.
+    With fewer than `MIN_HELD_OUT` held-out frames:
+
+    1. *reproduces train embeddings*: on train frames, above the nearest other train frame.
+    2. *no evidence*: otherwise.
+
+    With held-out frames, all on held-out frames:
+
+    1. *undecidable*: no test is possible or valid (`_undecidable_test`).
+    2. *no evidence*: the test is not significant, or the centred cosine is not above 0.
+    3. *undecidable*: interpolation is not above the nearest train frame.
+    4. *worse than interpolation*: below the best interpolation.
+    5. *equivalent to interpolation*: the whole interval of the difference is within ± the margin,
+       which is `MARGIN` of what interpolation gains over the nearest train frame.
+    6. *predicts beyond interpolation*: above the best interpolation.
+    7. *undecidable*: otherwise.
 
     Comparisons use the whole 95 % interval: 'above' means that its lower end is above, 'below'
-    that its upper end is below, 'at most' that its lower end is within the margin.
-
-    A head trained with a ``slerp_loss_weight`` above 0 was trained towards spherical
-    interpolation: matching it shows only that the head learned to interpolate.
+    that its upper end is below. 'Interpolation' is the best of linear and spherical interpolation
+    of all train embeddings, and of tables that take no more bytes than the CLIP head.
     """
-    return (
-        _too_few_frames(facts)
-        or _no_evidence(facts)
-        or _generalisation_untested(facts)
-        or _compared_with_baselines(facts)
-    )
-
-
-def _too_few_frames(facts: Facts) -> Verdict | None:
-    label = "too few independent frames"
-    if facts.shift.floor >= SIGNIFICANCE:
-        return Verdict(
-            label,
-            f"{facts.frames} frames allow so few circular shifts that the smallest possible p is "
-            f"{facts.shift.floor:.2f}: no result would be significant.",
+    if facts.held_out < MIN_HELD_OUT:
+        return _without_held_out_frames(facts)
+    verdict = _undecidable_test(facts.test) or _no_evidence(facts) or _compared(facts)
+    if facts.slerp_weight > 0 and verdict.label in (WORSE, EQUIVALENT, BEYOND):
+        return verdict._replace(
+            sentence=f"{verdict.sentence} The head was trained towards spherical interpolation "
+            f"(slerp_loss_weight {facts.slerp_weight:g}): equality shows only that it learned to "
+            "interpolate."
         )
-    if facts.effective_sample_size < MIN_EFFECTIVE_SAMPLE_SIZE:
+    return verdict
+
+
+def _without_held_out_frames(facts: Facts) -> Verdict:
+    train = facts.over_nearest_train
+    advice = "Train with a split such as 3_3_4 to test frames between train frames."
+    if train is None:
+        return Verdict(UNDECIDABLE, f"There is only one train frame. {advice}")
+    sentence = (
+        f"Only {facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed. On train "
+        f"frames, the centred cosine differs by {_signed(train)} from that of the nearest other "
+        f"train frame. {advice}"
+    )
+    return Verdict(REPRODUCES if train.low > 0 else NO_EVIDENCE, sentence)
+
+
+def _undecidable_test(test: ShiftTest) -> Verdict | None:
+    if test.floor >= SIGNIFICANCE:
         return Verdict(
-            label,
-            f"The effective sample size is {facts.effective_sample_size:.1f} of {facts.frames} "
-            f"frames, because the embeddings change too little; at least "
-            f"{MIN_EFFECTIVE_SAMPLE_SIZE:.0f} are needed.",
+            UNDECIDABLE,
+            "Too few held-out frames differ from their neighbours: the smallest possible p of the "
+            f"shift test is {test.floor:.2f}, so no result would be significant.",
+        )
+    if test.effective < MIN_EFFECTIVE:
+        return Verdict(
+            UNDECIDABLE,
+            "The embeddings change too smoothly or periodically: the held-out frames give "
+            f"{test.effective:.1f} independent pairs of deviations, and with fewer than "
+            f"{MIN_EFFECTIVE:.0f} no test is valid.",
         )
     return None
 
 
 def _no_evidence(facts: Facts) -> Verdict | None:
-    worst = max(facts.shift, facts.blocks, key=lambda test: test.p)
-    if worst.p < SIGNIFICANCE and facts.centred_train.low > 0:
+    centred = facts.centred
+    if centred is not None and centred.low > 0 and facts.test.p < SIGNIFICANCE:
         return None
     return Verdict(
-        "no evidence",
-        "Predicted embeddings do not match their own frames significantly better than frames at "
-        f"other times: p = {worst.p:.3g}, centred cosine on train frames "
-        f"{_signed(facts.centred_train)}.",
+        NO_EVIDENCE,
+        "Predicted embeddings do not follow the held-out frames significantly better than frames "
+        f"at other times: p = {facts.test.p:.3g} (shift test of local deviations), centred cosine "
+        f"{'not available' if centred is None else _signed(centred, 3)}.",
     )
 
 
-def _generalisation_untested(facts: Facts) -> Verdict | None:
-    comparisons = (facts.over_nearest, facts.over_interpolation, facts.train_over_interpolation)
-    if facts.held_out >= MIN_HELD_OUT and None not in comparisons:
-        return None
-    if facts.held_out < MIN_HELD_OUT:
-        reason = f"only {facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed"
-    else:
-        reason = "there are too few train frames to interpolate between"
-    return Verdict(
-        "fits the train frames; generalisation untested",
-        f"Centred cosine on train frames is {_signed(facts.centred_train)}, but {reason}: train "
-        "with a split such as 3_3_4.",
-    )
-
-
-def _compared_with_baselines(facts: Facts) -> Verdict:
-    nearest, between = facts.over_nearest, facts.over_interpolation
-    train = facts.train_over_interpolation
-    assert nearest is not None  # noqa: S101 - `_generalisation_untested` checks all three
-    assert between is not None  # noqa: S101
-    assert train is not None  # noqa: S101
-    comparison = (
-        f"On held-out frames, the centred cosine differs by {_signed(nearest, 4)} from that of the "
-        f"nearest train frame and by {_signed(between, 4)} from that of interpolation"
-    )
-    if nearest.low > 0 and between.low > -MARGIN:
-        second = (
-            "above both" if between.low > 0 else f"above the first, within {MARGIN} of the second"
-        )
-        return Verdict("learned and generalises", f"{comparison}: {second}.")
-    if nearest.high < 0 < train.low:
+def _compared(facts: Facts) -> Verdict:
+    gain, between = facts.gain, facts.over_interpolation
+    if gain is None or between is None:
+        return Verdict(UNDECIDABLE, "There are too few train frames to interpolate between.")
+    if gain.low <= 0:
         return Verdict(
-            "memorised the train frames",
-            f"{comparison}: a copy of the nearest train embedding is closer. On train frames, it "
-            f"exceeds interpolation by {_signed(train)}.",
+            UNDECIDABLE,
+            "On held-out frames, interpolation is no better than the nearest train frame "
+            f"({_signed(gain)}): the frames between train frames hold nothing to predict.",
         )
-    return Verdict(
-        "no better than interpolation",
-        f"{comparison}: this is no evidence that the network does better than a stored table of "
-        "the train embeddings.",
+    margin = MARGIN * gain.mean
+    sentence = (
+        f"On held-out frames, the centred cosine differs by {_signed(between)} from that of the "
+        f"best interpolation ({facts.interpolation}), which is {gain.mean:.4f} above the nearest "
+        f"train frame; the margin is {margin:.4f}."
     )
+    if between.high < 0:
+        return Verdict(WORSE, sentence)
+    if -margin < between.low and between.high < margin:
+        return Verdict(EQUIVALENT, sentence)
+    if between.low > 0:
+        return Verdict(BEYOND, sentence)
+    return Verdict(UNDECIDABLE, f"{sentence} The interval is too wide to decide.")
 
 
-def _signed(value: Interval, digits: int = 3) -> str:
+def _signed(value: Interval, digits: int = 4) -> str:
     low, high = (f"{end:+.{digits}f}" for end in (value.low, value.high))
     return f"{value.mean:+.{digits}f} [{low}, {high}]"

@@ -13,10 +13,9 @@ from nerv_clip.progress import SILENT, Progress, Task
 from nerv_clip.similarity import Array
 from nerv_clip.verification.baselines import (
     COMPARED,
-    LINEAR,
+    INTERPOLATIONS,
     NEAREST,
     PREDICTION,
-    SPHERICAL,
     Embeddings,
     Kind,
     prediction_and_baselines,
@@ -26,22 +25,21 @@ from nerv_clip.verification.measures import (
     FrameScores,
     Measures,
     best_trivial_baseline,
+    differences,
     measure,
-    prediction_differences,
     score_frames,
 )
 from nerv_clip.verification.names import SPLIT_TITLES
 from nerv_clip.verification.statistics import (
-    DRAWS,
-    DRAWS_PER_STEP,
     Interval,
-    PermutationResult,
+    Resamples,
+    ShiftTest,
     block_length,
-    block_permutation_test,
-    bootstrap_indices,
-    circular_shift_test,
+    bootstrap,
     effective_sample_size,
+    local_deviations,
     mean_cosine_by_shift,
+    shift_test,
 )
 from nerv_clip.verification.verdict import Facts, Verdict, judge
 
@@ -50,17 +48,19 @@ class Row(NamedTuple):
     """The prediction or a baseline, with its measures by split.
 
     Measures are None where the split has fewer than two frames, or a frame without an embedding.
-    ``missing`` is the reason why a baseline is not available, "" if it is.
+    ``missing`` is the reason why a baseline has no measures on some or all frames, "" if it has.
+    ``size`` as in `Embeddings`.
     """
 
     name: str
     kind: Kind
     measures: dict[str, Measures | None]
     missing: str
+    size: int | None
 
 
 class SplitStatistics(NamedTuple):
-    """Statistics of the true embeddings of a split, and the circular shift test on it.
+    """Statistics of the true embeddings of a split.
 
     ``frames`` is the number of frames, ``block`` the block length in frames, ``best_trivial`` the
     name of the trivial baseline that skill refers to.
@@ -70,7 +70,6 @@ class SplitStatistics(NamedTuple):
     effective_sample_size: float
     block: int
     best_trivial: str
-    shift: PermutationResult
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,18 @@ class Verification:
     """The result of a verification.
 
     ``rows`` are the prediction and the baselines. ``splits`` and ``differences`` are by split:
-    "all", "train" and "val", without those of fewer than two frames. ``blocks`` is the block
-    permutation test on all frames. ``differences`` are those in centred cosine, prediction minus
-    baseline, by the baseline's name. ``per_frame`` has a row for each frame: frame, t, timestamp
-    (seconds), split, rank of the prediction, and cosine and centred cosine of the prediction and
-    of each baseline. ``shifts`` (T,) is the mean cosine of the prediction at every circular shift.
+    "all", "train" and "val", without those of fewer than two frames. ``test`` is the shift test of
+    local deviations, on held-out frames. ``differences`` are those in centred cosine, prediction
+    minus baseline, by the baseline's name. ``per_frame`` has a row for each frame: frame, t,
+    timestamp (seconds), split, rank of the prediction, and cosine and centred cosine of the
+    prediction and of each baseline. ``shifts`` (T,) is the mean cosine of the prediction at every
+    circular shift, for a plot: no p-value comes of it, because trends would make it wrong.
     """
 
     evidence: Evidence
     rows: list[Row]
     splits: dict[str, SplitStatistics]
-    blocks: PermutationResult
+    test: ShiftTest
     differences: dict[str, dict[str, Interval]]
     verdict: Verdict
     per_frame: pd.DataFrame
@@ -110,48 +110,63 @@ def verify_evidence(evidence: Evidence, progress: Progress = SILENT) -> Verifica
 
     Random numbers are seeded: the same evidence gives the same result.
     """
-    steps = COMPARED + DRAWS // DRAWS_PER_STEP
-    with progress.task("verifying", steps, "step") as task:
+    with progress.task("verifying", COMPARED, "step") as task:
         return _verify(evidence, task)
 
 
 def _verify(evidence: Evidence, task: Task) -> Verification:
-    true, predicted = evidence.true, evidence.predicted
+    true = evidence.true
     compared, scores = _score_all(evidence, task)
-    blocks = block_permutation_test(predicted, true, block_length(true), task=task)
     splits: dict[str, SplitStatistics] = {}
     measures: dict[str, dict[str, Measures]] = {}
-    differences: dict[str, dict[str, Interval]] = {}
+    compared_with: dict[str, dict[str, Interval]] = {}
     for name in SPLIT_TITLES:
         chosen = np.array(evidence.indices(name), dtype=np.intp)
         if len(chosen) < 2:
             continue
-        block = block_length(true[chosen])
-        resampled = bootstrap_indices(len(chosen), block)
+        resampled = _resamples(true[chosen])
         best = best_trivial_baseline(compared, scores, chosen)
         splits[name] = SplitStatistics(
             len(chosen),
             effective_sample_size(true[chosen]),
-            block,
+            block_length(true[chosen]),
             best,
-            circular_shift_test(predicted[chosen], true[chosen]),
         )
         measures[name] = {
             each.name: measure(each, scores[each.name], scores.get(best), true, chosen, resampled)
             for each in compared
             if each.draws and not np.isnan(scores[each.name].cosine[chosen]).any()
         }
-        differences[name] = prediction_differences(scores, chosen, resampled)
+        compared_with[name] = differences(scores, PREDICTION, chosen, resampled)
+    test = held_out_test(evidence)
     return Verification(
         evidence=evidence,
         rows=_rows(compared, measures),
         splits=splits,
-        blocks=blocks,
-        differences=differences,
-        verdict=judge(_facts(evidence, splits, blocks, measures, differences)),
+        test=test,
+        differences=compared_with,
+        verdict=judge(_facts(evidence, scores, test, measures, compared_with)),
         per_frame=_per_frame(evidence, scores),
-        shifts=mean_cosine_by_shift(predicted, true),
+        shifts=mean_cosine_by_shift(evidence.predicted, true),
     )
+
+
+def _resamples(true: Array) -> Resamples:
+    return bootstrap(len(true), block_length(true))
+
+
+def held_out_test(evidence: Evidence) -> ShiftTest:
+    """The shift test on held-out frames.
+
+    A frame's neighbours are held-out frames that are further away than the longest gap between
+    train frames, so that what no interpolation can follow is not all that is tested.
+    """
+    held_out, train = evidence.indices("val"), evidence.train
+    gap = int(np.diff(train).max(initial=1))
+    deviations = [
+        local_deviations(values, held_out, gap) for values in (evidence.predicted, evidence.true)
+    ]
+    return shift_test(*deviations)
 
 
 def _score_all(evidence: Evidence, task: Task) -> tuple[list[Embeddings], dict[str, FrameScores]]:
@@ -173,6 +188,7 @@ def _rows(compared: list[Embeddings], measures: dict[str, dict[str, Measures]]) 
             each.kind,
             {split: measures.get(split, {}).get(each.name) for split in SPLIT_TITLES},
             each.missing,
+            each.size,
         )
         for each in compared
     ]
@@ -180,31 +196,31 @@ def _rows(compared: list[Embeddings], measures: dict[str, dict[str, Measures]]) 
 
 def _facts(
     evidence: Evidence,
-    splits: dict[str, SplitStatistics],
-    blocks: PermutationResult,
+    scores: dict[str, FrameScores],
+    test: ShiftTest,
     measures: dict[str, dict[str, Measures]],
-    differences: dict[str, dict[str, Interval]],
+    compared_with: dict[str, dict[str, Interval]],
 ) -> Facts:
     """The input of the rule of the verdict."""
-    train = measures.get("train", {})
-    held_out = differences.get("val", {})
+    held_out = compared_with.get("val", {})
+    prediction = measures.get("val", {}).get(PREDICTION)
+    over = {name: held_out[name] for name in INTERPOLATIONS if name in held_out}
+    best = min(over, key=lambda name: over[name].mean, default="")
+    gain = None
+    if best:
+        chosen = np.array(evidence.indices("val"), dtype=np.intp)
+        resampled = _resamples(evidence.true[chosen])
+        gain = differences(scores, best, chosen, resampled).get(NEAREST)
     return Facts(
-        frames=len(evidence.true),
-        effective_sample_size=splits["all"].effective_sample_size,
         held_out=len(evidence.indices("val")),
-        shift=splits["all"].shift,
-        blocks=blocks,
-        centred_train=train[PREDICTION].centred if train else Interval(0.0, 0.0, 0.0),
-        train_over_interpolation=_over_better_interpolation(differences.get("train", {})),
-        over_nearest=held_out.get(NEAREST),
-        over_interpolation=_over_better_interpolation(held_out),
+        test=test,
+        centred=prediction and prediction.centred,
+        interpolation=best,
+        over_nearest_train=compared_with.get("train", {}).get(NEAREST),
+        gain=gain,
+        over_interpolation=over.get(best),
+        slerp_weight=evidence.config.train.slerp_loss_weight,
     )
-
-
-def _over_better_interpolation(differences: dict[str, Interval]) -> Interval | None:
-    """The smaller of the differences to linear and to spherical interpolation."""
-    both = [differences[name] for name in (LINEAR, SPHERICAL) if name in differences]
-    return min(both, key=lambda difference: difference.mean, default=None)
 
 
 def _per_frame(evidence: Evidence, scores: dict[str, FrameScores]) -> pd.DataFrame:

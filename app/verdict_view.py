@@ -1,0 +1,51 @@
+"""The verdict of a verification, and the prediction beside its main baselines."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+from literal import literal
+from stored_verification import StoredInterval, StoredVerification
+
+from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
+from nerv_clip.verification.names import MEASURES
+from nerv_clip.verification.verdict import BEYOND, EQUIVALENT, REPRODUCES
+
+BESIDE = ("centred", "r1", "near")  # measures that never stand without their baselines
+
+
+def verdict_badge(found: StoredVerification) -> None:
+    """The label and its reason: green only for what interpolation cannot do."""
+    label, sentence = literal(found.verdict.label.capitalize()), literal(found.verdict.sentence)
+    text = f"**{label}.** {sentence}"
+    if found.verdict.label == BEYOND:
+        st.success(text, icon=":material/verified:")
+    elif found.verdict.label in (EQUIVALENT, REPRODUCES):
+        st.info(text, icon=":material/equal:")
+    else:
+        st.warning(text, icon=":material/info:")
+
+
+def beside_baselines(found: StoredVerification) -> pd.DataFrame | None:
+    """Measures on held-out frames of the prediction, the nearest train frame and interpolation.
+
+    None where no frame was held out.
+    """
+    rows = []
+    for row in found.rows:
+        values = row.figures.get("val") or {}
+        if row.name not in (PREDICTION, NEAREST, SPHERICAL) or not values:
+            continue
+        cells = {"held-out frames": row.name}
+        for name in BESIDE:
+            value = values.get(name)
+            mean = value.mean if isinstance(value, StoredInterval) else None
+            cells[MEASURES[name]] = "–" if mean is None else f"{mean:.3f}"
+        cells["bytes"] = size_cell(row.bytes)
+        rows.append(cells)
+    return pd.DataFrame(rows).set_index("held-out frames") if rows else None
+
+
+def size_cell(size: int | None) -> str:
+    """Bytes as text, or a dash for a baseline that stores nothing."""
+    return "–" if size is None else f"{size:,}"
