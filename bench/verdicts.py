@@ -6,14 +6,17 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from report import heading, table, write
+from scipy import stats
 
 from nerv_clip import NeRVClip, Run, load_model, verify
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.verification import Verification
 from nerv_clip.verification.baselines import INTERPOLATIONS, NEAREST, PREDICTION
+from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.text_report import format_interval, size_cell
 
 SHOWN = (PREDICTION, NEAREST, *INTERPOLATIONS, "teacher on the reconstruction")
@@ -70,17 +73,42 @@ def metric_rows(name: str, v: Verification, split: str) -> list[dict[str, str]]:
     return rows
 
 
+def over_clips(found: list[Verification]) -> list[dict[str, str]]:
+    """Centred cosine of the prediction minus each interpolation, with intervals over videos."""
+    rows = []
+    for name in (NEAREST, *INTERPOLATIONS):
+        means = np.array([v.differences["val"][name].mean for v in found])
+        error = means.std(ddof=1) / np.sqrt(len(means))
+        low, high = stats.t.interval(0.95, len(means) - 1, means.mean(), error)
+        rows.append(
+            {
+                "prediction minus": name,
+                "mean over videos": format_interval(Interval(means.mean(), low, high)),
+                "below 0 in": f"{(means < 0).sum()} of {len(means)}",
+            }
+        )
+    return rows
+
+
 def main(argv: list[str]) -> None:
     """Print the tables of the named runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--untrained", type=Path, help="also an untrained network like this run's")
+    parser.add_argument("--brief", action="store_true", help="means over the runs, not each table")
+    parser.add_argument("--title", default="Verdicts")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     found = {path.name: verified(Run(path), untrained=False) for path in args.runs}
     if args.untrained:
         found[f"{args.untrained.name}, untrained"] = verified(Run(args.untrained), untrained=True)
-    text = "# Verdicts\n\n" + heading(__doc__) + table([tests(n, v) for n, v in found.items()])
+    text = f"# {args.title}\n\n" + heading(__doc__) + table([tests(n, v) for n, v in found.items()])
+    if args.brief:
+        text += (
+            "\nCentred cosine on held-out frames; 95 % intervals by Student's t over videos.\n\n"
+        )
+        write(args.out, text + table(over_clips(list(found.values()))))
+        return
     text += "\nMeans with 95 % intervals. 'Skill' is over the best of the mean "
     text += "train embedding, the nearest train frame and the interpolations.\n\n"
     text += table(

@@ -63,9 +63,9 @@ def judge(facts: Facts) -> Verdict:
     1. *undecidable*: no test is possible or valid (`_undecidable_test`).
     2. *no evidence*: the test is not significant, or the centred cosine is not above 0.
     3. *undecidable*: interpolation is not above the nearest train frame.
-    4. *worse than interpolation*: below the best interpolation.
-    5. *equivalent to interpolation*: the whole interval of the difference is within ± the margin,
+    4. *equivalent to interpolation*: the whole interval of the difference is within ± the margin,
        which is `MARGIN` of what interpolation gains over the nearest train frame.
+    5. *worse than interpolation*: below the best interpolation.
     6. *predicts beyond interpolation*: above the best interpolation.
     7. *undecidable*: otherwise.
 
@@ -143,10 +143,10 @@ def _compared(facts: Facts) -> Verdict:
         f"best interpolation ({facts.interpolation}), which is {gain.mean:.4f} above the nearest "
         f"train frame; the margin is {margin:.4f}."
     )
-    if between.high < 0:
-        return Verdict(WORSE, sentence)
     if -margin < between.low and between.high < margin:
         return Verdict(EQUIVALENT, sentence)
+    if between.high < 0:
+        return Verdict(WORSE, sentence)
     if between.low > 0:
         return Verdict(BEYOND, sentence)
     return Verdict(UNDECIDABLE, f"{sentence} The interval is too wide to decide.")
