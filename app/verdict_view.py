@@ -9,8 +9,10 @@ from stored_verification import StoredInterval, StoredVerification
 
 from nerv_clip.verification.baselines import NEAREST, PREDICTION, SPHERICAL
 from nerv_clip.verification.names import MEASURES
+from nerv_clip.verification.tables import PROCESS
 from nerv_clip.verification.verdict import BEYOND, EQUIVALENT, REPRODUCES
 
+SHOWN = (PREDICTION, NEAREST, SPHERICAL, PROCESS)
 BESIDE = ("centred", "r1", "near")  # measures that never stand without their baselines
 
 
@@ -27,14 +29,14 @@ def verdict_badge(found: StoredVerification) -> None:
 
 
 def beside_baselines(found: StoredVerification) -> pd.DataFrame | None:
-    """Measures on held-out frames of the prediction, the nearest train frame and interpolation.
+    """Measures on held-out frames of the prediction and of its main baselines, with their bytes.
 
     None where no frame was held out.
     """
     rows = []
     for row in found.rows:
         values = row.figures.get("val") or {}
-        if row.name not in (PREDICTION, NEAREST, SPHERICAL) or not values:
+        if row.name not in SHOWN or not values:
             continue
         cells = {"held-out frames": row.name}
         for name in BESIDE:
