@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ from nerv_clip.search import (
     spans,
     summary,
 )
-from nerv_clip.search.absence import DEGREES, estimate_absence, lasting
+from nerv_clip.search.absence import DEGREES, estimate_absence, lasting, not_shown
 from nerv_clip.search.index import cosines, grid_times
-from nerv_clip.search.phrases import UNRELATED, load_phrases
+from nerv_clip.search.phrases import UNRELATED, form_of, load_phrases
 from nerv_clip.search.query import TEMPLATES, Term, parse_query, reading, text_vector
 from nerv_clip.search.relevancy import (
     EDGE,
@@ -43,6 +44,7 @@ from nerv_clip.search.relevancy import (
     TEMPERATURE,
     THRESHOLD,
     EncodedQuery,
+    form_absence,
     image_query,
 )
 from tests.runs import CLIP_FLAGS, train
@@ -154,9 +156,8 @@ def test_cosines_match_numpy_for_an_index_larger_than_a_chunk() -> None:
 def text_query(
     vectors: NDArray[np.float32], negated: list[bool], unrelated: NDArray[np.float32]
 ) -> EncodedQuery:
-    return EncodedQuery(
-        "", "", vectors, np.ones(len(negated), np.float32), np.array(negated), unrelated
-    )
+    weights, forms = np.ones(len(negated), np.float32), (None,) * len(negated)
+    return EncodedQuery("", "", vectors, weights, np.array(negated), unrelated, forms)
 
 
 def test_relevancy_is_half_at_the_level_of_absent_texts() -> None:
@@ -174,6 +175,40 @@ def test_relevancy_is_half_at_the_level_of_absent_texts() -> None:
         np.testing.assert_allclose(relevancy, 1 / (1 + np.exp(-TEMPERATURE * least)), atol=2e-3)
         assert low == pytest.approx(1 / (1 + np.exp(TEMPERATURE * (level - edge))), abs=1e-3)
         np.testing.assert_allclose(cosine, (products[:, 0] - products[:, 1]) / 2, atol=1e-3)
+
+
+def test_text_is_compared_with_unrelated_texts_of_its_form() -> None:
+    """Those that the video shows, here the first ones, do not count."""
+    rng = np.random.default_rng(0)
+    unrelated = rows(40, 64, 1).astype(np.float32)
+    form = (0.6 * unrelated + 0.1 * rng.standard_normal((40, 64))).astype(np.float32)
+    frames = np.repeat(unrelated[:2], 50, axis=0) + 0.05 * rng.standard_normal((100, 64))
+    index = (frames / np.linalg.norm(frames, axis=1, keepdims=True)).astype(np.float16)
+    plain = text_query(unrelated[:1], [False], unrelated)
+    reference = plain.reference(index)
+    best = lasting(cosines(index, unrelated) - reference.background).max(0)
+    assert (reference.absent == not_shown(best)).all()
+    assert not reference.absent[:2].any()
+    above = cosines(index, form[reference.absent]) - reference.background
+    absence = estimate_absence(lasting(above).max(0))
+    assert form_absence(index, form, reference) == absence
+    query = replace(plain, forms=(form,))
+    level = np.log(1 / query.scores(index, reference).relevancy - 1) / -TEMPERATURE
+    expected = lasting(cosines(index, plain.vectors) - reference.background)[:, 0]
+    np.testing.assert_allclose(level, expected - absence.level(FALSE_MATCHES), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("a red mug", None),
+        ("A hand holds a Red Mug on it", ("A hand holds ", " on it")),
+        ("a red mugful", None),
+        ("no a red mug with a pan", ("no ", " with a pan")),
+    ],
+)
+def test_form_is_what_surrounds_an_unrelated_text(text: str, form: tuple[str, str] | None) -> None:
+    assert form_of(text, ["a pan", "a red mug"]) == form
 
 
 def test_terms_have_to_be_true_at_the_same_time() -> None:

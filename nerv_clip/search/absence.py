@@ -44,18 +44,26 @@ class Absence(NamedTuple):
         return float(self.typical + self.spread * t.isf(rate, DEGREES))
 
 
-def estimate_absence(best: Floats) -> Absence:
-    """Estimate the distribution from the best scores (U,) of texts, of which some may be shown.
+def not_shown(best: Floats) -> NDArray[np.bool_]:
+    """Which texts with the best scores (U,) are not shown, if most are not.
 
-    Texts more than `OUTLIER` standard deviations above the median count as shown and are left out,
-    again and again until none is; at first the standard deviation is that of the median absolute
-    deviation. The result holds while most texts are not shown.
+    Texts more than `OUTLIER` standard deviations above the median count as shown, again and again
+    until none is; the standard deviation is that of the median absolute deviation.
     """
-    kept = best
+    kept = np.ones(len(best), bool)
     while True:
-        middle = float(np.median(kept))
-        spread = 1.4826 * float(np.median(np.abs(kept - middle)))
-        below = kept[kept <= middle + OUTLIER * spread]
-        if len(below) == len(kept):
-            return Absence(middle, float(kept.std(ddof=1)) if len(kept) > 1 else 0.0)
+        middle = np.median(best[kept])
+        spread = 1.4826 * np.median(np.abs(best[kept] - middle))
+        below = kept & (best <= middle + OUTLIER * spread)
+        if (below == kept).all():
+            return kept
         kept = below
+
+
+def estimate_absence(best: Floats) -> Absence:
+    """Estimate the distribution from the best scores (U,) of texts, without those that are shown.
+
+    The result holds while most texts are not shown, see `not_shown`.
+    """
+    kept = best[not_shown(best)]
+    return Absence(float(np.median(kept)), float(kept.std(ddof=1)) if len(kept) > 1 else 0.0)

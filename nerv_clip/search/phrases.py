@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +47,20 @@ class _Listed:
 
     unrelated: tuple[str, ...]
     states: tuple[str, ...] = ()
+
+
+def form_of(text: str, unrelated: Sequence[str]) -> tuple[str, str] | None:
+    """What stands before and after the longest unrelated text within a text; None without one.
+
+    >>> form_of("a hand holds a red mug", ["a red mug", "a pan"])
+    ('a hand holds ', '')
+    """
+    for phrase in sorted(unrelated, key=len, reverse=True):
+        found = re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text, re.IGNORECASE)
+        if found:
+            form = text[: found.start()], text[found.end() :]
+            return form if any(form) else None
+    return None
 
 
 MAX_TEXTS = 1000  # each is embedded before the first search

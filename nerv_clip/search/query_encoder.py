@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.inputs import load_run_teacher
 from nerv_clip.runs.run import Run
-from nerv_clip.search.phrases import Phrases, load_phrases
+from nerv_clip.search.phrases import Phrases, form_of, load_phrases
 from nerv_clip.search.query import parse_query, reading, text_vector
 from nerv_clip.search.relevancy import EncodedQuery, Vectors, image_query
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -43,12 +43,7 @@ class QueryEncoder:
     @cached_property
     def unrelated(self) -> Vectors:
         """Embeddings of the unrelated texts, (U, dim)."""
-        texts, vectors = self.phrases.unrelated, []
-        with self._progress.task("embedding unrelated texts", len(texts), "text") as task:
-            for text in texts:
-                vectors.append(text_vector(self.encoder, text))
-                task.advance()
-        return np.stack(vectors)
+        return self._embed(self.phrases.unrelated)
 
     @cached_property
     def _vector(self) -> Callable[[str], Vectors]:
@@ -65,7 +60,32 @@ class QueryEncoder:
             weights=np.array([term.weight for term in terms], np.float32),
             negated=np.array([term.negated for term in terms]),
             unrelated=self.unrelated,
+            forms=tuple(self._form(term.text) for term in terms),
         )
+
+    def _form(self, text: str) -> Vectors | None:
+        """Embeddings (U, dim) of the unrelated texts in the form of a text; see `form_of`.
+
+        None where the text has no other form, or where the teacher cannot read all of them.
+        """
+        form = form_of(text, self.phrases.unrelated)
+        return None if form is None else self._in_form(form)
+
+    @cached_property
+    def _in_form(self) -> Callable[[tuple[str, str]], Vectors | None]:
+        def embed(form: tuple[str, str]) -> Vectors | None:
+            texts = [unrelated.join(form) for unrelated in self.phrases.unrelated]
+            return self._embed(texts) if all(map(self.encoder.fits, texts)) else None
+
+        return lru_cache(maxsize=32)(embed)
+
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = []
+        with self._progress.task("embedding unrelated texts", len(texts), "text") as task:
+            for text in texts:
+                vectors.append(text_vector(self.encoder, text))
+                task.advance()
+        return np.stack(vectors)
 
     def encode_image(self, path: Path) -> EncodedQuery:
         """Encode an image file; raises `InputError` where it cannot be read."""

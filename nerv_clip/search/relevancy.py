@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.search.absence import Absence, estimate_absence, lasting
+from nerv_clip.search.absence import Absence, estimate_absence, lasting, not_shown
 from nerv_clip.search.index import cosines
 
 Vectors = NDArray[np.float32]  # (K, dim), unit rows
@@ -26,11 +26,13 @@ class Reference(NamedTuple):
     """What the scores of a query are compared with, in one index.
 
     ``background`` (N, 1) is subtracted from the cosine similarities; ``absence`` says how high the
-    rest goes for what the video does not show.
+    rest goes for what the video does not show. ``absent`` (U,) says which of the unrelated texts
+    are taken as not shown.
     """
 
     background: Curve
     absence: Absence
+    absent: NDArray[np.bool_]
 
 
 class Scores(NamedTuple):
@@ -52,7 +54,9 @@ class EncodedQuery:
     Shapes: ``vectors`` (K, dim), ``weights`` (K,), ``negated`` (K,) for K terms. ``label`` is shown
     in results, and ``reading``, how the query is understood. ``unrelated`` (U, dim) are the
     embeddings of unrelated texts; None for an image, because embeddings of images are nearer to
-    each other than to any text.
+    each other than to any text. ``forms`` holds for each term the embeddings (U, dim) of the
+    unrelated texts in its form, such as "a hand holds a red mug" for "a red mug"; None where its
+    form is that of the unrelated texts.
     """
 
     label: str
@@ -61,6 +65,7 @@ class EncodedQuery:
     weights: NDArray[np.float32]
     negated: NDArray[np.bool_]
     unrelated: Vectors | None
+    forms: tuple[Vectors | None, ...]
 
     def reference(self, index: Index, grid: int = 1) -> Reference:
         """The reference of an index with ``grid`` points per frame for this query.
@@ -71,7 +76,8 @@ class EncodedQuery:
         if self.unrelated is not None:
             return text_reference(index, self.unrelated, grid)
         centre = np.array(index, np.float32).mean(0)
-        return Reference(np.zeros((len(index), 1), np.float32), Absence(float(centre @ centre), 0))
+        background = np.zeros((len(index), 1), np.float32)
+        return Reference(background, Absence(float(centre @ centre), 0), np.zeros(0, bool))
 
     def scores(self, index: Index, reference: Reference, grid: int = 1, clips: int = 1) -> Scores:
         """Score every row of an index with ``grid`` points per frame.
@@ -84,15 +90,19 @@ class EncodedQuery:
         not which are clear matches of a single term.
         """
         products = cosines(index, self.vectors)
-        present = reference.absence.level(FALSE_MATCHES / clips)
-        absent = reference.absence.level(EDGE)
+        absences = [
+            reference.absence if form is None else form_absence(index, form, reference, grid)
+            for form in self.forms
+        ]
+        present = np.array([a.level(FALSE_MATCHES / clips) for a in absences], np.float32)
+        absent = np.array([a.level(EDGE) for a in absences], np.float32)
         above = products - reference.background
         distances = np.where(self.negated, absent - above, above - present)
         least = (distances * (self.weights / self.weights.max())).min(1)
         shares = self.weights / self.weights.sum()
         cosine: Curve = products @ np.where(self.negated, -shares, shares).astype(np.float32)
         relevancy = _logistic(lasting(least, grid)).astype(np.float32)
-        return Scores(relevancy, cosine, float(_logistic(np.array(absent - present))))
+        return Scores(relevancy, cosine, float(_logistic((absent - present).max())))
 
 
 def text_reference(index: Index, unrelated: Vectors, grid: int = 1) -> Reference:
@@ -102,13 +112,26 @@ def text_reference(index: Index, unrelated: Vectors, grid: int = 1) -> Reference
     """
     products = cosines(index, unrelated)
     background = products.mean(1, keepdims=True)
-    return Reference(background, estimate_absence(lasting(products - background, grid).max(0)))
+    best = lasting(products - background, grid).max(0)
+    return Reference(background, estimate_absence(best), not_shown(best))
+
+
+def form_absence(index: Index, form: Vectors, reference: Reference, grid: int = 1) -> Absence:
+    """How high texts of a form score that the index does not show.
+
+    Longer texts score lower than the unrelated texts in ``reference`` themselves. From ``form``
+    (U, dim), those in a form, the ones count whose unrelated text is not shown either: "a hand
+    holds a red mug" scores high if there is a red mug that no hand holds.
+    """
+    above = cosines(index, form[reference.absent]) - reference.background
+    return estimate_absence(lasting(above, grid).max(0))
 
 
 def image_query(label: str, vector: Vectors) -> EncodedQuery:
     """The query for frames that are similar to an image with the embedding ``vector`` (dim,)."""
     unit = vector.astype(np.float32) / np.linalg.norm(vector)
-    return EncodedQuery(label, label, unit[None], np.ones(1, np.float32), np.zeros(1, bool), None)
+    one = np.ones(1, np.float32)
+    return EncodedQuery(label, label, unit[None], one, np.zeros(1, bool), None, (None,))
 
 
 def _logistic(distance: NDArray[np.floating]) -> NDArray[np.floating]:
