@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from report import heading, table, write
+from scipy.stats import rankdata
 from tqdm import tqdm
 
 from nerv_clip import InputError, load_clip_encoder
@@ -37,6 +38,9 @@ DRAWS = 500  # of the bootstrap over clips
 Mask = NDArray[np.bool_]
 
 
+BEST = ("relevancy", "z-score, as in 11f6003")
+
+
 class Ask(NamedTuple):
     """A query of a form, with the frames (T,) that it is true of."""
 
@@ -49,7 +53,9 @@ class Row(NamedTuple):
     """What became of a query: matched on predicted, on true embeddings, and by the old rule.
 
     For the moments of the predicted and of the true embeddings: whether each peak is in a labelled
-    run of frames, and the distances in frames of its ends from the ends of that run.
+    run of frames, and the distances in frames of its ends from the ends of that run. ``best`` are
+    the highest relevancy and, as the first version printed it, the highest z-score of the cosine
+    over the video.
     """
 
     clip: str
@@ -58,6 +64,7 @@ class Row(NamedTuple):
     matched: tuple[bool, ...]
     right: tuple[list[bool], list[bool]]
     distances: tuple[list[float], list[float]]
+    best: tuple[float, float]
 
 
 def asked(facts: Mask, rng: np.random.Generator) -> list[Ask]:
@@ -176,7 +183,13 @@ def rows_of(run: TrainedRun, old: OldRule) -> Iterator[Row]:
             (*matched, old.matches(run.index(), level, ask.text)),
             (found[0][0], found[1][0]),
             (found[0][1], found[1][1]),
+            (float(predicted.relevancy.max()), z_score(predicted.cosine)),
         )
+
+
+def z_score(cosine: Curve) -> float:
+    """The z-score of the highest cosine over the video."""
+    return float((cosine.max() - cosine.mean()) / cosine.std())
 
 
 def interval(rows: Sequence[Row], statistic: Callable[[Sequence[Row]], float]) -> str:
@@ -307,6 +320,31 @@ def library_table(single: Sequence[Row], together: Sequence[Row]) -> list[dict[s
     return lines
 
 
+def separation(at: int) -> Callable[[Sequence[Row]], float]:
+    """Area under the ROC curve: how often a present query scores above an absent one."""
+
+    def statistic(rows: Sequence[Row]) -> float:
+        present, absent = (
+            np.array([row.best[at] for row in rows if row.present is there])
+            for there in (True, False)
+        )
+        rank = rankdata(np.concatenate([present, absent]))[: len(present)].mean()
+        return float((rank - (len(present) + 1) / 2) / len(absent))
+
+    return statistic
+
+
+def separation_table(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """A row for each form that has present and absent queries: the area under the ROC curve."""
+    found = []
+    for form in sorted({row.form for row in rows}):
+        chosen = [row for row in rows if row.form == form]
+        if len({row.present for row in chosen}) == 2:
+            areas = {name: interval(chosen, separation(i)) for i, name in enumerate(BEST)}
+            found.append({"form": form, **areas})
+    return found
+
+
 def report(rows: Sequence[Row], together: Sequence[Row]) -> str:
     """The results as Markdown."""
     clips = len({row.clip for row in rows})
@@ -319,6 +357,9 @@ def report(rows: Sequence[Row], together: Sequence[Row]) -> str:
         "below 5 %.\n\n"
         "## Absent: share with a clear match\n\n" + table(match_table(rows, present=False)) +
         "\n## Present: share with a clear match\n\n" + table(match_table(rows, present=True)) +
+        "\n## Does the score separate present from absent queries?\n\nArea under the ROC curve of "
+        "the highest score over the video, all clips together; 0.5 is chance.\n\n"
+        + table(separation_table(rows)) +
         f"\n## Things in a library of {TOGETHER} clips\n\nThe share in any clip is "
         f"1 - (1 - p)^{TOGETHER}, where p is the share in one clip; a thing that is absent from "
         "all clips is rare among these kitchens.\n\n" + table(library_table(rows, together)) +
