@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def verified(run: Run, untrained: bool) -> Verification:
         copy = Run(Path(folder))
         for path in (run.config, run.true, run.baselines):
             if path.exists():
-                (copy.path / path.name).symlink_to(path.resolve())
+                shutil.copy(path, copy.path)
         torch.manual_seed(1)
         fresh = NeRVClip(load_model(run.best).arch, with_encoder=False)
         export_model(fresh, copy.best, {})

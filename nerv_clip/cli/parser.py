@@ -100,7 +100,7 @@ def build_parser(defaults: Defaults | None = None) -> argparse.ArgumentParser:
 
 
 def _joined(numbers: Sequence[float] | None) -> str | None:
-    return None if numbers is None else "_".join(map(str, numbers))
+    return None if numbers is None else "_".join(f"{number:g}" for number in numbers)
 
 
 def _add_data(group: argparse._ArgumentGroup, d: Defaults) -> None:
