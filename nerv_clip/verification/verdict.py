@@ -79,8 +79,8 @@ def judge(facts: Facts) -> Verdict:
     if facts.slerp_weight > 0 and verdict.label in (WORSE, EQUIVALENT, BEYOND):
         return verdict._replace(
             sentence=f"{verdict.sentence} The head was trained towards spherical interpolation "
-            f"(slerp_loss_weight {facts.slerp_weight:g}): equality shows only that it learned to "
-            "interpolate."
+            f"(slerp_loss_weight {facts.slerp_weight:g}), so a match with interpolation shows only "
+            "that it learned to interpolate."
         )
     return verdict
 
