@@ -12,7 +12,12 @@ from nerv_clip.verification.names import MEASURES
 from nerv_clip.verification.tables import PROCESS
 from nerv_clip.verification.verdict import BEYOND, EQUIVALENT, REPRODUCES
 
-SHOWN = (PREDICTION, NEAREST, SPHERICAL, PROCESS)
+SHOWN = {  # rows of the table, with short names: it stands in a narrow column
+    PREDICTION: "CLIP head",
+    NEAREST: "nearest train frame",
+    SPHERICAL: "interpolation",
+    PROCESS: "table in 8 bits",
+}
 BESIDE = ("centred", "r1", "near")  # measures that never stand without their baselines
 
 
@@ -29,7 +34,7 @@ def verdict_badge(found: StoredVerification) -> None:
 
 
 def beside_baselines(found: StoredVerification) -> pd.DataFrame | None:
-    """Measures on held-out frames of the prediction and of its main baselines, with their bytes.
+    """Measures on held-out frames of the prediction and of its main baselines, with their sizes.
 
     None where no frame was held out.
     """
@@ -38,14 +43,14 @@ def beside_baselines(found: StoredVerification) -> pd.DataFrame | None:
         values = row.figures.get("val") or {}
         if row.name not in SHOWN or not values:
             continue
-        cells = {"held-out frames": row.name}
+        cells = {"held out": SHOWN[row.name]}
         for name in BESIDE:
             value = values.get(name)
             mean = value.mean if isinstance(value, StoredInterval) else None
             cells[MEASURES[name]] = "–" if mean is None else f"{mean:.3f}"
-        cells["bytes"] = size_cell(row.bytes)
+        cells["size"] = "–" if row.bytes is None else f"{row.bytes / 1000:.0f} kB"
         rows.append(cells)
-    return pd.DataFrame(rows).set_index("held-out frames") if rows else None
+    return pd.DataFrame(rows).set_index("held out") if rows else None
 
 
 def size_cell(size: int | None) -> str:

@@ -145,7 +145,7 @@ def main(run: Run) -> None:
     summary(view)
     metrics(view)
     frames_over_time(view)
-    left, right = st.columns([2, 1], gap="medium")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         training_curves(view)
     with right:
