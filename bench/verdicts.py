@@ -98,13 +98,19 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--untrained", type=Path, help="also an untrained network like this run's")
     parser.add_argument("--brief", action="store_true", help="means over the runs, not each table")
     parser.add_argument("--title", default="Verdicts")
+    parser.add_argument("--trained", help="the command that trained the runs, to be printed")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     found = {path.name: verified(Run(path), untrained=False) for path in args.runs}
     if args.untrained:
         found[f"{args.untrained.name}, untrained"] = verified(Run(args.untrained), untrained=True)
     text = f"# {args.title}\n\n" + heading(__doc__) + table([tests(n, v) for n, v in found.items()])
+    if args.trained:
+        text += f"\nTrained by `{args.trained}`.\n"
     if args.brief:
+        if len({v.evidence.config.video.hash for v in found.values()}) < len(found):
+            write(args.out, text)  # one video has no mean over videos
+            return
         text += (
             "\nCentred cosine on held-out frames; 95 % intervals by Student's t over videos.\n\n"
         )
