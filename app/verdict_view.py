@@ -51,8 +51,3 @@ def beside_baselines(found: StoredVerification) -> pd.DataFrame | None:
         cells["size"] = "–" if row.bytes is None else f"{row.bytes / 1000:.0f} kB"
         rows.append(cells)
     return pd.DataFrame(rows).set_index("held out") if rows else None
-
-
-def size_cell(size: int | None) -> str:
-    """Bytes as text, or a dash for a baseline that stores nothing."""
-    return "–" if size is None else f"{size:,}"

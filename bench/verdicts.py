@@ -62,7 +62,7 @@ def metric_rows(name: str, v: Verification, split: str) -> list[dict[str, str]]:
                     "run": name,
                     "frames": "held out" if split == "val" else "seen",
                     "embedding": row.name,
-                    "bytes": size_cell(row),
+                    "bytes": size_cell(row.size),
                     "cosine": format_interval(found.cosine),
                     "centred cosine": format_interval(found.centred),
                     "skill": format_interval(found.skill),

@@ -18,7 +18,14 @@ from nerv_clip.evaluation.interpolation import interpolated, nearest
 from nerv_clip.similarity import slerp
 from nerv_clip.verification import statistics
 from nerv_clip.verification.baselines import STRENGTHS, ridge
-from nerv_clip.verification.tables import _process, components, read_by_process, stored, tables
+from nerv_clip.verification.tables import (
+    _nearest,
+    _process,
+    components,
+    read_by_process,
+    stored,
+    tables,
+)
 
 Array = NDArray[np.float64]
 
@@ -233,12 +240,14 @@ def test_gaussian_process_matches_scikit_learn() -> None:
     kernel = Matern(length_scale=5, nu=1.5)
     fitted = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None).fit(at[:, None], rows)
     times = np.arange(21)
-    found = _process(times, at, rows, ("Matérn 3/2", 5.0, 0.01), leave_out=False)
+    near = _nearest(times, at, leave_out=False)
+    found = _process(times, at, rows, near, ("Matérn 3/2", 5.0, 0.01))
     np.testing.assert_allclose(found, fitted.predict(times[:, None]), atol=1e-9)
     others = np.arange(7) != 2
     without = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)
     expected = without.fit(at[others, None], rows[others]).predict([[4]])
-    left_out = _process(at, at, rows, ("Matérn 3/2", 5.0, 0.01), leave_out=True)
+    near = _nearest(at, at, leave_out=True)
+    left_out = _process(at, at, rows, near, ("Matérn 3/2", 5.0, 0.01))
     np.testing.assert_allclose(left_out[2], expected[0], atol=1e-9)
     smooth = np.sin(np.arange(40)[:, None] / np.array([4, 6, 9]))
     read = read_by_process(smooth[::4], np.arange(0, 40, 4), 40)

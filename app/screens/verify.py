@@ -19,7 +19,7 @@ from stored_verification import (
     verification_content,
 )
 from teacher_consent import allowed_to_load
-from verdict_view import beside_baselines, size_cell, verdict_badge
+from verdict_view import beside_baselines, verdict_badge
 from verification_job import job_of, start_verification
 from widgets import has_clip_head, metric_tile
 
@@ -41,6 +41,7 @@ def show_progress(view: RunView) -> None:
 def measures_table(found: StoredVerification, split: str) -> pd.DataFrame:
     """A row for the prediction and each baseline, a column for each measure, on a split."""
     from nerv_clip.verification.names import MEASURES
+    from nerv_clip.verification.text_report import size_cell
 
     rows = []
     for row in found.rows:

@@ -69,7 +69,7 @@ def _table_row(row: Row, split: str) -> str:
         reason = html.escape(row.missing or NO_NEIGHBOUR)
         values = f'<td colspan="{len(MEASURES) + 1}" class="none">{reason}</td>'
     else:
-        values = f"<td>{size_cell(row)}</td>" + "".join(
+        values = f"<td>{size_cell(row.size)}</td>" + "".join(
             f'<td title="{_interval(measures, name)}">{text}</td>'
             for name, text in zip(MEASURES, cells(measures), strict=True)
         )

@@ -109,16 +109,18 @@ def measure(
     )
 
 
-def differences(
-    scores: Mapping[str, FrameScores], name: str, chosen: Indices, resampled: Resamples
-) -> dict[str, Interval]:
-    """Centred cosine of the embeddings ``name`` minus that of each of the others, by their name.
+def difference(
+    scores: Mapping[str, FrameScores],
+    name: str,
+    other: str,
+    chosen: Indices,
+    resampled: Resamples,
+) -> Interval | None:
+    """Centred cosine of the embeddings ``name`` minus that of ``other``, paired by frame.
 
-    Paired by frame, on the frames ``chosen``; without those that lack an embedding of one.
+    On the frames ``chosen``; None where one of them lacks an embedding.
     """
-    own = scores[name].centred[chosen]
-    return {
-        other: bootstrap_interval(own - baseline.centred[chosen], resampled, within=(-2, 2))
-        for other, baseline in scores.items()
-        if other != name and not np.isnan(own - baseline.centred[chosen]).any()
-    }
+    paired = scores[name].centred[chosen] - scores[other].centred[chosen]
+    if np.isnan(paired).any():
+        return None
+    return bootstrap_interval(paired, resampled, within=(-2, 2))

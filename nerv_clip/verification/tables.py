@@ -126,7 +126,9 @@ def read_by_process(rows: Array, at: Indices, frames: int) -> Array:
     the others. A frame is predicted from the `NEIGHBOURS` nearest rows.
     """
     mean = rows.mean(0)
+    centred = rows - mean
     chosen = np.unique(np.linspace(0, len(at) - 1, min(len(at), TUNING)).round().astype(np.intp))
+    others = _nearest(at[chosen], at, leave_out=True)
     settings = [
         (kernel, scale * float(np.diff(at).mean()), noise)
         for kernel in KERNELS
@@ -135,23 +137,23 @@ def read_by_process(rows: Array, at: Indices, frames: int) -> Array:
     ]
 
     def error(setting: tuple[str, float, float]) -> float:
-        left_out = _process(at[chosen], at, rows - mean, setting, leave_out=True)
-        return float(((left_out - (rows - mean)[chosen]) ** 2).sum())
+        left_out = _process(at[chosen], at, centred, others, setting)
+        return float(((left_out - centred[chosen]) ** 2).sum())
 
-    best = min(settings, key=error)
-    return np.asarray(mean + _process(np.arange(frames), at, rows - mean, best, leave_out=False))
+    times = np.arange(frames)
+    near = _nearest(times, at, leave_out=False)
+    return np.asarray(mean + _process(times, at, centred, near, min(settings, key=error)))
 
 
 def _process(
-    times: Indices, at: Indices, rows: Array, setting: tuple[str, float, float], *, leave_out: bool
+    times: Indices, at: Indices, rows: Array, near: Indices, setting: tuple[str, float, float]
 ) -> Array:
     """Prediction at ``times`` (N,) from ``rows`` (M, D) at ``at`` (M,), of mean 0: (N, D).
 
-    ``setting`` is kernel, length scale in frames, and noise. With ``leave_out``, a row at the same
-    time is not used.
+    ``near`` (N, K) are the indices of the rows that are read for each time. ``setting`` is kernel,
+    length scale in frames, and noise.
     """
     name, scale, noise = setting
-    near = _nearest(times, at, leave_out=leave_out)
     kernel = KERNELS[name]
     among = kernel(np.abs(at[near][:, :, None] - at[near][:, None, :]) / scale)
     to_time = kernel(np.abs(times[:, None] - at[near]) / scale)
@@ -164,7 +166,10 @@ def _process(
 
 
 def _nearest(times: Indices, at: Indices, *, leave_out: bool) -> Indices:
-    """Indices into ``at`` (M,), increasing, of those nearest to each of ``times`` (N,): (N, K)."""
+    """Indices into ``at`` (M,), increasing, of those nearest to each of ``times`` (N,): (N, K).
+
+    With ``leave_out``, one at the same time is left out.
+    """
     count = min(NEIGHBOURS, len(at) - leave_out)
     window = np.searchsorted(at, times)[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     inside = np.clip(window, 0, len(at) - 1)

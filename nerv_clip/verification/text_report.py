@@ -57,14 +57,14 @@ def _text_table(rows: list[Row], split: str) -> list[str]:
         if measures is None:
             lines.append(f"{row.name:<{width}}  {row.missing or NO_NEIGHBOUR}")
         else:
-            values = (size_cell(row), *cells(measures))
+            values = (size_cell(row.size), *cells(measures))
             lines.append(f"{row.name:<{width}}" + "".join(f"{value:>11}" for value in values))
     return lines
 
 
-def size_cell(row: Row) -> str:
-    """The bytes of a row, or an en dash for a baseline that stores nothing."""
-    return "–" if row.size is None else f"{row.size:,}"
+def size_cell(size: int | None) -> str:
+    """Bytes as text, or an en dash for a baseline that stores nothing."""
+    return "–" if size is None else f"{size:,}"
 
 
 def cells(measures: Measures) -> list[str]:

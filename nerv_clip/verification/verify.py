@@ -25,14 +25,13 @@ from nerv_clip.verification.measures import (
     FrameScores,
     Measures,
     best_trivial_baseline,
-    differences,
+    difference,
     measure,
     score_frames,
 )
 from nerv_clip.verification.names import SPLIT_TITLES
 from nerv_clip.verification.statistics import (
     Interval,
-    Resamples,
     ShiftTest,
     block_length,
     bootstrap,
@@ -119,17 +118,19 @@ def _verify(evidence: Evidence, task: Task) -> Verification:
     compared, scores = _score_all(evidence, task)
     splits: dict[str, SplitStatistics] = {}
     measures: dict[str, dict[str, Measures]] = {}
-    compared_with: dict[str, dict[str, Interval]] = {}
+    differences: dict[str, dict[str, Interval]] = {}
+    gain: Interval | None = None
     for name in SPLIT_TITLES:
         chosen = np.array(evidence.indices(name), dtype=np.intp)
         if len(chosen) < 2:
             continue
-        resampled = _resamples(true[chosen])
+        block = block_length(true[chosen])
+        resampled = bootstrap(len(chosen), block)
         best = best_trivial_baseline(compared, scores, chosen)
         splits[name] = SplitStatistics(
             len(chosen),
             effective_sample_size(true[chosen]),
-            block_length(true[chosen]),
+            block,
             best,
         )
         measures[name] = {
@@ -137,29 +138,38 @@ def _verify(evidence: Evidence, task: Task) -> Verification:
             for each in compared
             if each.draws and not np.isnan(scores[each.name].cosine[chosen]).any()
         }
-        compared_with[name] = differences(scores, PREDICTION, chosen, resampled)
+        found = {
+            other: difference(scores, PREDICTION, other, chosen, resampled)
+            for other in scores
+            if other != PREDICTION
+        }
+        differences[name] = {other: value for other, value in found.items() if value is not None}
+        if name == "val" and (interpolation := best_interpolation(differences[name])):
+            gain = difference(scores, interpolation, NEAREST, chosen, resampled)
     test = held_out_test(evidence)
     return Verification(
         evidence=evidence,
         rows=_rows(compared, measures),
         splits=splits,
         test=test,
-        differences=compared_with,
-        verdict=judge(_facts(evidence, scores, test, measures, compared_with)),
+        differences=differences,
+        verdict=judge(_facts(evidence, test, measures, differences, gain)),
         per_frame=_per_frame(evidence, scores),
         shifts=mean_cosine_by_shift(evidence.predicted, true),
     )
 
 
-def _resamples(true: Array) -> Resamples:
-    return bootstrap(len(true), block_length(true))
+def best_interpolation(differences: dict[str, Interval]) -> str:
+    """The interpolation that the prediction exceeds least; "" where there is none."""
+    over = [name for name in INTERPOLATIONS if name in differences]
+    return min(over, key=lambda name: differences[name].mean, default="")
 
 
 def held_out_test(evidence: Evidence) -> ShiftTest:
     """The shift test on held-out frames.
 
-    A frame's neighbours are held-out frames that are further away than the longest gap between
-    train frames, so that what no interpolation can follow is not all that is tested.
+    A frame's neighbours are held-out frames at least as far away as the longest gap between train
+    frames, so that what no interpolation can follow is not all that is tested.
     """
     held_out, train = evidence.indices("val"), evidence.train
     gap = int(np.diff(train).max(initial=1))
@@ -196,29 +206,23 @@ def _rows(compared: list[Embeddings], measures: dict[str, dict[str, Measures]]) 
 
 def _facts(
     evidence: Evidence,
-    scores: dict[str, FrameScores],
     test: ShiftTest,
     measures: dict[str, dict[str, Measures]],
-    compared_with: dict[str, dict[str, Interval]],
+    differences: dict[str, dict[str, Interval]],
+    gain: Interval | None,
 ) -> Facts:
     """The input of the rule of the verdict."""
-    held_out = compared_with.get("val", {})
+    held_out = differences.get("val", {})
     prediction = measures.get("val", {}).get(PREDICTION)
-    over = {name: held_out[name] for name in INTERPOLATIONS if name in held_out}
-    best = min(over, key=lambda name: over[name].mean, default="")
-    gain = None
-    if best:
-        chosen = np.array(evidence.indices("val"), dtype=np.intp)
-        resampled = _resamples(evidence.true[chosen])
-        gain = differences(scores, best, chosen, resampled).get(NEAREST)
+    interpolation = best_interpolation(held_out)
     return Facts(
         held_out=len(evidence.indices("val")),
         test=test,
         centred=prediction and prediction.centred,
-        interpolation=best,
-        over_nearest_train=compared_with.get("train", {}).get(NEAREST),
+        interpolation=interpolation,
+        over_nearest_train=differences.get("train", {}).get(NEAREST),
         gain=gain,
-        over_interpolation=over.get(best),
+        over_interpolation=held_out.get(interpolation),
         slerp_weight=evidence.config.train.slerp_loss_weight,
     )
 
