@@ -14,20 +14,20 @@ from widgets import PageProgress
 from nerv_clip import InputError, Run, frame_time
 
 if TYPE_CHECKING:
-    from nerv_clip import NeRVClip, Video
+    from nerv_clip import Video, VideoNetwork
     from nerv_clip.search import Library, TrainedRun
 
 MOST_BYTES = 250_000_000  # a larger source video is not kept in memory
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the network…")
-def _network(key: str, path: str) -> NeRVClip:
+def _network(key: str, path: str) -> VideoNetwork:
     from nerv_clip import load_model
 
     return load_model(Path(path))
 
 
-def network_of(view: RunView) -> NeRVClip:
+def network_of(view: RunView) -> VideoNetwork:
     """A run's network, cached by the hash of its checkpoint."""
     return _network(view.key, str(view.run.best))
 

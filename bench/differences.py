@@ -19,12 +19,12 @@ def column(run: Run) -> dict[str, str]:
     config, metrics = run.read_config(), run.read_metrics()
     arch, sizes, seen, held = config.architecture, config.parameters, metrics.train, metrics.val
     return {
-        "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch).items()),
+        "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch.first).items()),
         "output": f"RGB{' + CLIP' if arch.clip_dim else ''}",
         "trained by": f"reconstruction{' + semantics' if arch.clip_dim else ''}",
-        "widths": "-".join(map(str, arch.widths)),
+        "widths": arch.widths,
         "parameters: decoder + CLIP head": f"{sizes.decoder:,} + {sizes.clip_head:,}",
-        "of these, stored embeddings": f"{arch.table_steps * arch.clip_input:,}",
+        "of these, stored embeddings": f"{arch.first.table_steps * arch.clip_input:,}",
         "bytes on disk": f"{metrics.bytes:,}",
         "PSNR seen / held out, dB": both(seen.psnr, held.psnr, 2),
         "blend of the neighbouring train frames, dB": number(held.blend_psnr, 2),
@@ -41,7 +41,7 @@ def predecessor_size(run: Run) -> float:
     """The --modelsize (millions) at which the predecessor has the same widths as a run."""
     arch, frames = run.read_config().architecture, run.read_metrics().frames["train"]
     dim = arch.clip_dim or run.read_teacher().dim
-    same = dataclasses.replace(arch, clip_dim=0, clip_input=dim, table_steps=frames)
+    same = dataclasses.replace(arch.first, clip_dim=0, clip_input=dim, table_steps=frames)
     return count(same) / 1e6
 
 

@@ -21,7 +21,7 @@ from nerv_clip import Run, load_model
 from nerv_clip.cli import main_guard
 from nerv_clip.evaluation.decoding import decode, embed_times
 from nerv_clip.metrics import psnr
-from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.runs.inputs import load_run_video
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
     write(args.out, text + (table(steps) if steps else ""))
 
 
-def decoded(model: NeRVClip, frames: int, batch: int = 1) -> Decoded:
+def decoded(model: VideoNetwork, frames: int, batch: int = 1) -> Decoded:
     parts = [part.frames.cpu() for part in decode(model, range(frames), batch)]
     times = [frame_time(i, frames) for i in range(frames)]
     return Decoded(torch.cat(parts), embed_times(model, times, batch))
@@ -109,7 +109,7 @@ def speed_row(run: Run, video: Video, device: str) -> dict[str, str]:
     return row | {f"{name} frames/s": rates(model, of[name], 1) for name in of}
 
 
-def rates(model: NeRVClip, indices: Sequence[int], batch: int) -> str:
+def rates(model: VideoNetwork, indices: Sequence[int], batch: int) -> str:
     """Frames per second of three passes, after a warm-up."""
     found = []
     for chosen in (indices[:batch], indices, indices, indices):

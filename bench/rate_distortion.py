@@ -101,7 +101,10 @@ def checkpoints(model: Path, video: Video, frames: Tensor, path: Path) -> list[d
     rows = []
     for bits in BITS:
         network = load_model(model)
-        if max(network.arch.motion_steps, network.arch.table_steps) not in (0, len(video)):
+        if max(network.arch.first.motion_steps, network.arch.first.table_steps) not in (
+            0,
+            len(video),
+        ):
             raise InputError(f"{model} held frames out: give networks of --data_split 1_1_1")
         export_model(network, path, {}, bits)
         metrics = evaluate_checkpoint(path, video, ["train"] * len(video)).metrics

@@ -19,6 +19,7 @@ from report import heading, table, write
 from nerv_clip import NeRVClip, Run, preset, solve
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
+from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.search import load_run
 from nerv_clip.search.index import cosines
 
@@ -39,14 +40,15 @@ def seconds(work: Callable[[], object], repeats: int = 5) -> float:
 def text_query(like: Run) -> list[dict[str, str]]:
     """A text query over 10,000 frames at grid 4, on an untrained network like that of a run."""
     config = like.read_config()
-    arch = dataclasses.replace(config.architecture, frames=10_000, clip_tap=0)
+    arch = dataclasses.replace(config.architecture.first, frames=10_000, clip_tap=0)
     times = tuple(i / 25 for i in range(10_000))
-    video = dataclasses.replace(config.video, frames=10_000, timestamps=times)
+    video = dataclasses.replace(config.video, frames=10_000, timestamps=times, shots=())
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         torch.manual_seed(1)
         export_model(NeRVClip(arch, with_encoder=False), run.best, {})
-        run.write_config(dataclasses.replace(config, architecture=arch, video=video))
+        whole = VideoArchitecture.of(arch)
+        run.write_config(dataclasses.replace(config, architecture=whole, video=video))
         found = load_run(run.path, progress=Terminal())
         found.index(4)
         queries = iter(["a red mug", "a green apple", "the tap is running", "an orange pan"] * 5)

@@ -33,7 +33,7 @@ def row(run: Run) -> dict[str, str]:
     return {
         "λ": str(settings.clip_loss_weight),
         "warm-up": str(settings.pixel_loss_warmup_epochs),
-        "tap": str(config.architecture.clip_tap),
+        "tap": str(config.architecture.first.clip_tap),
         "slerp weight": str(settings.slerp_loss_weight),
         "seed": str(settings.seed),
         "PSNR seen / held out": both(seen.psnr, held.psnr, 2),

@@ -15,6 +15,7 @@ from scipy import stats
 from nerv_clip import NeRVClip, Run, load_model, verify
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.models.checkpoint import export_model
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.verification import Verification
 from nerv_clip.verification.baselines import INTERPOLATIONS, NEAREST, PREDICTION
 from nerv_clip.verification.statistics import Interval
@@ -33,7 +34,9 @@ def verified(run: Run, untrained: bool) -> Verification:
             if path.exists():
                 shutil.copy(path, copy.path)
         torch.manual_seed(1)
-        fresh = NeRVClip(load_model(run.best).arch, with_encoder=False)
+        arch = load_model(run.best).arch
+        networks = [NeRVClip(s.network, with_encoder=False) for s in arch.segments]
+        fresh = VideoNetwork(arch, networks)
         export_model(fresh, copy.best, {})
         return verify(copy.best, progress=Terminal())
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nerv_clip.models.checkpoint import load_model
     from nerv_clip.models.config import Architecture, ModelConfig
     from nerv_clip.models.nerv_clip import NeRVClip, Output
-    from nerv_clip.models.solver import solve
+    from nerv_clip.models.solver import solve, solve_video
+    from nerv_clip.models.video_network import VideoNetwork
     from nerv_clip.progress import Progress
     from nerv_clip.runs.config import RunConfig
     from nerv_clip.runs.evaluation import evaluate
@@ -56,6 +57,7 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "Video",
+    "VideoNetwork",
     "VideoSpec",
     "build_network",
     "embed_video",
@@ -69,6 +71,7 @@ __all__ = [
     "preset",
     "run_path",
     "solve",
+    "solve_video",
     "split_frames",
     "train",
     "verify",
@@ -82,7 +85,8 @@ __getattr__ = lazy_names(
         "models.checkpoint": ["load_model"],
         "models.config": ["Architecture", "ModelConfig"],
         "models.nerv_clip": ["NeRVClip", "Output"],
-        "models.solver": ["solve"],
+        "models.solver": ["solve", "solve_video"],
+        "models.video_network": ["VideoNetwork"],
         "progress": ["Progress"],
         "runs.config": ["RunConfig"],
         "runs.evaluation": ["evaluate"],

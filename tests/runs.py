@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from train.train_nerv_clip import main
 
@@ -18,3 +19,9 @@ def train(video_file: Path, *more: str) -> Path:
     """Train a run below ``output/`` of the working directory; returns ``output/run``."""
     main(flags(video_file, *more))
     return Path("output/run")
+
+
+def own(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of the only segment."""
+    segment: dict[str, Any] = state["segments"][0]
+    return segment

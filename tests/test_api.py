@@ -132,7 +132,8 @@ def test_motion_weight_0_leaves_the_motion_head_out(video_file: Path) -> None:
     config = dataclasses.replace(CONFIG, epochs=1, motion_weight=0.0)
     (epoch,) = train(load_video(video_file), "run", data_split="2_2_3", model=MODEL, config=config)
     assert epoch.losses["motion"] is None
-    assert not load_model("run/model_best.pth").taps
+    (network,) = load_model("run/model_best.pth").networks
+    assert not network.taps
 
 
 def test_baseline_that_was_evaluated_with_a_teacher_resumes(

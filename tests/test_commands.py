@@ -42,7 +42,7 @@ def test_run_directory_is_complete(video_file: Path, teacher: str) -> None:
         "logs",
     }
     config = json.loads((run / "config.json").read_text())
-    assert config["format"] == 1
+    assert config["format"] == 2
     assert config["train"]["epochs"] == 4
     assert config["train"]["seed"] == 1
     assert torch.__version__.startswith(config["versions"]["torch"])
@@ -212,7 +212,7 @@ def test_evaluation_depends_on_the_checkpoint_only(video_file: Path, run: Path) 
     again = json.loads((run / "metrics.json").read_text())
     assert again["all"] == before["all"]
     content = load_checkpoint(run / "model_best.pth")
-    content["weights"]["rgb_head.conv.bias"] += 1
+    content["weights"][0]["rgb_head.conv.bias"] += 1
     torch.save(content, run / "model_best.pth")
     main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
     assert json.loads((run / "metrics.json").read_text())["all"]["psnr"] < before["all"]["psnr"] - 3

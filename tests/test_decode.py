@@ -19,11 +19,12 @@ CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 F64 = torch.float64
 
 
-def small(**config: object) -> NeRVClip:
+def small(cuts: tuple[int, ...] = (), **config: object) -> NeRVClip:
     """An untrained network of 12 frames of 45x61, of which every second is a train frame."""
     torch.manual_seed(0)
     fields = {"modelsize": 0.1, "lower_width": 4, **config}
-    model = NeRVClip(solve(ModelConfig(**fields), 12, 6, 45, 61)).eval()  # type: ignore[arg-type]
+    arch = solve(ModelConfig(**fields), 12, 6, 45, 61, cuts)  # type: ignore[arg-type]
+    model = NeRVClip(arch).eval()
     train = torch.arange(0, 12, 2, dtype=F64) / 11
     model.train_times.copy_(train)
     if model.table is not None:
@@ -42,7 +43,9 @@ def network(name: str) -> NeRVClip:
         )
     if name == "clip_input":
         return small(clip_input=True, clip_dim=16)
-    return load_model(CHECKPOINTS / name / "model_best.pth")
+    if name == "cuts":
+        return small(cuts=(4, 5, 8), predict_clip=True, clip_dim=16)
+    return load_model(CHECKPOINTS / name / "model_best.pth").networks[0]
 
 
 class Method(nn.Module):
@@ -62,7 +65,7 @@ class Method(nn.Module):
 @pytest.mark.parametrize(
     ("name", "method"),
     [
-        *product(["kitchen", "encoder"], ["draw", "embed", "decode"]),
+        *product(["kitchen", "encoder", "cuts"], ["draw", "embed", "decode"]),
         *product(["kitchen_clip_input", "clip_input"], ["draw", "decode"]),
     ],
 )
@@ -86,7 +89,7 @@ def decoded_frame_by_frame(model: NeRVClip, t: Tensor) -> Tensor:
     """Frames at each time: a train frame is drawn, any other warped from its neighbours."""
     frames = []
     for one in t:
-        found = neighbours(model.train_times, one[None])
+        found = neighbours(model.train_times, one[None], model.shots)
         if found.exact:
             frames.append(model.draw(one[None]).frames)
             continue
@@ -98,11 +101,11 @@ def decoded_frame_by_frame(model: NeRVClip, t: Tensor) -> Tensor:
     return torch.cat(frames)
 
 
-@pytest.mark.parametrize("name", ["kitchen", "encoder", "clip_input"])
+@pytest.mark.parametrize("name", ["kitchen", "encoder", "clip_input", "cuts"])
 def test_decode_draws_train_frames_and_warps_the_others(name: str) -> None:
     model = network(name)
     step = 1 / (model.arch.frames - 1)
-    times = [0.0, step, 2 * step, 4.5 * step, 1 - step, 1.0]
+    times = [0.0, step, 2 * step, 4 * step, 4.9 * step, 5 * step, 1 - step, 1.0]
     t = torch.tensor(times, dtype=F64)
     with torch.no_grad():
         decoded = model.decode(t)

@@ -96,7 +96,8 @@ def test_run_with_impossible_numbers_is_refused_by_search(kitchen: Run) -> None:
     numbers = {"frames": BIG}
     (bad / "config.json").write_text(changed_config(video=numbers, architecture=numbers))
     (line,) = Library([kitchen.path.parent]).skipped
-    assert "frames 1000000000 is out of range" in line
+    assert "frames 1000000000" in line
+    assert "is out of range" in line
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from nerv_clip.models.checkpoint import load_checkpoint
-from tests.runs import flags
+from tests.runs import flags, own
 from tests.test_training import same
 from train.train_nerv_clip import main
 
@@ -41,7 +41,7 @@ def saved(run: Path) -> dict[str, Any] | None:
 def wait_until(process: subprocess.Popen[str], run: Path, epoch: int) -> None:
     while process.poll() is None:
         state = saved(run)  # always readable: it is renamed into place
-        if state is not None and (state["epoch"], state["step"]) >= (epoch, 1):
+        if state is not None and (own(state)["epoch"], own(state)["step"]) >= (epoch, 1):
             return
         time.sleep(0.02)
 
@@ -54,18 +54,18 @@ def test_killed_and_interrupted_training_ends_with_the_same_bits(video_file: Pat
     assert first.wait() == -signal.SIGKILL
     killed = saved(run)
     assert killed is not None
-    assert 3 <= killed["epoch"] < 16
+    assert 3 <= own(killed)["epoch"] < 16
 
     second = start(video_file)
-    wait_until(second, run, killed["epoch"] + 3)
+    wait_until(second, run, own(killed)["epoch"] + 3)
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=120)
     assert second.returncode == 130
-    assert f"resuming at epoch {killed['epoch'] + 1}" in err
+    assert f"resuming at epoch {own(killed)['epoch'] + 1}" in err
     assert "the same command resumes" in err
     stopped = saved(run)
     assert stopped is not None
-    assert killed["epoch"] + 3 <= stopped["epoch"] < 16
+    assert own(killed)["epoch"] + 3 <= own(stopped)["epoch"] < 16
 
     main(flags(video_file, "-e", "16", "--save_freq", "0"))
     main(flags(video_file, "-e", "16", "--outf", "alone"))
@@ -84,6 +84,6 @@ def test_save_within_an_epoch_stores_step_and_order(video_file: Path) -> None:
     process.wait()
     state = saved(Path("output/run"))
     assert state is not None
-    assert state["step"] >= 1
-    assert sorted(state["order"]) == [i for i in range(12) if i % 3 < 2]
-    assert isinstance(state["generator"], torch.Tensor)
+    assert own(state)["step"] >= 1
+    assert sorted(own(state)["order"]) == [i for i in range(12) if i % 3 < 2]
+    assert isinstance(own(state)["generator"], torch.Tensor)

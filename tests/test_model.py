@@ -12,9 +12,10 @@ from nerv_clip.errors import InputError
 from nerv_clip.models.checkpoint import export_model, load_checkpoint, load_model
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.frame_encoder import build_encoder
-from nerv_clip.models.layers import FrameTable, TemporalGrid, UpBlock
+from nerv_clip.models.layers import UpBlock
 from nerv_clip.models.nerv_clip import NeRVClip, Output
 from nerv_clip.models.solver import solve
+from nerv_clip.models.temporal import FrameTable, TemporalGrid
 
 T = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)
 
@@ -96,9 +97,10 @@ def test_exported_checkpoint_has_no_encoder(tmp_path: Path) -> None:
     model.table.fill(torch.linspace(0, 1, 8).double(), latents.detach())
     export_model(model, tmp_path / "m.pth", {"epoch": 3})
     shipped = load_model(tmp_path / "m.pth")
-    assert shipped.encoder is None
+    (decoder,) = shipped.networks
+    assert decoder.encoder is None
     torch.testing.assert_close(shipped(T).frames, model(T).frames)
-    assert not any("encoder" in key for key in load_checkpoint(tmp_path / "m.pth")["weights"])
+    assert not any("encoder" in key for key in load_checkpoint(tmp_path / "m.pth")["weights"][0])
 
 
 def test_clip_input_network_has_672_input_features() -> None:
@@ -159,12 +161,15 @@ def test_damaged_and_foreign_checkpoints_raise_input_error(tmp_path: Path) -> No
     torch.save({"weights": {}}, tmp_path / "foreign.pth")
     torch.save({"architecture": Path("evil")}, tmp_path / "code.pth")
     content = load_checkpoint(tmp_path / "m.pth")
-    content["architecture"]["widths"] = [w + 1 for w in content["architecture"]["widths"]]
+    own = content["architecture"]["segments"][0]["network"]
+    own["widths"] = [w + 1 for w in own["widths"]]
     torch.save(content, tmp_path / "wrong.pth")
     changed = {"clip_tap": None, "kernels": (3,), "motion_tap": 9, "grids": 1}
     for field, value in changed.items():
         content = load_checkpoint(tmp_path / "m.pth")
-        content["architecture"][field] = value  # such as another version may write
+        content["architecture"]["segments"][0]["network"][field] = (
+            value  # such as another version may write
+        )
         torch.save(content, tmp_path / f"{field}.pth")
     for name in ("cut", "text", "foreign", "code", "wrong", "absent", *changed):
         with pytest.raises(InputError, match=r"damaged|not a checkpoint|no checkpoint"):

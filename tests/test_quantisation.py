@@ -62,7 +62,8 @@ def test_damaged_codes_raise_input_error(tmp_path: Path) -> None:
     model = NeRVClip(solve(ModelConfig(modelsize=0.1, lower_width=4), 12, 8, 45, 61))
     export_model(model, tmp_path / "m.pth", {}, 8)
     content = load_checkpoint(tmp_path / "m.pth")
-    content["weights"]["codes"] = content["weights"]["codes"][:-20]
+    (packed,) = content["weights"]
+    packed["codes"] = packed["codes"][:-20]
     torch.save(content, tmp_path / "cut.pth")
     with pytest.raises(InputError, match="do not fit"):
         load_model(tmp_path / "cut.pth")

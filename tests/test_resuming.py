@@ -18,7 +18,7 @@ from nerv_clip.models.checkpoint import load_checkpoint, save_checkpoint
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.tensorboard import Curves, EventFile
 from nerv_clip.training.results import EpochResult
-from tests.runs import flags
+from tests.runs import flags, own
 from tests.test_training import same
 from train.train_nerv_clip import main
 
@@ -51,12 +51,12 @@ def test_a_history_without_a_valid_row_does_not_stop_a_training(
 
 
 def with_other_optimiser(state: dict[str, Any]) -> None:
-    for group in state["optimiser"]["param_groups"]:
+    for group in own(state)["optimiser"]["param_groups"]:
         group["betas"] = (0.9, 0.99)
 
 
 def with_other_moments(state: dict[str, Any]) -> None:
-    for values in state["optimiser"]["state"].values():
+    for values in own(state)["optimiser"]["state"].values():
         for name in values:
             values[name] = torch.zeros(3, 3, 3)
 
@@ -66,13 +66,16 @@ def test_a_foreign_training_state_is_one_line(run: Path, video_file: Path) -> No
     foreign = {
         "other optimiser": with_other_optimiser,
         "other moments": with_other_moments,
-        "other frames": lambda state: state.update(order=[0, 5, 40], step=1),
-        "step": lambda state: state.update(step=99),
-        "epoch": lambda state: state.update(epoch="two"),
+        "other frames": lambda state: own(state).update(order=[0, 5, 40], step=1),
+        "step": lambda state: own(state).update(step=99),
+        "epoch": lambda state: own(state).update(epoch="two"),
         "best": lambda state: state.update(best="good"),
         "pending": lambda state: state.update(pending={"epoch": 1}),
-        "average": lambda state: state.update(average={"other": torch.zeros(3)}),
-        "sums": lambda state: state.update(sums=3),
+        "average": lambda state: own(state).update(average={"other": torch.zeros(3)}),
+        "sums": lambda state: own(state).update(sums=3),
+        "segments": lambda state: state.update(segments=[]),
+        "results": lambda state: state.update(results=[{"epoch": 1}]),
+        "two segments": lambda state: state.update(segments=2 * state["segments"]),
     }
     right = latest.read_bytes()
     for name, change in foreign.items():
@@ -89,7 +92,8 @@ def test_training_goes_on_without_curves(
     run: Path, video_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = load_checkpoint(run / "model_latest.pth")
-    save_checkpoint({**state, "epoch": 2, "step": 0, "order": []}, run / "model_latest.pth")
+    own(state).update(epoch=2, step=0, order=[])
+    save_checkpoint(state, run / "model_latest.pth")
     shutil.rmtree(run / "logs")
     (run / "logs").write_text("no folder")
     main(flags(video_file))

@@ -18,8 +18,8 @@ from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.config import TrainConfig
-from nerv_clip.training.format_0 import upgrade_state
 from nerv_clip.training.objectives import active_objectives
+from nerv_clip.training.older_states import upgrade_state
 from nerv_clip.training.results import EpochResult
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.spec import VideoSpec
@@ -230,10 +230,11 @@ def test_state_of_format_0_is_upgraded(video: Video) -> None:
     losses = {"pixel": 0.5, "clip": None, "slerp": None, "motion": None, "total": 0.7}
     pending = EpochResult(epoch=4, losses=losses, psnr=21.0, lr=1e-3, seconds=9.0)
     assert EpochResult(**upgraded["pending"]) == pending
-    assert set(upgraded["sums"]) == {"pixel", "total", "psnr"}
+    (segment,) = upgraded["segments"]
+    assert set(segment["sums"]) == {"pixel", "total", "psnr"}
     assert upgrade_state(upgraded) == upgraded
     resumed = trainer(video, dataclasses.replace(SHORT, epochs=1))
-    resumed.restore(upgraded)
+    resumed.restore(segment)
     (expected,), (result,) = training.fit(), resumed.fit()
     assert result.psnr == pytest.approx(expected.psnr)
     for name in ("pixel", "total"):

@@ -49,13 +49,13 @@ def key_differences(view: RunView) -> dict[str, str]:
         return " / ".join("–" if value is None else form.format(value) for value in values)
 
     return {
-        "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch).items()),
+        "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch.first).items()),
         "output": "RGB" + (" + CLIP" if arch.clip_dim else ""),
         "trained for": "reconstruction" + (" + semantics" if arch.clip_dim else ""),
         "needed at test time": "t and an embedding for each t" if arch.clip_input else "t",
         "parameters, decoder": f"{sizes.decoder:,}",
         "parameters, CLIP head": f"{sizes.clip_head:,}",
-        "widths": " ".join(map(str, arch.widths)),
+        "widths": arch.widths,
         "checkpoint size, bytes": f"{metrics.bytes:,}",
         "PSNR (dB), train / held out": train_and_val("psnr", "{:.2f}"),
         "MS-SSIM, train / held out": train_and_val("ms_ssim", "{:.4f}"),
@@ -91,7 +91,10 @@ def metric_of_each_frame(views: Views, column: str, title: str, y: str) -> go.Fi
             customdata=view.per_frame["frame"],
             line={"color": series[index % len(series)], "width": width},
         )  # fmt: skip
-    return charts.set_layout(figure, title, "frame index", y)
+    charts.set_layout(figure, title, "frame index", y)
+    if share_a_video(views):  # runs of an older version have no cuts
+        charts.mark_cuts(figure, max((view.shots for view in views.values()), key=len))
+    return figure
 
 
 def share_a_video(views: Views) -> bool:

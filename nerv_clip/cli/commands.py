@@ -86,20 +86,31 @@ class TrainCommand:
     def _announce(self) -> None:
         """Print parameters, memory and time, measured by a step on a copy of the network."""
         trainer = self.training.trainer
-        model, arch = trainer.model, trainer.model.arch
-        seconds = trainer.measure_step()
+        networks, arch = trainer.model.networks, trainer.model.arch
+        seconds = trainer.measure_epoch()
         left = self.options.train.epochs - trainer.epoch
-        strides = " ".join(map(str, (*arch.strides, arch.head_stride)))
-        self.terminal.message(
-            f"{arch.frames} frames of {arch.height}x{arch.width} | "
-            f"grid {arch.grid[0]}x{arch.grid[1]}, strides {strides}, "
-            f"widths {' '.join(map(str, arch.widths))}"
-        )
-        parts = [f"{decoder_parameters(model) / 1e6:.4f} M parameters"]
+        grid = "x".join(map(str, arch.first.grid))
+        strides = " ".join(map(str, (*arch.first.strides, arch.first.head_stride)))
+        parts = [
+            f"{arch.frames} frames of {arch.height}x{arch.width}",
+            _count("shot", len(arch.shots)) + ", " + _count("network", len(networks)),
+            f"grid {grid}, strides {strides}",
+        ]
+        if len(networks) == 1:
+            parts.append(f"widths {' '.join(map(str, arch.first.widths))}")
+        self.terminal.message(" | ".join(parts))
+        for segment, network in zip(arch.segments, networks, strict=True):
+            if len(networks) > 1:
+                self.terminal.message(
+                    f"frames {segment.first} to {segment.first + segment.frames - 1}: "
+                    f"{decoder_parameters(network) / 1e6:.4f} M parameters, "
+                    f"widths {' '.join(map(str, segment.network.widths))}"
+                )
+        parts = [f"{decoder_parameters(*networks) / 1e6:.4f} M parameters"]
         if arch.clip_dim:
-            parts.append(f"{head_parameters(model) / 1e6:.4f} M in the CLIP head")
+            parts.append(f"{head_parameters(*networks) / 1e6:.4f} M in the CLIP head")
         parts.append(f"{_peak_gib(self.device):.1f} GiB of memory")
-        duration = _duration(seconds * trainer.steps * left)
+        duration = _duration(seconds * left)
         parts.append(f"about {duration} for {left} epochs of {trainer.steps} steps")
         self.terminal.message(" | ".join(parts))
 
@@ -203,6 +214,10 @@ class EvaluateCommand:
             self.terminal.message(f"written to {self.run.path}")
         self.group.wait()
         return True
+
+
+def _count(name: str, number: int) -> str:
+    return f"{number} {name}" + ("s" if number != 1 else "")
 
 
 def _peak_gib(device: str) -> float:

@@ -225,6 +225,12 @@ def _add_model(group: argparse._ArgumentGroup, d: ModelConfig) -> None:
         "--lower_width", type=int, default=d.lower_width, help="minimum channels of an up-block"
     )
     group.add_argument(
+        "--segment_frames",
+        type=int,
+        default=d.segment_frames,
+        help="most frames of a network: a longer shot is divided among several; 0: any number",
+    )
+    group.add_argument(
         "--num_blks",
         default=_joined(d.num_blks),
         help="blocks in a stage: encoder _ decoder",

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.video.times import frame_time
 
@@ -29,7 +29,7 @@ class DecodedFrames(NamedTuple):
 
 
 @torch.no_grad()
-def decode(model: NeRVClip, indices: Sequence[int], batch: int = 1) -> Iterator[DecodedFrames]:
+def decode(model: VideoNetwork, indices: Sequence[int], batch: int = 1) -> Iterator[DecodedFrames]:
     """Decode the frames at ``indices``, ``batch`` at a time."""
     device = next(model.parameters()).device
     for start in range(0, len(indices), batch):
@@ -42,7 +42,7 @@ def decode(model: NeRVClip, indices: Sequence[int], batch: int = 1) -> Iterator[
 
 @torch.no_grad()
 def embed_times(
-    model: NeRVClip,
+    model: VideoNetwork,
     times: Sequence[float] | NDArray[np.float64],
     batch: int = 1,
     progress: Progress = SILENT,

@@ -17,7 +17,7 @@ import torch
 from nerv_clip.errors import InputError
 from nerv_clip.reading import MAX_BYTES, open_archive, open_file
 
-MAX_PROGRAM = 4 << 20  # bytes of the pickle: names, shapes, and the order of up to 500 000 frames
+MAX_PROGRAM = 16 << 20  # bytes of the pickle: the names and shapes of up to 500 networks
 ITEM_BYTES = {
     "torch FloatStorage": 4,
     "torch DoubleStorage": 8,

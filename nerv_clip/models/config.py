@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -46,6 +47,7 @@ LIMITS: dict[str, tuple[int, int]] = {
     "clip_input": (0, 16_384),
     "motion_tap": (0, 16),
     "motion_steps": (0, MAX_FRAMES),
+    "cuts": (1, MAX_FRAMES),
 }
 MAX_ITEMS = 16  # in each tuple: up-blocks, temporal grids
 MAX_NAME = 64  # characters of a name, such as that of an activation
@@ -77,6 +79,7 @@ class ModelConfig:
     act: str = "gelu"
     out_bias: str = "tanh"
     grids: tuple[tuple[float, int], ...] = ((0.5, 4), (0.25, 8), (0.125, 16))  # see Architecture
+    segment_frames: int = 600  # most frames of a segment, 0 for any number
     motion: bool = True  # warp neighbouring train frames at the times in between
     predict_clip: bool = False
     clip_dim: int = 0  # embedding width, 0 for the teacher's
@@ -122,6 +125,7 @@ class Architecture:
     clip_input: int = 0  # width of the embedding at the input, 0 without one
     motion_tap: int = 0  # up-block whose output the motion head reads, 0 without one
     motion_steps: int = 0  # number of train frames, 0 without a motion head
+    cuts: tuple[int, ...] = ()  # first frame of each shot but the first
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -161,13 +165,18 @@ class Architecture:
                 continue
             low, high = LIMITS[field.name]
             numbers = _numbers(value)
-            if len(numbers) > 2 * MAX_ITEMS or not all(low <= n <= high for n in numbers):
+            most = MAX_FRAMES if field.name == "cuts" else 2 * MAX_ITEMS
+            if len(numbers) > most or not all(low <= n <= high for n in numbers):
                 named = str(value)[:40]
                 raise InputError(
                     f"the network's {field.name} {named} is out of range: {low} to {high}"
                 )
         if len(self.widths) != len(self.strides) + 1 or len(self.kernels) != len(self.strides):
             raise InputError("the network's widths, strides and kernels do not fit each other")
+        if any(after <= before for before, after in pairwise((0, *self.cuts, self.frames))):
+            raise InputError("the network's cuts are not those of its frames")
+        if any(steps < least_steps(self.frames, self.cuts) for steps, _ in self.grids):
+            raise InputError("the network's temporal grids have too few steps for its shots")
         self._check_size()
 
     def _check_size(self) -> None:
@@ -184,6 +193,11 @@ class Architecture:
             )
         if self.height > self.padded[0] or self.width > self.padded[1]:
             raise InputError("the network draws less than the frame's height and width")
+
+
+def least_steps(frames: int, cuts: tuple[int, ...]) -> int:
+    """The fewest steps of a temporal grid: two a shot, one in a shot of one frame."""
+    return sum(min(after - first, 2) for first, after in pairwise((0, *cuts, frames)))
 
 
 def _numbers(value: int | tuple[Any, ...]) -> list[int]:

@@ -41,69 +41,6 @@ OUTPUT_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def lerp_in_time(values: Tensor, position: Tensor) -> Tensor:
-    """Linear interpolation between the rows of a tensor.
-
-    ``values`` has shape (L, …); ``position`` (B,) holds fractional row indices in [0, L - 1].
-    Returns (B, …).
-    """
-    low = position.floor().long().clamp(0, max(len(values) - 2, 0))
-    high = (low + 1).clamp(max=len(values) - 1)
-    weight = (position - low).to(values.dtype).view(-1, *[1] * (values.dim() - 1))
-    return torch.lerp(values[low], values[high], weight)
-
-
-class TemporalGrid(nn.Module):
-    """Learned features at ``steps`` equally spaced times, linearly interpolated in between.
-
-    Shapes: ``t`` (B,) in [0, 1] to (B, channels, h, w), where (h, w) is ``grid``. With fewer steps
-    than frames, a held-out frame lies between trained steps. The idea is FFNeRV's
-    multi-resolution temporal grid (arXiv 2212.12294).
-    """
-
-    def __init__(self, *, steps: int, channels: int, grid: tuple[int, int]) -> None:
-        super().__init__()
-        self.values = nn.Parameter(0.1 * torch.randn(steps, channels, *grid))
-
-    def forward(self, t: Tensor) -> Tensor:
-        return lerp_in_time(self.values, t * (len(self.values) - 1))
-
-
-class FrameTable(nn.Module):
-    """A table with one entry per train frame, linearly interpolated in time.
-
-    It stores the latents (C, h, w) of an encoder run, or the true embeddings (C, 1, 1) that a
-    ``clip_input`` network takes as input. At the time of a held-out frame the two neighbouring
-    train frames are interpolated (before the first or after the last one: the nearest), so the
-    content of a held-out frame never enters the table.
-
-    Buffers: ``times`` (L,) float64, increasing, in [0, 1]; ``values`` (L, *shape).
-    """
-
-    times: Tensor
-    values: Tensor
-
-    def __init__(self, *, steps: int, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.register_buffer("times", torch.linspace(0, 1, steps, dtype=torch.float64))
-        self.register_buffer("values", torch.zeros(steps, *shape))
-
-    def fill(self, times: Tensor, values: Tensor) -> None:
-        """Replace the content; ``times`` (L,) may be in any order, ``values`` is (L, *shape)."""
-        order = times.argsort()
-        self.times.copy_(times[order])
-        self.values.copy_(values[order])
-
-    def forward(self, t: Tensor) -> Tensor:
-        t = t.to(self.times.dtype)
-        high = torch.searchsorted(self.times, t).clamp(1, max(len(self.times) - 1, 1))
-        high = high.clamp(max=len(self.times) - 1)
-        low = (high - 1).clamp(min=0)
-        gap = (self.times[high] - self.times[low]).clamp(min=1e-12)
-        position = low + ((t - self.times[low]) / gap).clamp(0, 1)
-        return lerp_in_time(self.values, position)
-
-
 class DenseStem(nn.Module):
     """NeRV's stem: one linear layer from (B, C, 1, 1) to the whole grid (B, width, h, w)."""
 

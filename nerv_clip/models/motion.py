@@ -15,14 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nerv_clip.models.temporal import ShotIndex
+
 SAME_TIME = 1e-9  # times that differ by less are equal
 
 
 class Neighbours(NamedTuple):
     """The train frames before and after B times.
 
-    ``before`` and ``after`` (B,), int64, are indices into the train times; at either end of the
-    video both are the one neighbour that exists. ``gaps`` (B, 2) are the neighbours' times minus
+    ``before`` and ``after`` (B,), int64, are indices into the train times; at either end of a shot
+    both are the one neighbour that exists, and for the only train frame of a shot both are that
+    frame itself. ``gaps`` (B, 2) are the neighbours' times minus
     the time itself, in units of t. ``exact`` (B,), bool, is True where the time is a train time;
     ``own`` (B,), int64, is its index there and meaningless elsewhere.
     """
@@ -34,17 +37,22 @@ class Neighbours(NamedTuple):
     own: Tensor
 
 
-def neighbours(train: Tensor, t: Tensor) -> Neighbours:
-    """The train times before and after each time, excluding the time itself.
+def neighbours(train: Tensor, t: Tensor, shots: ShotIndex | None = None) -> Neighbours:
+    """The train times before and after each time in the same shot, excluding the time itself.
 
-    ``train`` (L,) is increasing, with L >= 2; ``t`` is (B,).
+    ``train`` (L,) is increasing, with L >= 2; ``t`` is (B,). Without ``shots`` all is one shot.
     """
     own = torch.searchsorted(train, t - SAME_TIME)
     before = own - 1
     after = torch.searchsorted(train, t + SAME_TIME)
     exact = after - before > 1
     first, last = before < 0, after >= len(train)
-    before = torch.where(first, after, before).clamp(max=len(train) - 1)
+    if shots is not None:
+        among, shot = shots.of(train), shots.of(t)
+        first |= among[before.clamp(min=0)] != shot
+        last |= among[after.clamp(max=len(train) - 1)] != shot
+    alone = torch.where(last, own, after)
+    before = torch.where(first, alone, before).clamp(0, len(train) - 1)
     after = torch.where(last, before, after)
     gaps = torch.stack([train[before] - t, train[after] - t], dim=1)
     return Neighbours(before, after, gaps, exact, own)

@@ -16,12 +16,11 @@ from nerv_clip.models.heads import HEADS, head_taps
 from nerv_clip.models.layers import (
     CellStem,
     DenseStem,
-    FrameTable,
     RGBHead,
-    TemporalGrid,
     UpBlock,
 )
 from nerv_clip.models.motion import neighbours, warp_and_blend
+from nerv_clip.models.temporal import FrameTable, ShotIndex, TemporalGrid
 
 
 class Features(NamedTuple):
@@ -84,6 +83,10 @@ class NeRVClip(nn.Module):
     of the train frames from a table, interpolated in t. With ``clip_input``, a table of true
     embeddings takes the place of the latents.
 
+    Nothing is interpolated across the cuts in ``arch``: grids, table and neighbours are those of
+    the time's shot. A time between two shots is not one that a video has
+    (`nerv_clip.models.video_network` never gives one).
+
     A network with a motion head draws frames at train times itself; at any other time the two
     neighbouring train frames are drawn, warped and blended (`nerv_clip.models.motion`).
 
@@ -97,9 +100,11 @@ class NeRVClip(nn.Module):
     def __init__(self, arch: Architecture, *, with_encoder: bool = True) -> None:
         super().__init__()
         a = self.arch = arch
+        self.shots = ShotIndex(a.frames, a.cuts) if a.cuts else None
         self.encoding = build_encoding(a.embed, a.frames, a.grid)
         self.grids = nn.ModuleList(
-            TemporalGrid(steps=steps, channels=channels, grid=a.grid) for steps, channels in a.grids
+            TemporalGrid(steps=steps, channels=channels, grid=a.grid, shots=self.shots)
+            for steps, channels in a.grids
         )
         self.encoder = self.table = None
         if a.enc_strides:
@@ -113,9 +118,13 @@ class NeRVClip(nn.Module):
                     norm=a.norm,
                     act=a.act,
                 )
-            self.table = FrameTable(steps=a.table_steps, shape=(a.enc_dim[1], *a.grid))
+            self.table = FrameTable(
+                steps=a.table_steps, shape=(a.enc_dim[1], *a.grid), shots=self.shots
+            )
         elif a.clip_input:
-            self.table = FrameTable(steps=a.table_steps, shape=(a.clip_input, 1, 1))
+            self.table = FrameTable(
+                steps=a.table_steps, shape=(a.clip_input, 1, 1), shots=self.shots
+            )
         inside = sum(input_widths(a).values())
         self.stem: DenseStem | CellStem
         if a.embed.startswith("pe") and not a.enc_strides:  # the input is the same in every cell
@@ -175,7 +184,7 @@ class NeRVClip(nn.Module):
         if "motion" not in self.taps:
             return self.draw(t)
         features = self.forward_features(t, until=max(self.taps.values()))
-        found = neighbours(self.train_times, t)
+        found = neighbours(self.train_times, t, self.shots)
         ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
         drawn = self.draw(self.train_times[ends.flatten()]).frames
         before, after = torch.unflatten(drawn, 0, (2, -1)).unbind(0)

@@ -12,18 +12,21 @@ from nerv_clip.models.heads import HEADS
 from nerv_clip.models.nerv_clip import NeRVClip
 
 
-def decoder_parameters(model: NeRVClip) -> int:
+def decoder_parameters(*networks: NeRVClip) -> int:
     """Number of parameters needed to decode frames: all but the encoder's and the CLIP head's.
 
     A table of latents or of true embeddings counts as parameters.
     """
-    total = _size(model) - _size(model.encoder) - head_parameters(model)
-    return total + (model.table.values.numel() if model.table is not None else 0)
+    total = sum(_size(model) - _size(model.encoder) for model in networks)
+    tables = (model.table.values.numel() for model in networks if model.table is not None)
+    return total + sum(tables) - head_parameters(*networks)
 
 
-def head_parameters(model: NeRVClip) -> int:
-    """Number of parameters of the heads that frames do not need: the CLIP head's, 0 without one."""
-    return sum(_size(model.head(head.name)) for head in HEADS if not head.draws)
+def head_parameters(*networks: NeRVClip) -> int:
+    """Number of parameters of the heads that frames do not need: the CLIP heads', 0 without."""
+    return sum(
+        _size(model.head(head.name)) for model in networks for head in HEADS if not head.draws
+    )
 
 
 def _size(part: nn.Module | None) -> int:

@@ -1,29 +1,67 @@
-"""Solve a model size for a video: from a `ModelConfig` to an `Architecture`."""
+"""Solve a model size for a video: from a `ModelConfig` to the `Architecture` of its networks."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import Architecture, ModelConfig
+from nerv_clip.models.config import Architecture, ModelConfig, least_steps
 from nerv_clip.models.heads import HEADS, Shape
 from nerv_clip.models.parameters import count
+from nerv_clip.models.segments import Segment, VideoArchitecture
 from nerv_clip.models.shape import choose_shape
+from nerv_clip.models.sharing import divide
 from nerv_clip.models.validation import check_config
+from nerv_clip.video.shots import Shots
 
 GRID_SHARE = 0.3  # maximum share of the model size in temporal grids; long videos get fewer steps
 MAX_WIDTH = 4096
 
 
+def solve_video(
+    config: ModelConfig, shots: Shots, train: Sequence[int], height: int, width: int
+) -> VideoArchitecture:
+    """The networks of about ``config.modelsize`` million parameters in all for a video.
+
+    ``train`` are the indices of the train frames, increasing. A video of one shot of at most
+    ``config.segment_frames`` frames is drawn by one network, otherwise
+    `nerv_clip.models.sharing.divide` makes segments. Raises `InputError` as `solve`.
+    """
+    check_config(config)
+    segments = []
+    for first, after, seen, size in divide(shots, train, config.modelsize, config.segment_frames):
+        own = [i for i in train if first <= i < seen]
+        cuts = shots.part(first, seen).firsts[1:]
+        part = dataclasses.replace(config, modelsize=size)
+        network = solve(part, seen - first, len(own), height, width, cuts)
+        segments.append(Segment(first=first, frames=after - first, network=network))
+    video = VideoArchitecture(
+        frames=shots.frames,
+        height=height,
+        width=width,
+        shots=shots.firsts,
+        segments=tuple(segments),
+    )
+    video.check()
+    return video
+
+
 def solve(
-    config: ModelConfig, frames: int, train_frames: int, height: int, width: int
+    config: ModelConfig,
+    frames: int,
+    train_frames: int,
+    height: int,
+    width: int,
+    cuts: tuple[int, ...] = (),
 ) -> Architecture:
-    """The architecture of about ``config.modelsize`` million parameters for a video.
+    """The architecture of about ``config.modelsize`` million parameters for ``frames`` frames.
 
     The size is met within 2 % from 0.3 M upwards; below 0.3 M the result is the largest network
-    that does not exceed it. Raises `InputError` if a field of ``config`` is out of range, or if
-    one channel per stage already exceeds the model size.
+    that does not exceed it. ``cuts`` are the first frames of all shots but the first. Raises
+    `InputError` if a field of ``config`` is out of range, or if one channel per stage already
+    exceeds the model size.
     """
     check_config(config)
     grid, strides, head_stride = choose_shape(config, height, width)
@@ -35,7 +73,7 @@ def solve(
         width=width,
         embed=config.embed,
         grid=grid,
-        grids=_grid_steps(config, frames, grid),
+        grids=_grid_steps(config, frames, cuts, grid),
         stem_width=config.stem_width,
         widths=(1,) * (len(strides) + 1),
         strides=strides,
@@ -54,6 +92,7 @@ def solve(
         enc_kernel=config.ks[0],
         enc_conv_type=config.conv_type[0],
         clip_input=config.clip_dim if config.clip_input else 0,
+        cuts=cuts,
         **{name: n for head in HEADS for name, n in head.solve(config, shape).items()},
     )
     solved = _trim(_widen(base, config, target), target)
@@ -108,7 +147,7 @@ def _trim(arch: Architecture, target: float) -> Architecture:
 
 
 def _grid_steps(
-    config: ModelConfig, frames: int, grid: tuple[int, int]
+    config: ModelConfig, frames: int, cuts: tuple[int, ...], grid: tuple[int, int]
 ) -> tuple[tuple[int, int], ...]:
     """(steps, channels) of the temporal grids, scaled down to `GRID_SHARE` of the model size."""
     if config.embed.startswith("pe") or not config.embed:
@@ -116,7 +155,7 @@ def _grid_steps(
     cells = math.prod(grid)
     wanted = sum(share * frames * channels * cells for share, channels in config.grids)
     scale = min(1.0, GRID_SHARE * config.modelsize * 1e6 / wanted) if wanted else 1.0
-    minimum = min(frames, 2)
+    minimum = least_steps(frames, cuts)
     return tuple(
         (max(round(frames * f * scale), minimum), channels) for f, channels in config.grids
     )

@@ -72,6 +72,8 @@ def _check_ranges(config: ModelConfig) -> None:
         raise InputError(f"`ks` {kernels}: the encoder's kernel must be 0 or more")
     if any(kernel % 2 == 0 for kernel in config.ks[1:]):
         raise InputError(f"`ks` {kernels}: the decoder's kernels must be odd")
+    if config.segment_frames < 0:
+        raise InputError(f"`segment_frames` {config.segment_frames} is out of range: 0 or more")
     if not 0.5 <= config.reduce <= 10:
         raise InputError(f"`reduce` {config.reduce} is out of range: 0.5 to 10")
     if not math.isfinite(config.enc_dim[1]):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
 from nerv_clip.reading import MAX_BYTES, open_archive, open_file
-from nerv_clip.runs.format_0 import ARRAYS_RENAMED
+from nerv_clip.runs.older_configs import ARRAYS_RENAMED
 
 MAX_KEY = 1 << 10  # bytes of a text, such as a map's key
 # what zipfile raises for a damaged archive

@@ -15,14 +15,26 @@ from typing import Any
 import msgspec
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import Architecture, ModelConfig
-from nerv_clip.runs.format_0 import upgrade
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.runs.older_configs import upgrade
 from nerv_clip.training.config import TrainConfig
+from nerv_clip.video.shots import Shots
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import Split, parse_split, split_frames
 
-FORMAT = 1
+FORMAT = 2
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotRecord:
+    """A shot: indices of its first and last frame, and their timestamps in seconds."""
+
+    first: int
+    last: int
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +45,8 @@ class VideoRecord:
     and ``stream`` are those of `VideoSpec`. ``hash`` (SHA-256 of the pixels), ``frames``,
     ``height``, ``width`` (pixels), ``fps`` and ``timestamps`` (seconds since the first frame of
     the source, one a frame) describe what was read. The source's own clock shows ``origin``
-    seconds at its first frame.
+    seconds at its first frame. ``shots`` are the stretches between cuts; none stand in a file of
+    a format before 2, whose video is one shot.
     """
 
     path: str
@@ -50,6 +63,12 @@ class VideoRecord:
     fps: float
     timestamps: tuple[float, ...]
     origin: float = 0.0
+    shots: tuple[ShotRecord, ...] = ()
+
+    @property
+    def cuts(self) -> Shots:
+        """The shots, as the indices of their first frames."""
+        return Shots(self.frames, tuple(shot.first for shot in self.shots) or (0,))
 
     @property
     def spec(self) -> VideoSpec:
@@ -97,8 +116,8 @@ class ParameterCounts:
 class RunConfig:
     """The content of ``config.json``.
 
-    ``model`` and ``train`` are the settings, ``architecture`` the network that was solved for
-    them. ``preset`` names the preset that the other values started from. ``weight`` is the
+    ``model`` and ``train`` are the settings, ``architecture`` the networks that were solved
+    for them. ``preset`` names the preset that the other values started from. ``weight`` is the
     SHA-256 of the checkpoint that training started from, None for a random start; ``processes``
     the number of processes; ``debug`` whether epochs were cut to ten steps. ``versions`` and
     ``commit`` identify the program that wrote the run.
@@ -113,7 +132,7 @@ class RunConfig:
     debug: bool
     weight: str | None
     processes: int
-    architecture: Architecture
+    architecture: VideoArchitecture
     parameters: ParameterCounts
     versions: dict[str, str]
     commit: str
@@ -128,6 +147,7 @@ class RunConfig:
         teacher = self.teacher if trained_with_teacher else None
         return {
             "video": self.video.hash,
+            "shots": self.video.cuts.firsts,
             "data_split": self.split.rule + (" shuffled" if self.split.shuffled else ""),
             "teacher": None if teacher is None else teacher.id,
             **dataclasses.asdict(self.model),
@@ -141,7 +161,8 @@ class RunConfig:
 
     def split_frames(self) -> list[Split]:
         """The split of each frame."""
-        return split_frames(self.video.frames, self.split.rule, self.split.shuffled)
+        video, split = self.video, self.split
+        return split_frames(video.frames, split.rule, split.shuffled, video.cuts)
 
     def to_json(self) -> Json:
         """As JSON has it, with the format's number first."""
@@ -163,7 +184,7 @@ class RunConfig:
                 f"{FORMAT}: update NeRV-CLIP"
             )
         try:
-            fields = upgrade(content) if found == 0 else {**content}
+            fields = upgrade(content, found)
             fields.pop("format", None)
             config = msgspec.convert(fields, cls)
         except (msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -183,6 +204,12 @@ class RunConfig:
         for name in ("frames", "height", "width"):
             if getattr(video, name) != getattr(arch, name):
                 raise _foreign(f"the network draws another number of {name} than the video has")
+        if video.cuts.firsts != arch.shots:
+            raise _foreign("the network has other shots than the video")
+        if video.shots and [(s.first, s.last) for s in video.shots] != [
+            (own.start, own.stop - 1) for own in video.cuts.ranges()
+        ]:
+            raise _foreign("the shots are not those of the frames")
         if len(video.timestamps) != video.frames:
             raise _foreign(f"{len(video.timestamps)} timestamps for {video.frames} frames")
         if not (0 < video.fps < math.inf and all(map(math.isfinite, video.timestamps))):

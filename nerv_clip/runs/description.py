@@ -7,11 +7,13 @@ from pathlib import Path
 
 from nerv_clip.errors import InputError
 from nerv_clip.files import file_hash
-from nerv_clip.models.config import Architecture, ModelConfig
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.parameters import decoder_parameters, head_parameters, without_memory
+from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.runs.config import (
     ParameterCounts,
     RunConfig,
+    ShotRecord,
     SplitRecord,
     TeacherRecord,
     VideoRecord,
@@ -25,7 +27,7 @@ from nerv_clip.video.video import Video
 
 def describe(
     inputs: Inputs,
-    arch: Architecture,
+    arch: VideoArchitecture,
     *,
     split: SplitRecord,
     preset: str,
@@ -67,6 +69,15 @@ def _video(video: Video) -> VideoRecord:
         fps=video.fps,
         timestamps=video.timestamps,
         origin=video.origin,
+        shots=tuple(
+            ShotRecord(
+                first=own.start,
+                last=own.stop - 1,
+                start=video.timestamps[own.start],
+                end=video.timestamps[own.stop - 1],
+            )
+            for own in video.shots.ranges()
+        ),
     )
 
 
@@ -77,9 +88,11 @@ def _teacher(teacher: ClipEncoder) -> TeacherRecord:
     )
 
 
-def _count(arch: Architecture) -> ParameterCounts:
-    model = without_memory(arch)
-    return ParameterCounts(decoder=decoder_parameters(model), clip_head=head_parameters(model))
+def _count(arch: VideoArchitecture) -> ParameterCounts:
+    networks = [without_memory(segment.network) for segment in arch.segments]
+    return ParameterCounts(
+        decoder=decoder_parameters(*networks), clip_head=head_parameters(*networks)
+    )
 
 
 def check_same(
@@ -93,6 +106,8 @@ def check_same(
     differing = [name for name in names or now if before.get(name) != now[name]]
     if "motion_weight" in differing:  # `motion` follows from it
         differing = [name for name in differing if name != "motion"]
+    if "network" not in differing:  # how a video may be divided does not matter if it is not
+        differing = [name for name in differing if name != "segment_frames"]
     if len(differing) > 1:  # the network follows from the other settings
         differing = [name for name in differing if name != "network"]
     if differing:

@@ -14,7 +14,7 @@ from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.evaluation.results import Evaluation
 from nerv_clip.files import atomic_write, file_hash, make_folder, sweep
 from nerv_clip.models.checkpoint import load_model
-from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.inputs import Inputs, embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
@@ -101,7 +101,7 @@ def evaluate_run(
 
 def frame_pairs(
     video: Video,
-    model: NeRVClip,
+    model: VideoNetwork,
     indices: Sequence[int],
     label: str,
     progress: Progress = SILENT,

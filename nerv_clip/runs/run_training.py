@@ -19,12 +19,14 @@ from nerv_clip.models.checkpoint import (
     export_model,
     load_checkpoint,
     load_model,
+    packed_weights,
     save_checkpoint,
 )
-from nerv_clip.models.config import Architecture, ModelConfig
-from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.quantisation import unpack
-from nerv_clip.models.solver import solve
+from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.models.solver import solve_video
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.config import SplitRecord
 from nerv_clip.runs.description import check_same, describe
@@ -33,13 +35,14 @@ from nerv_clip.runs.inputs import Inputs
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
 from nerv_clip.teacher.loading import check_dim
-from nerv_clip.training.builder import build_network
+from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
-from nerv_clip.training.format_0 import upgrade_state
 from nerv_clip.training.losses import check_loss_fits
+from nerv_clip.training.older_states import upgrade_state
 from nerv_clip.training.results import EpochResult, Step
-from nerv_clip.training.trainer import Trainer
+from nerv_clip.training.segments import SegmentTraining
+from nerv_clip.video.split import train_indices
 
 DEBUG_STEPS = 10  # in an epoch of a debug run
 
@@ -79,11 +82,15 @@ class RunTraining:
             if model.clip_dim:
                 check_dim(inputs.teacher, model.clip_dim)
             model = replace(model, clip_dim=inputs.teacher.dim)
-        arch = solve(model, len(video), inputs.split.count("train"), video.height, video.width)
+        if config.best_metric.endswith("_val") and "val" not in inputs.split:
+            raise InputError(
+                f"`best_metric` {config.best_metric}: the split has no held-out frames"
+            )
+        train = train_indices(inputs.split)
+        arch = solve_video(model, video.shots, train, video.height, video.width)
         torch.manual_seed(config.seed)
-        network = _build(arch, inputs, weight)
-        self.trainer = Trainer(
-            network.to(device),
+        self.trainer = SegmentTraining(
+            _build(arch, inputs, weight).to(device),
             video,
             inputs.split,
             config,
@@ -268,14 +275,15 @@ class RunTraining:
         self._save(curves)
 
 
-def _build(arch: Architecture, inputs: Inputs, weight: Path | None) -> NeRVClip:
-    """A network with random weights, or with those of the checkpoint ``weight``."""
+def _build(arch: VideoArchitecture, inputs: Inputs, weight: Path | None) -> VideoNetwork:
+    """Networks with random weights, or with those of the checkpoint ``weight``."""
+    split, true = inputs.split, inputs.true
     if weight is None:
-        return build_network(arch, inputs.split, true_embeddings=inputs.true)
+        return build_video_network(arch, split, true_embeddings=true)
     content = load_checkpoint(weight)
     try:
-        weights = unpack(content["weights"])
-        return build_network(arch, inputs.split, true_embeddings=inputs.true, weights=weights)
+        weights = [unpack(packed) for packed in packed_weights(content)]
+        return build_video_network(arch, split, true_embeddings=true, weights=weights)
     except DAMAGED:
         raise InputError(
             f"`weight` {weight} does not fit the network of these settings: use the settings that "

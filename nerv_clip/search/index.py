@@ -13,7 +13,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.evaluation.decoding import embed_times
 from nerv_clip.files import atomic_write, file_hash, user_cache
 from nerv_clip.models.checkpoint import load_checkpoint, load_model
-from nerv_clip.models.config import Architecture
+from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_array
 
@@ -44,7 +44,7 @@ def load_index(
     one that predicts NaN.
     """
     path = user_cache() / "indexes" / f"{file_hash(checkpoint)[:32]}-{grid}.npy"
-    arch = Architecture.from_plain(load_checkpoint(checkpoint)["architecture"])
+    arch = VideoArchitecture.from_plain(load_checkpoint(checkpoint)["architecture"])
     if not arch.clip_dim:
         raise InputError(f"{checkpoint} has no CLIP head to search: train with `predict_clip`")
     times = grid_times(arch.frames, grid)

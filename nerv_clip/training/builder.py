@@ -1,4 +1,4 @@
-"""Build a network that is ready to be trained on a video."""
+"""Build the networks of a video, ready to be trained."""
 
 from __future__ import annotations
 
@@ -8,8 +8,36 @@ from torch import Tensor
 
 from nerv_clip.models.config import Architecture
 from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.training.data import frame_times
 from nerv_clip.video.split import Split, train_indices
+
+
+def build_video_network(
+    arch: VideoArchitecture,
+    split: Sequence[Split],
+    *,
+    true_embeddings: Tensor | None = None,
+    weights: Sequence[Mapping[str, Tensor]] | None = None,
+) -> VideoNetwork:
+    """The networks of all segments of a video, each as `build_network` makes it.
+
+    ``split`` and ``true_embeddings`` are those of the video; ``weights`` has those of each network.
+    """
+    if weights is not None and len(weights) != len(arch.segments):
+        raise ValueError("the weights do not fit: they are of another number of segments")
+    networks = []
+    for number, segment in enumerate(arch.segments):
+        seen = slice(segment.seen.start, segment.seen.stop)
+        network = build_network(
+            segment.network,
+            split[seen],
+            true_embeddings=None if true_embeddings is None else true_embeddings[seen],
+            weights=None if weights is None else weights[number],
+        )
+        networks.append(network)
+    return VideoNetwork(arch, networks)
 
 
 def build_network(

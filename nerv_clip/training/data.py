@@ -49,6 +49,11 @@ class TrainingData:
         return self._true[indices]
 
     def following(self, indices: list[int]) -> list[int]:
-        """For each train frame the next train frame; for the last one itself."""
-        last = len(self.train) - 1
-        return [self.train[min(bisect(self.train, i), last)] for i in indices]
+        """For each train frame the next one of its shot; for the last one itself."""
+        following = []
+        for index in indices:
+            place = bisect(self.train, index)
+            own = self.video.shots.span(self.video.shots.of(index))
+            later = self.train[place] if place < len(self.train) else own.stop
+            following.append(later if later < own.stop else index)
+        return following

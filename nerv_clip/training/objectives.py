@@ -77,7 +77,7 @@ def embeddings_between(batch: Batch) -> Pair:
 def warped_neighbours(batch: Batch) -> Pair:
     """Frames warped and blended from their true neighbouring train frames, and the true frames."""
     data, model = batch.data, batch.model
-    found = neighbours(model.train_times, data.times[batch.indices])
+    found = neighbours(model.train_times, data.times[batch.indices], model.shots)
     before, after = (
         data.frames([data.train[i] for i in positions.tolist()])
         for positions in (found.before, found.after)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from nerv_clip.errors import InputError
 from nerv_clip.models.heads import MotionHead
-from nerv_clip.models.layers import TemporalGrid
+from nerv_clip.models.temporal import TemporalGrid
 
 OPTIMISERS = ("muon", "adam", "adamw", "sgd")
 STACK_LIMIT = 2**20  # elements of the largest matrix in a stack; more would take gigabytes

@@ -40,8 +40,8 @@ class Trainer:
 
     ``model`` comes from `nerv_clip.training.builder.build_network` with the same split; the
     constructor does not change it. ``true_embeddings`` (T, dim) are needed to train a CLIP head.
-    ``max_steps`` limits the steps of an epoch. Raises `InputError` if ``best_metric`` needs
-    held-out frames and the split has none, and ValueError if the network has other train times.
+    ``max_steps`` limits the steps of an epoch. Raises ValueError if the network has other
+    train times.
     """
 
     def __init__(
@@ -55,10 +55,6 @@ class Trainer:
         max_steps: int | None = None,
     ) -> None:
         config.check(predict_clip="clip" in model.taps)
-        if config.best_metric.endswith("_val") and "val" not in split:
-            raise InputError(
-                f"`best_metric` {config.best_metric}: the split has no held-out frames"
-            )
         self.model, self.video, self.split, self.config = model, video, split, config
         self.workers, self.max_steps = workers or Workers(), max_steps
         self.device = next(model.parameters()).device

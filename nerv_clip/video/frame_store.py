@@ -20,6 +20,17 @@ class FrameStore(Protocol):
         """The frames at ``indices``: uint8 (B, 3, H, W)."""
 
 
+class PartStore:
+    """The frames of another store from ``first`` on."""
+
+    def __init__(self, store: FrameStore, first: int) -> None:
+        self.store, self.first = store, first
+
+    def read(self, indices: list[int]) -> Tensor:
+        """The frames at ``indices``, counted from ``first``: uint8 (B, 3, H, W)."""
+        return self.store.read([self.first + i for i in indices])
+
+
 class MemoryStore:
     """Frames in memory: a list of tensors (3, H, W) while reading, then perhaps one GPU tensor."""
 

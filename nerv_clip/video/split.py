@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from nerv_clip.errors import InputError
+from nerv_clip.video.shots import Shots
 
 Split = Literal["train", "val", "unused"]
 
@@ -24,12 +25,15 @@ def parse_split(rule: str) -> tuple[int, int, int]:
     return a, b, c
 
 
-def split_frames(frames: int, rule: str, shuffle: bool = False) -> list[Split]:
+def split_frames(
+    frames: int, rule: str, shuffle: bool = False, shots: Shots | None = None
+) -> list[Split]:
     """The split of each of ``frames`` frames, by HNeRV's rule ``a_b_c``.
 
     Of every ``c`` frames the first ``a`` are train frames, those from ``b`` on are held out
     (``"val"``), and those between are unused. With ``shuffle`` the frames are put into a fixed
-    random order first, as HNeRV's ``--shuffle_data`` does.
+    random order first, as HNeRV's ``--shuffle_data`` does. A shot that the rule leaves
+    without a train frame is trained on its first frame: without one, nothing is known about it.
 
     >>> split_frames(6, "2_2_3")
     ['train', 'train', 'val', 'train', 'train', 'val']
@@ -44,6 +48,9 @@ def split_frames(frames: int, rule: str, shuffle: bool = False) -> list[Split]:
             split[index] = "train"
         elif place % c >= b:
             split[index] = "val"
+    for own in shots.ranges() if shots else ():
+        if "train" not in split[own.start : own.stop]:
+            split[own.start] = "train"
     return split
 
 

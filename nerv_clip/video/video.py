@@ -16,9 +16,10 @@ from torch import Tensor
 from nerv_clip.errors import InputError
 from nerv_clip.files import user_cache
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.video.frame_store import DiskStore, FrameStore, MemoryStore
+from nerv_clip.video.frame_store import DiskStore, FrameStore, MemoryStore, PartStore
 from nerv_clip.video.picture import IMAGE_FPS, Picture
 from nerv_clip.video.reader import pictures
+from nerv_clip.video.shots import Shots
 from nerv_clip.video.spec import VideoSpec
 
 GIB = 2**30
@@ -30,7 +31,8 @@ class Video:
     Attributes: ``spec``, what was read; ``frames``, their number; ``height`` and ``width`` in
     pixels; ``timestamps``, each frame's seconds since the first frame of the source; ``origin``,
     what the source's own clock shows at its first frame, in seconds; ``fps``, the mean rate;
-    ``hash``, SHA-256 in hex of the pixels and the shape; ``device``, where `read` puts frames.
+    ``shots``, the stretches between cuts; ``hash``, SHA-256 in hex of the pixels and the shape;
+    ``device``, where `read` puts frames.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Video:
         digest: str,
         device: torch.device,
         origin: float = 0.0,
+        shots: Shots | None = None,
     ) -> None:
         self.spec = spec
         self.frames, self.height, self.width = shape
         self.timestamps = timestamps
         self.origin = origin
+        self.shots = shots or Shots(self.frames)
         self.fps = _mean_rate(timestamps)
         self.hash = digest
         self.device = device
@@ -59,6 +63,24 @@ class Video:
 
     def __len__(self) -> int:
         return self.frames
+
+    def part(self, first: int, after: int) -> Video:
+        """The frames from ``first`` to before ``after`` as a video; its pixels are not copied.
+
+        `hash` and `origin` are those of the whole.
+        """
+        if (first, after) == (0, self.frames):
+            return self
+        return Video(
+            self.spec,
+            PartStore(self._store, first),
+            (after - first, self.height, self.width),
+            self.timestamps[first:after],
+            self.hash,
+            self.device,
+            self.origin,
+            self.shots.part(first, after),
+        )
 
     def read(self, indices: Sequence[int] | Tensor) -> Tensor:
         """The frames at ``indices`` (0 … frames − 1, any order): uint8 (B, 3, H, W) on `device`."""

@@ -1,7 +1,8 @@
-"""Format 0 of ``model_latest.pth``: a training state with one tensor of sums.
+"""Older formats of ``model_latest.pth``: the training state of one network.
 
-Its ``sums`` are those of the pixel, CLIP and total loss and of the PSNR, over ``step`` steps; its
-``pending`` epoch is a list: epoch, the three losses, PSNR, learning rate, seconds.
+Format 1 has the state of the network at the top. In format 0, its ``sums`` are those of the pixel,
+CLIP and total loss and of the PSNR, over ``step`` steps; its ``pending`` epoch is a list: epoch,
+the three losses, PSNR, learning rate, seconds.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ SUMS = ("pixel", "clip", "total", "psnr")
 
 
 def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
-    """A training state in the present layout, from that of format 0 or the present one.
+    """A training state in the present layout, from that of an older format or the present one.
 
     Losses that format 0 did not sum are averaged over the remaining steps of the epoch.
     """
     content = dict(content)
+    if "segments" in content:
+        return content
     sums, pending = content["sums"], content.get("pending")
     if isinstance(sums, Tensor):
         named = dict(zip(SUMS, sums.unbind(), strict=True)) if content["step"] else {}
@@ -33,4 +36,5 @@ def upgrade_state(content: dict[str, Any]) -> dict[str, Any]:
         losses = {"pixel": pixel, "clip": clip, "slerp": None, "motion": None, "total": total}
         result = EpochResult(epoch=epoch, losses=losses, psnr=psnr, lr=lr, seconds=seconds)
         content["pending"] = asdict(result)
-    return content
+    whole = {name: content.get(name) for name in ("architecture", "best", "pending")}
+    return {**whole, "segments": [content], "results": [None], "seconds": 0.0}

@@ -1,6 +1,7 @@
-"""Format 0 of ``config.json``: a run that was written before run directories had a version.
+"""Older formats of ``config.json``, in the layout of the present one.
 
-It differs from format 1 in its layout (``clip`` for the video, flags of the command line, one flat
+Format 1 describes one network, without shots. Format 0, from before run directories had a version,
+differs from it in its layout (``clip`` for the video, flags of the command line, one flat
 ``identity``) and in one name (``arc_weight``, now ``slerp_loss_weight``).
 """
 
@@ -20,8 +21,35 @@ OLDEST: Json = {"slerp_loss_weight": 0.0, "motion_weight": 0.0, "bits": 32}
 ARRAYS_RENAMED = {"disturbed": "perturbed"}  # in baselines.npz
 
 
-def upgrade(content: Json) -> Json:
-    """The content of a format-0 ``config.json`` in the layout of format 1.
+def upgrade(content: Json, found: int) -> Json:
+    """The content of a ``config.json`` of format ``found`` in the present layout, format 2.
+
+    Raises KeyError where something is missing that every run of its format has.
+    """
+    if found == 0:
+        content = _from_format_0(content)
+    return _from_format_1(content) if found < 2 else {**content}
+
+
+def _from_format_1(content: Json) -> Json:
+    """One network draws the whole video, and the video is one shot."""
+    network = content["architecture"]
+    frames, height, width = (network[name] for name in ("frames", "height", "width"))
+    return {
+        **content,
+        "model": {"segment_frames": 0, **content["model"]},
+        "architecture": {
+            "frames": frames,
+            "height": height,
+            "width": width,
+            "shots": [0],
+            "segments": [{"first": 0, "frames": frames, "network": network}],
+        },
+    }
+
+
+def _from_format_0(content: Json) -> Json:
+    """A format-0 ``config.json`` in the layout of format 1.
 
     Raises KeyError where something is missing that every run of format 0 has.
     """
