@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nerv_clip import InputError, ModelConfig, NeRVClip, Run, split_frames
+from nerv_clip import InputError, ModelConfig, NeRVClip, Run, VideoNetwork, split_frames
 from nerv_clip.cli import main_guard
 from nerv_clip.evaluation.interpolation import interpolated, nearest
 from nerv_clip.files import file_hash
@@ -73,6 +73,9 @@ class RecordedTask:
     def __init__(self, steps: list[int]) -> None:
         self.steps = steps
 
+    def resize(self, total: int) -> None:
+        """Ignored."""
+
     def advance(self, steps: int = 1, note: str = "") -> None:
         self.steps.append(steps)
 
@@ -82,9 +85,10 @@ def evidence(predicted: Array, true: Array, split: str = "3_3_4") -> Evidence:
     config = ModelConfig(modelsize=0.05, lower_width=4, predict_clip=True, clip_dim=DIM)
     torch.manual_seed(0)
     frames = len(true)
-    model = NeRVClip(solve(config, frames, frames, 48, 80)).eval()
+    model = VideoNetwork.of(NeRVClip(solve(config, frames, frames, 48, 80))).eval()
     run_config = Run(KITCHEN).read_config()
-    video = replace(run_config.video, timestamps=tuple(i / 25 for i in range(frames)))
+    times = tuple(i / 25 for i in range(frames))
+    video = replace(run_config.video, frames=frames, timestamps=times, shots=())
     return Evidence(
         checkpoint=Path("model_best.pth"),
         checkpoint_hash="",

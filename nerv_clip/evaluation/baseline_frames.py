@@ -14,11 +14,11 @@ from nerv_clip.video.video import Video
 
 
 def blend(video: Video, index: int, train: list[int], device: torch.device) -> Tensor | None:
-    """The linear blend of a frame's neighbouring train frames: (1, 3, H, W) in [0, 1].
+    """The linear blend of the neighbouring train frames in the same shot: (1, 3, H, W) in [0, 1].
 
-    None where there is no other train frame.
+    None where the shot has no other train frame.
     """
-    parts = blend_weights(index, train)
+    parts = blend_weights(index, train, video.shots)
     if not parts:
         return None
     frames = video.read([i for i, _ in parts]).to(device).float() / 255

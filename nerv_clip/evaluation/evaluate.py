@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,20 @@ from torch import Tensor
 
 from nerv_clip.evaluation.baseline_frames import blend, perturb
 from nerv_clip.evaluation.decoding import decode
-from nerv_clip.evaluation.results import COLUMNS, SPLITS, Evaluation, Metrics, SplitMetrics
+from nerv_clip.evaluation.results import (
+    COLUMNS,
+    SPLITS,
+    Evaluation,
+    Metrics,
+    ShotMetrics,
+    SplitMetrics,
+)
 from nerv_clip.metrics import ms_ssim, ms_ssim_scales, psnr
 from nerv_clip.models.checkpoint import load_model
-from nerv_clip.models.config import Architecture
+from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
@@ -32,13 +41,15 @@ def evaluate_checkpoint(
     true_embeddings: Tensor | None = None,
     teacher: ClipEncoder | None = None,
     device: torch.device | str = "cpu",
+    drawn: Callable[[Tensor], None] = lambda frame: None,
     progress: Progress = SILENT,
 ) -> Evaluation:
-    """Decode every frame in a freshly built network, and score it.
+    """Decode every frame once in freshly built networks, and score it.
 
     ``split`` has an entry for each frame. ``true_embeddings`` (T, dim) are needed for the CLIP
     similarity of a CLIP head. With a ``teacher``, its embeddings of the decoded, the blended and
-    the perturbed frames are computed as well, which is slow. Metrics of a split without frames
+    the perturbed frames are computed as well, which is slow. ``drawn`` is called with each decoded
+    frame in order, (3, H, W) in [0, 1]. Metrics of a split without frames
     are None, never 0.
     """
     model = load_model(checkpoint, device)
@@ -55,6 +66,7 @@ def evaluate_checkpoint(
         for decoded in decode(model, range(len(video))):
             (index,), frames = decoded.indices, decoded.frames
             seconds += decoded.seconds
+            drawn(frames[0])
             target = video.read([index]).to(place).float() / 255
             row = _frame_row(index, split, frames, target)
             wanted = split[index] == "val" or teacher is not None
@@ -65,7 +77,7 @@ def evaluate_checkpoint(
                 embeddings.append(decoded.embeddings.float().cpu())
             if teacher is not None:
                 reconstructed.append(teacher.images(frames).cpu())
-                missing = torch.full((1, teacher.dim), float("nan"))  # one train frame: no blend
+                missing = torch.full((1, teacher.dim), float("nan"))  # alone in its shot: no blend
                 blended.append(missing if mixed is None else teacher.images(mixed).cpu())
                 perturbed.append(teacher.images(perturb(target)).cpu())
             rows.append(row)
@@ -75,7 +87,8 @@ def evaluate_checkpoint(
         for parts in (embeddings, reconstructed, blended, perturbed)
     )
     table = _with_similarity(pd.DataFrame(rows), predicted, rebuilt, true_embeddings)
-    metrics = _metrics(table, model.arch, checkpoint, len(video) / max(seconds, 1e-9))
+    fps = len(video) / max(seconds, 1e-9)
+    metrics = _metrics(table, video.shots, model.arch, checkpoint, fps)
     return Evaluation(table, metrics, predicted, rebuilt, mixtures, shaken)
 
 
@@ -102,20 +115,35 @@ def _with_similarity(
     return table[list(COLUMNS)]
 
 
-def _metrics(table: pd.DataFrame, arch: Architecture, checkpoint: Path, fps: float) -> Metrics:
+def _metrics(
+    table: pd.DataFrame, shots: Shots, arch: VideoArchitecture, checkpoint: Path, fps: float
+) -> Metrics:
     size = checkpoint.stat().st_size
-    groups = {"all": table, **{name: table[table["split"] == name] for name in SPLITS[1:]}}
-    splits = {name: _split_metrics(rows) for name, rows in groups.items()}
-    splits["val"] = replace(splits["val"], blend_psnr=_mean(groups["val"]["blend_psnr"]))
+    whole = shot_metrics(table)
     return Metrics(
-        all=splits["all"],
-        train=splits["train"],
-        val=splits["val"],
-        frames={name: len(rows) for name, rows in groups.items()},
+        all=whole.all,
+        train=whole.train,
+        val=whole.val,
+        frames=whole.frames,
         ms_ssim_scales=ms_ssim_scales(arch.height, arch.width),
         bytes=size,
         bpp=8 * size / (arch.frames * arch.height * arch.width),
         decoded_fps=fps,
+        shots=tuple(shot_metrics(table[own.start : own.stop]) for own in shots.ranges()),
+    )
+
+
+def shot_metrics(rows: pd.DataFrame) -> ShotMetrics:
+    """Metrics by split of consecutive frames, from their rows of `Evaluation.per_frame`."""
+    groups = {"all": rows, **{name: rows[rows["split"] == name] for name in SPLITS[1:]}}
+    splits = {name: _split_metrics(chosen) for name, chosen in groups.items()}
+    return ShotMetrics(
+        first=int(rows["frame"].iloc[0]),
+        last=int(rows["frame"].iloc[-1]),
+        all=splits["all"],
+        train=splits["train"],
+        val=replace(splits["val"], blend_psnr=_mean(groups["val"]["blend_psnr"])),
+        frames={name: len(chosen) for name, chosen in groups.items()},
     )
 
 

@@ -31,8 +31,8 @@ class SplitMetrics:
 
     ``psnr`` in dB and ``ms_ssim`` of the decoded frames; ``clip_similarity``, cosine of predicted
     and true embeddings; ``teacher_similarity``, cosine of the teacher's embeddings of decoded and
-    true frames; ``blend_psnr`` in dB, of the linear blend of the neighbouring train frames, of
-    held-out frames only.
+    true frames; ``blend_psnr`` in dB, of the linear blend of the neighbouring train frames in the
+    same shot, of held-out frames only.
     """
 
     psnr: float | None
@@ -43,12 +43,29 @@ class SplitMetrics:
 
 
 @dataclass(frozen=True)
+class ShotMetrics:
+    """The metrics of one shot by split, like those of the video.
+
+    ``first`` and ``last`` are indices of its first and last frame; ``frames`` counts the frames
+    of each split.
+    """
+
+    first: int
+    last: int
+    all: SplitMetrics
+    train: SplitMetrics
+    val: SplitMetrics
+    frames: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Metrics:
     """The content of ``metrics.json``.
 
     ``frames`` counts the frames of each split; ``ms_ssim_scales`` is how many scales of MS-SSIM
     fit the frame; ``bytes`` is the checkpoint's size, ``bpp`` its bits a pixel of the video;
-    ``decoded_fps`` is how many frames were decoded a second.
+    ``decoded_fps`` is how many frames were decoded a second. ``shots`` has an entry for each shot
+    of the video; it is empty in older files.
     """
 
     all: SplitMetrics
@@ -59,6 +76,7 @@ class Metrics:
     bytes: int
     bpp: float
     decoded_fps: float
+    shots: tuple[ShotMetrics, ...] = ()
 
     def of(self, split: str) -> SplitMetrics:
         """The metrics of ``"all"``, ``"train"`` or ``"val"``."""
@@ -68,8 +86,9 @@ class Metrics:
     def to_json(self) -> dict[str, Any]:
         """As ``metrics.json`` has it; ``blend_psnr`` stands under ``val`` only."""
         content = dataclasses.asdict(self)
-        for split in ("all", "train"):
-            del content[split]["blend_psnr"]
+        for scored in (content, *content["shots"]):
+            for split in ("all", "train"):
+                del scored[split]["blend_psnr"]
         return content
 
     @classmethod
@@ -78,7 +97,7 @@ class Metrics:
         return msgspec.convert(content, cls)
 
     def flat(self) -> dict[str, float | None]:
-        """As ``psnr_val`` and so on, for a row of ``history.csv``."""
+        """As ``psnr_val`` and so on, for a row of ``history.csv``; of the whole video only."""
         content = self.to_json()
         return {f"{name}_{split}": v for split in SPLITS for name, v in content[split].items()}
 
@@ -110,8 +129,9 @@ class Evaluation:
     ``per_frame`` has a row for each frame, with the columns of `COLUMNS`. Embeddings are (T, dim):
     ``predicted`` by the CLIP head, None without one; ``reconstructed``, ``blended`` and
     ``perturbed`` by the teacher, of the decoded frames, of the blends of the neighbouring train
-    frames, and of the true frames after a slight crop and JPEG compression, which estimates the
-    teacher's own noise ceiling; these three are None where no teacher was given.
+    frames (NaN for a train frame alone in its shot), and of the true frames after a slight crop
+    and JPEG compression, which estimates the teacher's own noise ceiling; these three are None
+    where no teacher was given.
     """
 
     per_frame: pd.DataFrame

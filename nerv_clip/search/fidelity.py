@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.interpolation import interpolated
+from nerv_clip.evaluation.interpolation import alone, interpolated
 from nerv_clip.evaluation.results import SPLITS
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_arrays
@@ -38,8 +38,9 @@ def fidelity(
     """Run the same queries on several indexes of the frames of a run.
 
     Indexes: ``true`` and ``predicted`` embeddings; ``interpolated``, the spherical interpolation of
-    the true embeddings of the neighbouring train frames, without the frame itself; and ``teacher
-    on reconstruction`` where the run stores it.
+    the true embeddings of the neighbouring train frames in the same shot, without the frame itself;
+    and ``teacher on reconstruction`` where the run stores it. Train frames without another one in
+    their shot cannot be interpolated: they are left out of all measures, for all indexes.
 
     Returns a row for every query, index and split ("all", "train", "val"; column ``frames``), with
     these measures of the relevancies of the frames:
@@ -56,6 +57,8 @@ def fidelity(
     number of frames.
     """
     indexes = indexes_of(run)
+    compared = np.ones(run.frames, bool)
+    compared[alone(train_indices(run.split), run.shots)] = False
     unrelated = run.query_encoder.unrelated
     references = {name: text_reference(index, unrelated) for name, index in indexes.items()}
     rows = []
@@ -71,29 +74,36 @@ def fidelity(
                 name: encoded.scores(index, references[name]) for name, index in indexes.items()
             }
             for split in SPLITS:
-                chosen = np.array([split in ("all", name) for name in run.split])
+                chosen = compared & np.array([split in ("all", name) for name in run.split])
                 if chosen.sum() < 2:
                     continue
                 for name in indexes:
-                    row = _row(scores[name], scores["true"], query.truth, chosen, split)
+                    row = _row(scores[name], scores["true"], query.truth, chosen)
+                    if split == "all" and query.truth is not None:
+                        found = _in_moments(scores[name], run)
+                        row["iou"] = _intersection_over_union(found[chosen], query.truth[chosen])
                     rows.append({"query": query.text, "index": name, "frames": split, **row})
             task.advance()
     return pd.DataFrame(rows)
 
 
 def indexes_of(run: TrainedRun) -> dict[str, Index]:
-    """The indexes of `fidelity`: unit embeddings (T, dim) of the frames, by name."""
+    """The indexes of `fidelity`: unit embeddings (T, dim) of the frames, by name.
+
+    Where nothing can be interpolated, ``interpolated`` holds the train frame's own embedding.
+    """
     if run.true is None:
         raise InputError(
             f"{run.run.path} has no {run.run.true.name}, the true embeddings: evaluate the run "
             "again (`evaluate`)"
         )
     train = train_indices(run.split)
-    between = interpolated(np.array(run.true, np.float64), train, spherical=True)
+    true = np.array(run.true, np.float64)
+    between, lone = interpolated(true, train, run.shots, spherical=True), alone(train, run.shots)
+    between[lone] = true[lone]
+    between /= np.linalg.norm(between, axis=1, keepdims=True)
     indexes = {"true": run.true, "predicted": run.index(1)}
-    if not np.isnan(between).any():
-        between /= np.linalg.norm(between, axis=1, keepdims=True)
-        indexes["interpolated"] = between.astype(np.float16)
+    indexes["interpolated"] = between.astype(np.float16)
     if run.run.baselines.exists():
         shape = (run.frames, run.config.architecture.clip_dim)
         stored = read_arrays(run.run.baselines, ["reconstruction"], shape)
@@ -107,8 +117,8 @@ def _row(
     true_scores: Scores,
     truth: NDArray[np.bool_] | None,
     chosen: NDArray[np.bool_],
-    split: str,
 ) -> dict[str, float]:
+    """The measures of an index on the frames ``chosen``; ``iou`` is left to the caller."""
     from scipy.stats import spearmanr  # slow to import
 
     own, true = scores.relevancy[chosen], true_scores.relevancy[chosen]
@@ -121,20 +131,22 @@ def _row(
     shortfall = true[true_best[:5]].mean() - true[best[:5]].mean()
     row["shortfall"] = float(shortfall / max(np.ptp(true), 1e-12))
     row["ap"] = row["iou"] = np.nan
-    if truth is not None:
-        if 0 < truth[chosen].sum() < chosen.sum():
-            row["ap"] = average_precision(own, truth[chosen])
-        if split == "all" and truth.any():
-            row["iou"] = _intersection_over_union(scores, truth)
+    if truth is not None and 0 < truth[chosen].sum() < chosen.sum():
+        row["ap"] = average_precision(own, truth[chosen])
     return row
 
 
-def _intersection_over_union(scores: Scores, truth: NDArray[np.bool_]) -> float:
-    """Of the T frames in the moments of a query with the labelled frames."""
-    inside = np.zeros(len(truth), bool)
-    for span in spans(scores.relevancy, THRESHOLD, scores.edge):
+def _in_moments(scores: Scores, run: TrainedRun) -> NDArray[np.bool_]:
+    """Which of the T frames are in a moment of a query."""
+    inside = np.zeros(run.frames, bool)
+    for span in spans(scores.relevancy, THRESHOLD, scores.edge, shots=run.shots):
         inside[span.start : span.end + 1] = True
-    return float((inside & truth).sum() / (inside | truth).sum())
+    return inside
+
+
+def _intersection_over_union(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Of the frames in moments with the labelled frames, (N,) each; NaN without a label."""
+    return float((found & truth).sum() / (found | truth).sum()) if truth.any() else np.nan
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

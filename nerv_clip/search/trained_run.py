@@ -33,11 +33,11 @@ GRID = 4  # points per frame
 class Moment(NamedTuple):
     """A part of a video that matches a query.
 
-    ``start``, ``peak``, ``end`` are times in [0, 1]; ``start_seconds`` and so on are the timestamps
-    of the source. ``frame`` is the index of the frame nearest to the peak; ``held_out`` is whether
-    it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in [-1, 1] are of the predicted
-    embeddings at the peak. ``true_relevancy`` is that of the true embeddings at ``frame``, None
-    where the run does not store them.
+    ``start``, ``peak``, ``end`` are times in [0, 1], of one shot; ``start_seconds`` and so on are
+    the timestamps of the source. ``frame`` is the index of the frame nearest to the peak;
+    ``held_out`` is whether it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in
+    [-1, 1] are of the predicted embeddings at the peak. ``true_relevancy`` is that of the true
+    embeddings at ``frame``, None where the run does not store them.
     """
 
     start: float
@@ -93,6 +93,7 @@ class TrainedRun:
         self.frames = self.config.architecture.frames
         self.source_fps = self.config.video.source_fps
         self.split = self.config.split_frames()
+        self.shots = self.config.video.cuts
         self.timestamps = np.array(self.config.video.timestamps)
         self._indexes: dict[int, Index] = {}
         self._text_references: dict[str | int, Reference] = {}
@@ -178,7 +179,7 @@ class TrainedRun:
         true = None if true_scores is None else true_scores.relevancy
         found = [
             span
-            for span in spans(scores.relevancy, THRESHOLD, scores.edge, grid)
+            for span in spans(scores.relevancy, THRESHOLD, scores.edge, grid, self.shots)
             if exclude is None or not exclude[span.start : span.end + 1].any()
         ]
         times = grid_times(self.frames, grid)
@@ -195,9 +196,18 @@ class TrainedRun:
         )
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Timestamps of the source, in seconds, at times in [0, 1]; linear between frames."""
-        place = times * (self.frames - 1)
-        return np.asarray(np.interp(place, np.arange(self.frames), self.timestamps))
+        """Timestamps of the source, in seconds, at times in [0, 1].
+
+        Linear between frames of a shot; between two shots, that of the nearer frame.
+        """
+        places = self.shots.settle(times * (self.frames - 1))
+        return np.asarray(np.interp(places, np.arange(self.frames), self.timestamps))
+
+    def _settled(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Times in [0, 1], those between two shots moved to the nearer frame (`Shots.settle`)."""
+        places = times * (self.frames - 1)
+        moved = self.shots.settle(places)
+        return np.where(moved == places, times, moved / max(self.frames - 1, 1))
 
     def _moment(
         self,
@@ -206,8 +216,9 @@ class TrainedRun:
         scores: Scores,
         true: Curve | None,
     ) -> Moment:
-        start, peak, end = (float(times[point]) for point in span)
-        seconds = [float(s) for s in self.seconds(times[list(span)])]
+        own = self._settled(times[list(span)])
+        start, peak, end = (float(time) for time in own)
+        seconds = [float(s) for s in self.seconds(own)]
         frame = round(peak * (self.frames - 1))
         return Moment(
             start=start,

@@ -10,9 +10,12 @@ import torch
 
 from nerv_clip.evaluation.decoding import embed_times
 from nerv_clip.evaluation.interpolation import interpolated, nearest
+from nerv_clip.models.config import Architecture
 from nerv_clip.models.encodings import build_encoding
 from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.similarity import Array, unit
+from nerv_clip.training.data import frame_times
 from nerv_clip.verification.evidence import Evidence
 from nerv_clip.verification.statistics import block_length, shuffled_blocks
 from nerv_clip.verification.tables import COMPONENTS, CUBIC, PROCESS, head_bytes, tables
@@ -35,7 +38,8 @@ class Embeddings(NamedTuple):
     """Embeddings of all frames that are compared with the true ones.
 
     ``draws`` are arrays (T, D): one, or several for a random baseline. Rows are NaN for frames
-    that have no embedding (nearest train frame and interpolation in a video with one train frame).
+    that have no embedding: nearest train frame and interpolation of a train frame that is alone in
+    its shot.
     ``draws`` is empty where the embeddings are not available, and ``missing`` is the reason.
     ``size`` are the bytes of the CLIP head, or of the train embeddings that a baseline stores; None
     where it stores none.
@@ -89,15 +93,15 @@ def _trivial(evidence: Evidence) -> Iterator[Embeddings]:
     mean = np.repeat(true[train].mean(0, keepdims=True), len(true), 0)
     yield Embeddings("mean train embedding", "trivial", [mean], size=4 * true.shape[1])
     size = 4 * true[train].size  # float32, as a teacher gives them
-    yield Embeddings(NEAREST, "trivial", [nearest(true, train)], size=size)
+    yield Embeddings(NEAREST, "trivial", [nearest(true, train, evidence.shots)], size=size)
     for name, spherical in ((LINEAR, False), (SPHERICAL, True)):
-        values = interpolated(true, train, spherical=spherical)
+        values = interpolated(true, train, evidence.shots, spherical=spherical)
         yield Embeddings(name, "trivial", [values], size=size)
 
 
 def _tables(evidence: Evidence, budget: int) -> Iterator[Embeddings]:
     """Tables of train embeddings, scored on the other frames only: train frames are NaN."""
-    for name, table in tables(evidence.true, evidence.train, budget):
+    for name, table in tables(evidence.true, evidence.train, budget, evidence.shots):
         if table is None:
             yield Embeddings(name, "table", [], f"no such table in {budget:,} bytes")
             continue
@@ -106,17 +110,27 @@ def _tables(evidence: Evidence, budget: int) -> Iterator[Embeddings]:
 
 
 def _informed(evidence: Evidence) -> Iterator[Embeddings]:
-    features = time_features(evidence.model, evidence.times)
     name = "ridge regression from the encoding"
-    if features is None:
-        yield Embeddings(name, "informed", [], "the network has no coordinate encoding")
+    if evidence.model.arch.first.embed:
+        yield Embeddings(name, "informed", [_ridge_in_segments(evidence)])
     else:
-        yield Embeddings(name, "informed", [ridge(features, evidence.true, evidence.train)])
+        yield Embeddings(name, "informed", [], "the network has no coordinate encoding")
     for name, key in TEACHER_ROWS.items():
         if key in evidence.stored:
             yield Embeddings(name, "informed", [evidence.stored[key]])
         else:
             yield Embeddings(name, "informed", [], "needs the source video")
+
+
+def _ridge_in_segments(evidence: Evidence) -> Array:
+    """`ridge` from the encoding of each segment's own network, fitted to its own train frames."""
+    parts = []
+    for segment in evidence.model.arch.segments:
+        own = slice(segment.first, segment.first + segment.frames)
+        train = [i - own.start for i in evidence.train if own.start <= i < own.stop]
+        features = time_features(segment.network)[: segment.frames]
+        parts.append(ridge(features, evidence.true[own], train))
+    return np.concatenate(parts)
 
 
 def ridge(features: Array, true: Array, train: list[int]) -> Array:
@@ -144,19 +158,19 @@ def ridge(features: Array, true: Array, train: list[int]) -> Array:
     return best
 
 
-def time_features(model: NeRVClip, times: Array) -> Array | None:
-    """The coordinate encoding at each time, averaged over positions: (T, F); None without one."""
-    encoding = build_encoding(model.arch.embed, model.arch.frames, model.arch.grid)
-    if encoding is None:
-        return None
+def time_features(arch: Architecture) -> Array:
+    """The coordinate encoding of each frame, averaged over positions: (frames, F)."""
+    encoding = build_encoding(arch.embed, arch.frames, arch.grid)
+    assert encoding is not None  # noqa: S101 - asked for where there is one
     with torch.no_grad():
-        values = encoding(torch.from_numpy(times))
+        values = encoding(frame_times(arch.frames))
     return np.asarray(values.double().mean((2, 3)).numpy())
 
 
-def untrained_embeddings(model: NeRVClip, times: Array, seed: int) -> Array:
-    """Embeddings (T, D) of a network of the same architecture with random weights."""
+def untrained_embeddings(model: VideoNetwork, times: Array, seed: int) -> Array:
+    """Embeddings (T, D) of networks of the same architecture with random weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = NeRVClip(model.arch, with_encoder=False).eval()
+        networks = [NeRVClip(s.network, with_encoder=False) for s in model.arch.segments]
+    fresh = VideoNetwork(model.arch, networks).eval()
     return np.asarray(embed_times(fresh, times).double().numpy())

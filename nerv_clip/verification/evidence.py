@@ -12,13 +12,14 @@ from nerv_clip.evaluation.decoding import embed_times
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.files import file_hash
 from nerv_clip.models.checkpoint import load_model
-from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.inputs import embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
 from nerv_clip.similarity import Array, unit
+from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split
 from nerv_clip.video.times import frame_time
 
@@ -39,12 +40,17 @@ class Evidence:
     checkpoint: Path
     checkpoint_hash: str
     config: RunConfig
-    model: NeRVClip
+    model: VideoNetwork
     split: list[Split]
     times: Array
     true: Array
     predicted: Array
     stored: dict[str, Array]
+
+    @property
+    def shots(self) -> Shots:
+        """The shots of the video."""
+        return self.config.video.cuts
 
     @property
     def train(self) -> list[int]:
@@ -95,8 +101,8 @@ def gather(
     )
 
 
-def _load_with_hash(checkpoint: Path) -> tuple[NeRVClip, str]:
-    """The network of a checkpoint, and the SHA-256 of the file that it was loaded from.
+def _load_with_hash(checkpoint: Path) -> tuple[VideoNetwork, str]:
+    """The networks of a checkpoint, and the SHA-256 of the file that it was loaded from.
 
     A training process may replace the file between the two steps: both are repeated until the
     hash stays the same.
@@ -109,7 +115,7 @@ def _load_with_hash(checkpoint: Path) -> tuple[NeRVClip, str]:
         before = digest
 
 
-def _check_checkpoint(checkpoint: Path, model: NeRVClip, config: RunConfig) -> None:
+def _check_checkpoint(checkpoint: Path, model: VideoNetwork, config: RunConfig) -> None:
     if model.arch.clip_input:
         raise InputError(
             f"{checkpoint} was trained with `clip_input`: its input contains the true embeddings, "

@@ -10,7 +10,6 @@ from nerv_clip.verification.names import MEASURES, SPLIT_TITLES
 from nerv_clip.verification.plots import all_plots
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.text_report import (
-    NO_NEIGHBOUR,
     cells,
     describe_differences,
     describe_tests,
@@ -66,7 +65,7 @@ def _table(v: Verification, split: str) -> str:
 def _table_row(row: Row, split: str) -> str:
     measures = row.measures[split]
     if measures is None:
-        reason = html.escape(row.missing or NO_NEIGHBOUR)
+        reason = html.escape(row.missing)
         values = f'<td colspan="{len(MEASURES) + 1}" class="none">{reason}</td>'
     else:
         values = f"<td>{size_cell(row.size)}</td>" + "".join(
@@ -131,7 +130,8 @@ mean of 1 / rank</dd>
 all pairs of frames</dd>
 </dl>
 <p>For a train frame, nearest train frame, interpolation, pixel blend and ridge regression leave the
-frame itself out; tables are scored on the other frames only. Point at a value to see its 95 %
+frame itself out; tables are scored on the other frames only. Nothing is interpolated across a cut,
+and a train frame without another one in its shot is not compared. Point at a value to see its 95 %
 interval (block bootstrap).</p>
 {tables}
 </body></html>

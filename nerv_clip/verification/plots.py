@@ -74,6 +74,11 @@ def frame_plot(verification: Verification) -> Figure:
             marker={"color": COLOURS[split], "symbol": SYMBOLS[split], "size": 6},
         )
     title = "Centred cosine with the true embedding, frame by frame"
+    if cuts := verification.evidence.shots.firsts[1:]:
+        title += " (vertical lines: cuts)"
+        path = "".join(f"M{cut - 0.5} 0V1" for cut in cuts)  # one shape: each costs time
+        line = {"color": "#bbbbbb", "width": 1}
+        figure.add_shape(type="path", path=path, yref="paper", layer="below", line=line)
     return _with_layout(figure, title, "frame index", "centred cosine", 440)
 
 

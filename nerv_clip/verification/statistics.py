@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nerv_clip.evaluation.interpolation import shots_of
 from nerv_clip.similarity import Array, unit
+from nerv_clip.video.shots import Shots
 
 RESAMPLES = 2000  # of the bootstrap
 LEAST_DEVIATION = 1e-6  # a shorter one is rounding: the frame is as its neighbours say
@@ -123,15 +125,17 @@ def mean_cosine_by_shift(predicted: Array, true: Array) -> Array:
     return np.fft.irfft(spectrum.sum(1), len(true)) / len(true)
 
 
-def local_deviations(values: Array, frames: Sequence[int], gap: int) -> Array:
+def local_deviations(
+    values: Array, frames: Sequence[int], gap: int, shots: Shots | None = None
+) -> Array:
     """How each of some frames differs from its neighbours in time: (T, D) to (N, D).
 
     For each index in ``frames`` (increasing), the embedding minus the linear interpolation between
     the nearest two of ``frames`` that are at least ``gap`` before and after it; then the same of
-    these differences. Frames without such neighbours are left out. This removes trends and what
-    changes slowly, as differencing does before two time series are compared (Haugh, 1976).
-    Deviations longer than the median are shortened to it, so that a few cuts do not outweigh all
-    other frames.
+    these differences. Frames without such neighbours in their shot are left out; by default, the
+    video is one shot. This removes trends and what changes slowly, as differencing does before two
+    time series are compared (Haugh, 1976). Deviations longer than the median are shortened to it,
+    so that a few sudden changes do not outweigh all other frames.
     """
     at = np.asarray(frames, dtype=np.intp)
     found = values[at]
@@ -139,6 +143,8 @@ def local_deviations(values: Array, frames: Sequence[int], gap: int) -> Array:
         before = np.searchsorted(at, at - gap, side="right") - 1
         after = np.searchsorted(at, at + gap)
         inside = (before >= 0) & (after < len(at))
+        own = shots_of(at, shots)
+        inside &= own[before] == own[np.minimum(after, len(at) - 1)]
         first, last = before[inside], after[inside]
         share = ((at[inside] - at[first]) / (at[last] - at[first]))[:, None]
         found = found[inside] - (1 - share) * found[first] - share * found[last]

@@ -1,7 +1,9 @@
 """Stored tables of train embeddings, of at most the CLIP head's bytes, read between frames.
 
 A table is what a network competes with: train embeddings in 8 bits, stored as the weights of a
-checkpoint of 8 bits are (`nerv_clip.models.quantisation`), and interpolated in time.
+checkpoint of 8 bits are (`nerv_clip.models.quantisation`), and interpolated in time. Every table
+stores a row of each shot, and a frame is read from the rows of its own shot only. In all functions
+``shots`` None stands for a video of one shot.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nerv_clip.evaluation.interpolation import interpolated
-from nerv_clip.models.nerv_clip import NeRVClip
+from nerv_clip.evaluation.interpolation import alone, interpolated, shots_of
 from nerv_clip.models.quantisation import pack, unpack
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.similarity import Array, unit
+from nerv_clip.video.shots import Shots
 
 Indices = NDArray[np.intp]
 COMPONENTS = "table: principal components, slerp"
@@ -44,9 +47,10 @@ class Table(NamedTuple):
     size: int
 
 
-def head_bytes(model: NeRVClip, bits: int) -> int:
-    """Bytes of the CLIP head's weights in a checkpoint of ``bits`` bits per weight."""
-    return _bytes(pack(model.get_submodule("clip_head").state_dict(), bits))
+def head_bytes(model: VideoNetwork, bits: int) -> int:
+    """Bytes of the CLIP heads' weights in a checkpoint of ``bits`` bits per weight."""
+    heads = [network.get_submodule("clip_head") for network in model.networks]
+    return sum(_bytes(pack(head.state_dict(), bits)) for head in heads)
 
 
 def stored(rows: Array) -> Table:
@@ -61,7 +65,9 @@ def _bytes(packed: Any) -> int:  # noqa: ANN401 - nested dictionaries of tensors
     return sum(_bytes(v) for v in packed.values()) if isinstance(packed, dict) else 0
 
 
-def tables(true: Array, train: list[int], budget: int) -> Iterator[tuple[str, Table | None]]:
+def tables(
+    true: Array, train: list[int], budget: int, shots: Shots | None = None
+) -> Iterator[tuple[str, Table | None]]:
     """The largest table of each kind that takes at most ``budget`` bytes; None where none does.
 
     ``true`` (T, D) are unit embeddings, of which only those of the frames ``train`` are stored.
@@ -71,18 +77,29 @@ def tables(true: Array, train: list[int], budget: int) -> Iterator[tuple[str, Ta
     count = bisect.bisect_right(counts, budget, key=lambda n: table(n).size)
     if count:
         rows, size = table(count)
-        yield COMPONENTS, Table(unit(read_by_slerp(rows, true, train)), size)
+        yield COMPONENTS, Table(unit(read_by_slerp(rows, true, train, shots)), size)
     else:
         yield COMPONENTS, None
-    for step in range(1, len(train) // LEAST + 1):
-        rows, size = stored(true[train[::step]])
+    for at in thinned(train, shots):
+        rows, size = stored(true[at])
         if size <= budget:
-            at = np.array(train[::step], dtype=np.intp)
-            yield CUBIC, Table(unit(read_by_cubic(rows, at, len(true))), size)
-            yield PROCESS, Table(unit(read_by_process(rows, at, len(true))), size)
+            yield CUBIC, Table(unit(read_by_cubic(rows, at, len(true), shots)), size)
+            yield PROCESS, Table(unit(read_by_process(rows, at, len(true), shots)), size)
             return
     yield CUBIC, None
     yield PROCESS, None
+
+
+def thinned(train: list[int], shots: Shots | None = None) -> Iterator[Indices]:
+    """All train frames, then every second one of each shot, every third one, and so on.
+
+    The first train frame of a shot is always one of them; together they are at least `LEAST`.
+    """
+    at = np.array(train, dtype=np.intp)
+    own = shots_of(at, shots)
+    place = np.arange(len(at)) - np.searchsorted(own, own)  # in the shot
+    for step in range(1, min(len(at) // LEAST, int(place.max()) + 1) + 1):
+        yield at[place % step == 0]
 
 
 def components(true: Array, train: list[int]) -> Callable[[int], Table]:
@@ -100,49 +117,72 @@ def components(true: Array, train: list[int]) -> Callable[[int], Table]:
     return table
 
 
-def read_by_slerp(rows: Array, true: Array, train: list[int]) -> Array:
-    """Embeddings like ``true`` (T, D), from ``rows`` (N, D) at the frames ``train``, by slerp."""
+def read_by_slerp(rows: Array, true: Array, train: list[int], shots: Shots | None = None) -> Array:
+    """Embeddings like ``true`` (T, D), from ``rows`` (N, D) at the frames ``train``, by slerp.
+
+    A train frame is read from the others of its shot, or from its own row where there is none.
+    """
     placed = np.zeros_like(true)
     placed[train] = unit(rows)
-    return interpolated(placed, train, spherical=True)
+    found, lone = interpolated(placed, train, shots, spherical=True), alone(train, shots)
+    found[lone] = placed[lone]
+    return found
 
 
-def read_by_cubic(rows: Array, at: Indices, frames: int) -> Array:
+def read_by_cubic(rows: Array, at: Indices, frames: int, shots: Shots | None = None) -> Array:
     """Embeddings of all frames from ``rows`` (N, D) at the frames ``at`` (N,): (frames, D).
 
-    A monotone piecewise cubic, PCHIP (Fritsch and Butland, 1984); before the first and after the
-    last row, that row.
+    A monotone piecewise cubic, PCHIP (Fritsch and Butland, 1984), in each shot; before its first
+    and after its last row, that row. ``at`` has a frame of each shot.
     """
     from scipy.interpolate import PchipInterpolator  # slow to import
 
-    inside = np.clip(np.arange(frames), at[0], at[-1])
-    return np.asarray(PchipInterpolator(at, rows)(inside))
+    times = np.arange(frames)
+    of_rows, of_times = shots_of(at, shots), shots_of(times, shots)
+    found = np.empty((frames, rows.shape[1]))
+    for shot in np.unique(of_times):
+        known, wanted = of_rows == shot, of_times == shot
+        own, values = at[known], rows[known]
+        inside = np.clip(times[wanted], own[0], own[-1])
+        found[wanted] = values if len(own) == 1 else PchipInterpolator(own, values)(inside)
+    return found
 
 
-def read_by_process(rows: Array, at: Indices, frames: int) -> Array:
-    """The same by a Gaussian process around the mean of ``rows``.
+def read_by_process(rows: Array, at: Indices, frames: int, shots: Shots | None = None) -> Array:
+    """The same by a Gaussian process around the mean of the rows of each shot.
 
-    Kernel, length scale and noise are those with the least error where each row is predicted from
-    the others. A frame is predicted from the `NEIGHBOURS` nearest rows.
+    Kernel, length scale and noise are the same for all shots: those with the least error where
+    each row is predicted from the others, in shots of at least `LEAST` rows if there are any (a
+    mean of fewer holds too much of the row that is left out). A frame is predicted from the
+    `NEIGHBOURS` nearest rows of its shot.
     """
-    mean = rows.mean(0)
-    centred = rows - mean
-    chosen = np.unique(np.linspace(0, len(at) - 1, min(len(at), TUNING)).round().astype(np.intp))
-    others = _nearest(at[chosen], at, leave_out=True)
+    times, own = np.arange(frames), shots_of(at, shots)
+    counts = np.bincount(own)
+    means = np.stack([rows[own == shot].mean(0) for shot in range(len(counts))])
+    centred = rows - means[own]
+    left_out = _evenly(np.flatnonzero(counts[own] >= min(LEAST, counts.max())), TUNING)
+    others = _nearest(at[left_out], at, shots, leave_out=True)
+    gaps = np.diff(at)[np.diff(own) == 0]
     settings = [
-        (kernel, scale * float(np.diff(at).mean()), noise)
+        (kernel, scale * float(gaps.mean() if len(gaps) else 1), noise)
         for kernel in KERNELS
         for scale in SCALES
         for noise in NOISES
     ]
 
     def error(setting: tuple[str, float, float]) -> float:
-        left_out = _process(at[chosen], at, centred, others, setting)
-        return float(((left_out - centred[chosen]) ** 2).sum())
+        found = _process(at[left_out], at, centred, others, setting)
+        return float(((found - centred[left_out]) ** 2).sum())
 
-    times = np.arange(frames)
-    near = _nearest(times, at, leave_out=False)
-    return np.asarray(mean + _process(times, at, centred, near, min(settings, key=error)))
+    near = _nearest(times, at, shots, leave_out=False)
+    found = _process(times, at, centred, near, min(settings, key=error))
+    return np.asarray(means[shots_of(times, shots)] + found)
+
+
+def _evenly(values: Indices, count: int) -> Indices:
+    """At most ``count`` of the values (N,), evenly spaced."""
+    places = np.linspace(0, len(values) - 1, min(len(values), count)).round().astype(np.intp)
+    return values[np.unique(places)]
 
 
 def _process(
@@ -150,13 +190,14 @@ def _process(
 ) -> Array:
     """Prediction at ``times`` (N,) from ``rows`` (M, D) at ``at`` (M,), of mean 0: (N, D).
 
-    ``near`` (N, K) are the indices of the rows that are read for each time. ``setting`` is kernel,
-    length scale in frames, and noise.
+    ``near`` (N, K) are the indices of the rows that are read for each time, -1 for none.
+    ``setting`` is kernel, length scale in frames, and noise.
     """
     name, scale, noise = setting
-    kernel = KERNELS[name]
+    kernel, known = KERNELS[name], near >= 0
     among = kernel(np.abs(at[near][:, :, None] - at[near][:, None, :]) / scale)
-    to_time = kernel(np.abs(times[:, None] - at[near]) / scale)
+    among *= known[:, :, None] & known[:, None, :]
+    to_time = kernel(np.abs(times[:, None] - at[near]) / scale) * known
     weights = np.linalg.solve(among + noise * np.eye(near.shape[1]), to_time[:, :, None])[:, :, 0]
     found = np.empty((len(times), rows.shape[1]))
     for start in range(0, len(times), CHUNK):
@@ -165,18 +206,23 @@ def _process(
     return found
 
 
-def _nearest(times: Indices, at: Indices, *, leave_out: bool) -> Indices:
+def _nearest(
+    times: Indices, at: Indices, shots: Shots | None = None, *, leave_out: bool
+) -> Indices:
     """Indices into ``at`` (M,), increasing, of those nearest to each of ``times`` (N,): (N, K).
 
-    With ``leave_out``, one at the same time is left out.
+    All are in the shot of the time; -1 fills up where there are fewer than K. With ``leave_out``,
+    one at the same time is left out.
     """
     count = min(NEIGHBOURS, len(at) - leave_out)
     window = np.searchsorted(at, times)[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     inside = np.clip(window, 0, len(at) - 1)
     distance = np.abs(times[:, None] - at[inside]).astype(np.float64)
     distance[window != inside] = np.inf
+    distance[shots_of(at, shots)[inside] != shots_of(times, shots)[:, None]] = np.inf
     if leave_out:
         distance[distance == 0] = np.inf
     nearest = np.argpartition(distance, count - 1, axis=1)[:, :count]
     found: Indices = np.take_along_axis(inside, nearest, 1)
+    found[np.isinf(np.take_along_axis(distance, nearest, 1))] = -1
     return found

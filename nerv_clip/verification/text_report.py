@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
+from nerv_clip.evaluation.interpolation import alone
 from nerv_clip.verification.baselines import INTERPOLATIONS, NEAREST
 from nerv_clip.verification.measures import Measures
 from nerv_clip.verification.names import MEASURES, SPLIT_TITLES
 from nerv_clip.verification.statistics import Interval
 from nerv_clip.verification.verify import Row, Verification
-
-NO_NEIGHBOUR = "needs two or more train frames"  # the reason where measures are None
 
 
 def summary(verification: Verification) -> str:
@@ -24,18 +23,21 @@ def summary(verification: Verification) -> str:
 
 
 def describe_tests(verification: Verification) -> list[str]:
-    """The test on held-out frames, and a line for each split with its effective sample size."""
-    test = verification.test
+    """The test on held-out frames, the effective sample sizes, and what is not compared."""
+    test, evidence = verification.test, verification.evidence
     lines = [
         f"shift test of local deviations, held-out frames: p = {test.p:.2g} (smallest possible: "
         f"{test.floor:.2g}), correlation {test.statistic:.3f}, {test.effective:.1f} independent "
         "pairs"
     ]
-    return lines + [
+    lines += [
         f"{SPLIT_TITLES[name]}: effective sample size {split.effective_sample_size:.1f} of "
         f"{split.frames} frames (block length {split.block})"
         for name, split in verification.splits.items()
     ]
+    if lone := len(alone(evidence.train, evidence.shots)):
+        lines.append(f"not compared: {lone} train frames without another one in their shot")
+    return lines
 
 
 def describe_differences(verification: Verification) -> list[str]:
@@ -55,7 +57,7 @@ def _text_table(rows: list[Row], split: str) -> list[str]:
     for row in rows:
         measures = row.measures[split]
         if measures is None:
-            lines.append(f"{row.name:<{width}}  {row.missing or NO_NEIGHBOUR}")
+            lines.append(f"{row.name:<{width}}  {row.missing}")
         else:
             values = (size_cell(row.size), *cells(measures))
             lines.append(f"{row.name:<{width}}" + "".join(f"{value:>11}" for value in values))

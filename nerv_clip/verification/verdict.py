@@ -89,7 +89,7 @@ def _without_held_out_frames(facts: Facts) -> Verdict:
     train = facts.over_nearest_train
     advice = "Train with a split such as 3_3_4 to test frames between train frames."
     if train is None:
-        return Verdict(UNDECIDABLE, f"There is only one train frame. {advice}")
+        return Verdict(UNDECIDABLE, f"No shot has two train frames to compare. {advice}")
     sentence = (
         f"Only {facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed. On train "
         f"frames, the centred cosine differs by {_signed(train)} from that of the nearest other "

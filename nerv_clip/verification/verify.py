@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from nerv_clip.evaluation.interpolation import alone, shots_of
 from nerv_clip.progress import SILENT, Progress, Task
 from nerv_clip.similarity import Array
 from nerv_clip.verification.baselines import (
@@ -46,7 +48,7 @@ from nerv_clip.verification.verdict import Facts, Verdict, judge
 class Row(NamedTuple):
     """The prediction or a baseline, with its measures by split.
 
-    Measures are None where the split has fewer than two frames, or a frame without an embedding.
+    Measures are None where the split has fewer than two frames, or frames without an embedding.
     ``missing`` is the reason why a baseline has no measures on some or all frames, "" if it has.
     ``size`` as in `Embeddings`.
     """
@@ -61,8 +63,8 @@ class Row(NamedTuple):
 class SplitStatistics(NamedTuple):
     """Statistics of the true embeddings of a split.
 
-    ``frames`` is the number of frames, ``block`` the block length in frames, ``best_trivial`` the
-    name of the trivial baseline that skill refers to.
+    ``frames`` is the number of frames that are compared, ``block`` the block length in frames,
+    ``best_trivial`` the name of the trivial baseline that skill refers to.
     """
 
     frames: int
@@ -76,7 +78,8 @@ class Verification:
     """The result of a verification.
 
     ``rows`` are the prediction and the baselines. ``splits`` and ``differences`` are by split:
-    "all", "train" and "val", without those of fewer than two frames. ``test`` is the shift test of
+    "all", "train" and "val", without those of fewer than two frames. A train frame that is alone in
+    its shot is in none of them: no other embedding can stand for it. ``test`` is the shift test of
     local deviations, on held-out frames. ``differences`` are those in centred cosine, prediction
     minus baseline, by the baseline's name. ``per_frame`` has a row for each frame: frame, t,
     timestamp (seconds), split, rank of the prediction, and cosine and centred cosine of the
@@ -121,7 +124,7 @@ def _verify(evidence: Evidence, task: Task) -> Verification:
     differences: dict[str, dict[str, Interval]] = {}
     gain: Interval | None = None
     for name in SPLIT_TITLES:
-        chosen = np.array(evidence.indices(name), dtype=np.intp)
+        chosen = compared_frames(evidence, name)
         if len(chosen) < 2:
             continue
         block = block_length(true[chosen])
@@ -159,6 +162,15 @@ def _verify(evidence: Evidence, task: Task) -> Verification:
     )
 
 
+def compared_frames(evidence: Evidence, name: str) -> NDArray[np.intp]:
+    """The frames of a split on which all rows are compared: without train frames alone in a shot.
+
+    Nearest train frame and interpolation have no embedding there, and all rows share their frames.
+    """
+    lone = alone(evidence.train, evidence.shots)
+    return np.setdiff1d(np.array(evidence.indices(name), dtype=np.intp), lone)
+
+
 def best_interpolation(differences: dict[str, Interval]) -> str:
     """The interpolation that the prediction exceeds least; "" where there is none."""
     over = [name for name in INTERPOLATIONS if name in differences]
@@ -168,13 +180,15 @@ def best_interpolation(differences: dict[str, Interval]) -> str:
 def held_out_test(evidence: Evidence) -> ShiftTest:
     """The shift test on held-out frames.
 
-    A frame's neighbours are held-out frames at least as far away as the longest gap between train
-    frames, so that what no interpolation can follow is not all that is tested.
+    A frame's neighbours are held-out frames of its shot at least as far away as the longest gap
+    between train frames of a shot, so that what no interpolation can follow is not all that is
+    tested.
     """
-    held_out, train = evidence.indices("val"), evidence.train
-    gap = int(np.diff(train).max(initial=1))
+    held_out, train, shots = evidence.indices("val"), evidence.train, evidence.shots
+    gap = int(np.diff(train)[np.diff(shots_of(train, shots)) == 0].max(initial=1))
     deviations = [
-        local_deviations(values, held_out, gap) for values in (evidence.predicted, evidence.true)
+        local_deviations(values, held_out, gap, shots)
+        for values in (evidence.predicted, evidence.true)
     ]
     return shift_test(*deviations)
 
