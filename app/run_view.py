@@ -18,6 +18,7 @@ from nerv_clip.files import file_hash, user_cache
 from nerv_clip.runs.arrays import read_array
 from nerv_clip.similarity import Array, centred_cosine, cosine, unit
 from nerv_clip.video.comparison import Layout, read_layout, read_pairs, read_samples
+from nerv_clip.video.shots import Shots
 
 Pixels = NDArray[np.uint8]
 Stamp = tuple[str, int, int, int, int]
@@ -43,6 +44,11 @@ class RunView:
     def frames(self) -> int:
         """Number of frames of the video."""
         return self.config.video.frames
+
+    @property
+    def shots(self) -> Shots:
+        """The shots of the video."""
+        return self.config.video.cuts
 
     @property
     def size(self) -> tuple[int, int]:
@@ -146,17 +152,39 @@ def is_complete(view: RunView, stream: Path) -> bool:
     return isinstance(coded, list) and len(coded) == layout.frames == view.frames
 
 
+def frames_of_shots(shots: Shots, count: int) -> list[int]:
+    """At most ``count`` frames that show the video: in the middle of equal parts of its shots.
+
+    Every shot has a part, and longer ones have more; of more than ``count`` shots, those at even
+    intervals have one.
+    """
+    ranges = shots.ranges()
+    if len(ranges) > count:
+        middles = (int((i + 0.5) * shots.frames / count) for i in range(count))
+        ranges = [ranges[shot] for shot in sorted({shots.of(middle) for middle in middles})]
+    parts = [1] * len(ranges)
+    while sum(parts) < count:
+        parts[max(range(len(ranges)), key=lambda shot: len(ranges[shot]) / parts[shot])] += 1
+    return sorted(
+        {
+            own.start + int((i + 0.5) * len(own) / among)
+            for own, among in zip(ranges, parts, strict=True)
+            for i in range(among)
+        }
+    )
+
+
 @st.cache_data(max_entries=8, show_spinner=False)
-def _thumbnails(at: Stamp, frames: int, size: tuple[int, int]) -> list[tuple[int, Pixels]]:
-    middles = sorted({int((i + 0.5) * frames / THUMBNAILS) for i in range(THUMBNAILS)})
-    pairs = read_pairs(Path(at[0]), middles, *size)
-    return [(pair.frame, pair.true) for pair in pairs]
+def _pictures(
+    at: Stamp, frames: tuple[int, ...], size: tuple[int, int]
+) -> list[tuple[int, Pixels]]:
+    return [(pair.frame, pair.true) for pair in read_pairs(Path(at[0]), frames, *size)]
 
 
 def thumbnails(view: RunView) -> list[tuple[int, Pixels]]:
-    """True frames at even intervals, with their indices; empty without a stream."""
-    path = any_stream(view)
-    return [] if path is None else _thumbnails(stamp(path), view.frames, view.size)
+    """True frames of all parts of the video, with their indices; empty without a stream."""
+    path, frames = any_stream(view), tuple(frames_of_shots(view.shots, THUMBNAILS))
+    return [] if path is None else _pictures(stamp(path), frames, view.size)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -200,13 +228,16 @@ def embeddings(view: RunView) -> tuple[Array, Array]:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _similarities(true_at: Stamp, predicted_at: Stamp, train: tuple[int, ...]) -> pd.DataFrame:
+def _similarities(
+    true_at: Stamp, predicted_at: Stamp, train: tuple[int, ...], firsts: tuple[int, ...]
+) -> pd.DataFrame:
     true, predicted = _embeddings(true_at), _embeddings(predicted_at)
     mean = true[list(train)].mean(0)
+    shots = Shots(len(true), firsts)
     candidates = {
         "prediction": predicted,
         "mean": np.repeat(mean[None], len(true), 0),
-        "interpolation": interpolated(true, list(train), spherical=True),
+        "interpolation": interpolated(true, train, shots, spherical=True),
     }
     columns = {}
     for name, values in candidates.items():
@@ -219,8 +250,9 @@ def similarities(view: RunView) -> pd.DataFrame:
     """Cosine similarity to the true embedding, a row for each frame.
 
     Columns: ``prediction``, and the baselines ``mean`` (mean train embedding) and
-    ``interpolation`` (spherical, between the neighbouring train frames; a train frame is not its
-    own neighbour); each also with ``, centred`` as in `centred_cosine`.
+    ``interpolation`` (spherical, between the neighbouring train frames of a shot; a train frame is
+    not its own neighbour, and without another one it has NaN); each also with ``, centred`` as in
+    `centred_cosine`.
     """
     train = tuple(int(i) for i in view.frames_of("train"))
-    return _similarities(*_embedding_files(view), train)
+    return _similarities(*_embedding_files(view), train, view.shots.firsts)

@@ -63,7 +63,10 @@ class StoredRow:
 
 @dataclass(frozen=True)
 class StoredVerification:
-    """The part of ``verification.json`` that the app shows."""
+    """The part of ``verification.json`` that the app shows.
+
+    ``parts`` is empty where no frames could be compared.
+    """
 
     checkpoint_hash: str
     rule: int
@@ -92,6 +95,6 @@ def stored_verification(view: RunView) -> StoredVerification | None:
         found = msgspec.convert(verification_content(view), StoredVerification)
     except (InputError, msgspec.ValidationError):
         return None
-    complete = "all" in found.parts and found.parts.keys() <= SPLIT_TITLES.keys() and found.shifts
+    complete = found.parts.keys() <= SPLIT_TITLES.keys() and found.shifts
     current = complete and found.rule == RULE and found.checkpoint_hash == view.key
     return found if current else None

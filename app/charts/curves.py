@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from theme import SPLIT_NAMES, SPLIT_SHAPES, palette
 
 from charts.display import set_layout
+from nerv_clip.video.shots import Shots
 
 Values = NDArray[np.floating]
 TRAINING_CURVES = (
@@ -21,19 +22,30 @@ TRAINING_CURVES = (
 )  # columns of history.csv, without the split, with title and axis title
 
 
+def mark_cuts(figure: go.Figure, shots: Shots) -> go.Figure:
+    """Mark the cuts on an axis of frame indices by vertical lines, and name them in the legend."""
+    if len(shots) > 1:
+        line = {"color": palette().grey, "width": 1, "dash": "2px,3px"}
+        path = "".join(f"M{first - 0.5},0V1" for first in shots.firsts[1:])  # one shape is fast
+        figure.add_shape(type="path", path=path, yref="paper", layer="below", line=line)
+        figure.add_scatter(x=[None], y=[None], mode="lines", name="cut", line=line)
+    return figure
+
+
 def per_frame(
     values: Sequence[float] | Values,
     split: Sequence[str],
     title: str,
     y: str,
     *,
+    shots: Shots,
     current: int,
     baselines: Mapping[str, Values] | None = None,
     height: int = 340,
 ) -> go.Figure:
     """A metric of each frame, with its split as colour and shape, and baselines as lines.
 
-    A vertical line marks the ``current`` frame.
+    A vertical line marks the ``current`` frame; cuts are marked too.
     """
     figure = go.Figure()
     frames = np.arange(len(values))
@@ -62,7 +74,7 @@ def per_frame(
             )
     figure.add_vline(x=current, line={"color": palette().text, "width": 1})
     figure.update_xaxes(range=_frame_range(len(values)))
-    return set_layout(figure, title, "frame index", y, height)
+    return mark_cuts(set_layout(figure, title, "frame index", y, height), shots)
 
 
 def _frame_range(frames: int) -> list[float]:
@@ -83,9 +95,12 @@ def lines(
 
 
 def relevancy(
-    frames: Values, predicted: Mapping[str, Values], true: Mapping[str, Values]
+    frames: Values, predicted: Mapping[str, Values], true: Mapping[str, Values], shots: Shots
 ) -> go.Figure:
-    """Relevancy of queries over time: predicted at ``frames``, true at each frame index."""
+    """Relevancy of queries over time: predicted at ``frames``, true at each frame index.
+
+    Cuts are marked.
+    """
     figure = go.Figure()
     nearest = np.rint(frames).astype(int)
     for index, (query, values) in enumerate(predicted.items()):
@@ -104,7 +119,8 @@ def relevancy(
             )  # fmt: skip
     figure.update_yaxes(range=[0, 1])
     figure.update_xaxes(range=_frame_range(int(nearest[-1]) + 1))
-    return set_layout(figure, "Relevancy over time", "frame index", "relevancy", 360)
+    set_layout(figure, "Relevancy over time", "frame index", "relevancy", 360)
+    return mark_cuts(figure, shots)
 
 
 def training_curve(

@@ -50,6 +50,7 @@ def player(
         "layout": stream_layout(view, stream)._asdict(),
         "samples": stream_samples(stream),
         "frames": view.frames,
+        "shots": list(view.shots.firsts),  # the first frame of each
         "split": table["split"].tolist(),
         "seconds": list(view.timestamps),
         "psnr": table["psnr"].tolist(),

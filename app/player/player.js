@@ -54,6 +54,8 @@ class Player {
     const actions = {
       prev: () => this.go(this.frame - 1), next: () => this.go(this.frame + 1),
       play: () => this.toggle(), heldout: () => this.go(this.nextHeldOut()),
+      shotback: () => this.go(this.data.shots.findLast((first) => first < this.frame) ?? 0),
+      shotnext: () => this.go(this.data.shots.find((first) => first > this.frame) ?? this.frame),
       worst: () => this.go(this.extreme(-1)), best: () => this.go(this.extreme(1)),
       left: () => this.moveWipe(-0.05), right: () => this.moveWipe(0.05),
       in: () => this.zoomBy(1.5), out: () => this.zoomBy(1 / 1.5), fit: () => this.zoomBy(0),
@@ -73,7 +75,7 @@ class Player {
       target.addEventListener(name, handler, { ...options, signal: this.stream.gone.signal });
     const keys = {
       ArrowLeft: "prev", ArrowRight: "next", " ": "play", h: "heldout", "[": "left", "]": "right",
-      "+": "in", "-": "out",
+      p: "shotback", n: "shotnext", "+": "in", "-": "out",
     };
     on(this.root, "keydown", (event) => {
       if (event.target !== this.root && event.target.tagName !== "CANVAS" && event.key === " ") return;
@@ -114,6 +116,7 @@ class Player {
     const jump = !this.data || this.data.jump !== data.jump;
     this.data = data;
     this.root.style.setProperty("--held-out", data.colours.held_out_text);
+    this.at(".shots").hidden = data.shots.length < 2;
     if (fresh) this.open(data);
     const options = Object.keys(data.metrics);
     if (this.at(".metric").options.length !== options.length)
@@ -379,6 +382,8 @@ class Player {
     for (const [name, values] of Object.entries(data.metrics))
       if (values[frame] !== null) parts.push(withUnit(name, values[frame]));
     this.at(".metrics").innerHTML = parts.join(" · ");
+    const shot = data.shots.findLastIndex((first) => first <= frame) + 1;
+    this.at(".shots span").textContent = `shot ${shot} of ${data.shots.length}`;
     this.timeline.setAttribute("aria-valuenow", frame);
     this.timeline.setAttribute("aria-valuemax", data.frames - 1);
     this.timeline.setAttribute("aria-valuetext", `frame ${frame} of ${data.frames}${heldOut ? ", held out" : ""}`);
@@ -420,9 +425,31 @@ class Player {
     });
     pen.fillStyle = style.color;
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
-    pen.fillText(`${name} over time, ${low.toFixed(2)} to ${high.toFixed(2)}`, 8 * ratio, 14 * ratio);
+    const label = `${name} over time, ${low.toFixed(2)} to ${high.toFixed(2)}`;
+    pen.fillText(label, 8 * ratio, 14 * ratio);
+    if (data.shots.length > 1) this.drawCuts(pen, x, pen.measureText(label).width + 22 * ratio);
     pen.fillStyle = style.getPropertyValue("--st-primary-color") || style.color;
     pen.fillRect(x(this.frame) - ratio, 18 * ratio, 2 * ratio, timeline.height);
+  }
+
+  // Dashed lines between the shots; one at `key`, behind the label, explains them.
+  drawCuts(pen, x, key) {
+    const ratio = window.devicePixelRatio || 1;
+    pen.save();
+    pen.strokeStyle = pen.fillStyle;
+    pen.globalAlpha = 0.5;
+    pen.lineWidth = ratio;
+    pen.setLineDash([2 * ratio, 3 * ratio]);
+    pen.beginPath();
+    for (const first of this.data.shots.slice(1)) {
+      pen.moveTo(x(first - 0.5), 20 * ratio);
+      pen.lineTo(x(first - 0.5), this.timeline.height);
+    }
+    pen.moveTo(key, 4 * ratio);
+    pen.lineTo(key, 16 * ratio);
+    pen.stroke();
+    pen.restore();
+    pen.fillText("cut", key + 5 * ratio, 14 * ratio);
   }
 
   async save(what) {

@@ -50,6 +50,8 @@ def between_frames(view: RunView, frame: int) -> None:
     )
     left.caption(f"t = {place / last:.5f}")
     before = min(int(place), last - 1)
+    if view.shots.of(before) != view.shots.of(before + 1):
+        left.caption("There is a cut between these frames: the network draws the nearer one.")
     columns = right.columns(3)
     for column, index in zip(columns, (before, place, before + 1), strict=True):
         picture = picture_url(draw_frame(view, index / last))
@@ -69,8 +71,9 @@ def main(run: Run) -> None:
     st.title("Frames")
     comparison(view, playable_stream(view))
     st.caption(
-        "Keys: ← and → step, space plays or pauses, h jumps to the next held-out frame, Home and "
-        "End jump to the first and the last frame, [ and ] move the wipe, + and − zoom. During "
+        "Keys: ← and → step, space plays or pauses, h jumps to the next held-out frame, p and n "
+        "to the previous and the next shot, Home and End to the first and the last frame, [ and ] "
+        "move the wipe, + and − zoom. During "
         "playback, both pictures come from a compressed H.264 stream. When paused, the "
         "reconstruction is the exact output of the network, and the true frame is exact if the "
         "source video is on this machine."

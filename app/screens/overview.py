@@ -84,6 +84,7 @@ def frames_over_time(view: RunView) -> None:
         view.per_frame["split"].tolist(),
         title,
         y,
+        shots=view.shots,
         current=current_frame(view.frames),
         baselines=baselines,
         height=320,
@@ -123,13 +124,15 @@ def training_curves(view: RunView) -> None:
 def network(view: RunView) -> None:
     """Size and structure of the network."""
     sizes, arch = view.config.parameters, view.config.architecture
+    first = arch.first
     facts = {
+        "shots, networks": f"{len(arch.shots)}, {len(arch.segments)}",
         "decoder": f"{sizes.decoder:,} parameters",
         "CLIP head": f"{sizes.clip_head:,} parameters" if sizes.clip_head else "none",
-        "grid, strides": f"{arch.grid[0]}×{arch.grid[1]}, "
-        f"{' '.join(map(str, [*arch.strides, arch.head_stride]))}",
-        "widths": " ".join(map(str, arch.widths)),
-        "encoding": literal(arch.embed) if arch.embed else "none (latents)",
+        "grid, strides": f"{first.grid[0]}×{first.grid[1]}, "
+        f"{' '.join(map(str, [*first.strides, first.head_stride]))}",
+        "widths": arch.widths,
+        "encoding": literal(first.embed) if first.embed else "none (latents)",
         "decoding speed": f"{view.metrics.decoded_fps:.0f} frames/s (measured in evaluation)",
     }
     table = pd.DataFrame({"": facts.keys(), " ": facts.values()}).set_index("")

@@ -151,7 +151,7 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
     predicted = {name: answer.relevancy for name, answer in named.items()}
     true = {n: a.true_relevancy for n, a in named.items() if a.true_relevancy is not None}
     frames = answers[0].times * last
-    figure = charts.relevancy(frames, predicted, true)
+    figure = charts.relevancy(frames, predicted, true, view.shots)
     columns = {f"relevancy: {name}": values for name, values in predicted.items()}
     charts.show(figure, f"search {view.key}", pd.DataFrame({"frame": frames, **columns}))
     st.caption(

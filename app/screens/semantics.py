@@ -24,6 +24,7 @@ def each_frame(view: RunView, table: pd.DataFrame, kind: str, with_psnr: bool) -
         split,
         f"Predicted vs. true: {kind} cosine",
         f"{kind} cosine",
+        shots=view.shots,
         current=current,
         baselines={
             "spherical interpolation": table[f"interpolation{suffix}"].to_numpy(),
@@ -35,7 +36,9 @@ def each_frame(view: RunView, table: pd.DataFrame, kind: str, with_psnr: bool) -
     go_to_selected(charts.show_selectable(figure, f"semantics {view.key} {kind}", numbers))
     if with_psnr:
         psnr = view.per_frame["psnr"].to_numpy()
-        figure = charts.per_frame(psnr, split, "PSNR of each frame", "PSNR (dB)", current=current)
+        figure = charts.per_frame(
+            psnr, split, "PSNR of each frame", "PSNR (dB)", shots=view.shots, current=current
+        )
         charts.show(figure, f"psnr {view.key}", view.per_frame)
 
 
@@ -46,10 +49,12 @@ def selected_frame(view: RunView, table: pd.DataFrame) -> None:
     if picture is not None:
         st.image(picture_url(picture), width="stretch")
     row = table.iloc[frame]
+    beside = f"interpolation: {row['interpolation, centred']:.3f}"
+    if np.isnan(row["interpolation"]):
+        beside = "no interpolation: the only train frame of its shot"
     st.caption(
         f"Frame {frame}: cosine {row['prediction']:.3f}, centred cosine "
-        f"{row['prediction, centred']:.3f} (interpolation: "
-        f"{row['interpolation, centred']:.3f}). Click a point to go to its frame."
+        f"{row['prediction, centred']:.3f} ({beside}). Click a point to go to its frame."
     )
 
 

@@ -72,7 +72,7 @@ def verdict(found: StoredVerification) -> None:
     beside = beside_baselines(found)
     if beside is not None:
         st.table(beside, border="horizontal")
-    test, part = found.test, found.parts.get("val", found.parts["all"])
+    test, part = found.test, found.parts.get("val") or found.parts.get("all")
     columns = st.columns(3)
     metric_tile(
         columns[0],
@@ -94,8 +94,8 @@ def verdict(found: StoredVerification) -> None:
     metric_tile(
         columns[2],
         "Effective sample size",
-        f"{part.independent:.1f}",
-        f"of {part.frames} frames",
+        f"{part.independent:.1f}" if part else "–",
+        f"of {part.frames} frames" if part else "no frames to compare",
         "Neighbouring frames are similar. Together, the frames carry as much information as this "
         "number of independent frames. It sets the width of the intervals.",
     )
@@ -209,8 +209,9 @@ def main(run: Run) -> None:
         )
         return
     verdict(found)
-    plots(view, found)
-    tables(found)
+    if found.parts:
+        plots(view, found)
+        tables(found)
     downloads(view, report=allowed)
 
 
