@@ -50,6 +50,9 @@ class VerificationJob:
         self.label, self.total, self.done = label, total, done
         yield self
 
+    def resize(self, total: int) -> None:
+        """A verification has the steps that were expected."""
+
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Count steps; raises `CancelledError` after cancellation."""
         self.done += steps

@@ -105,6 +105,10 @@ class _Bar:
         fraction = min(self.done / self.total, 1.0) if self.total else 0.0
         self.bar.progress(fraction, text=f"{self.label} {literal(note)}".strip())
 
+    def resize(self, total: int) -> None:
+        """Show the same work as a share of another total."""
+        self.total = total
+
 
 class PageProgress:
     """Progress as bars on the page; each bar is removed when its task ends."""

@@ -16,6 +16,9 @@ class Task(Protocol):
         An implementation may raise to cancel the work.
         """
 
+    def resize(self, total: int) -> None:
+        """The work turned out to have ``total`` steps."""
+
 
 class Progress(Protocol):
     """Receives the progress of long work. Functions that take long accept one as ``progress``."""
@@ -31,6 +34,9 @@ class Progress(Protocol):
 
 class _SilentTask:
     def advance(self, steps: int = 1, note: str = "") -> None:
+        """Show nothing."""
+
+    def resize(self, total: int) -> None:
         """Show nothing."""
 
 

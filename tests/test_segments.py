@@ -67,7 +67,10 @@ def training(
 
 
 @given(
-    films(), st.integers(0, 50), st.floats(0.05, 3), st.sampled_from(["1_1_2", "3_3_4", "1_1_30"])
+    films(),
+    st.integers(0, 50),
+    st.floats(0.05, 3, allow_subnormal=False),
+    st.sampled_from(["1_1_2", "3_3_4", "1_1_30"]),
 )
 def test_segments_cover_every_frame_once_and_share_the_size(
     shots: Shots, most: int, size: float, rule: str
@@ -105,7 +108,7 @@ def test_each_frame_is_drawn_at_the_time_that_its_network_was_trained_on(shots: 
         assert place.t[frame].item() == own
 
 
-@given(films(), st.floats(0, 1))
+@given(films(), st.floats(0, 1, allow_subnormal=False))
 def test_a_time_between_two_shots_is_that_of_the_nearer_frame(shots: Shots, t: float) -> None:
     whole = architecture(Shots(12)).first
     segment = Segment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import sys
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Protocol
@@ -13,15 +14,25 @@ import torch
 
 from nerv_clip.cli.inputs import load_inputs
 from nerv_clip.cli.options import Options
+from nerv_clip.cli.planning import (
+    check_plannable,
+    plan_reading,
+    plan_text,
+    plan_training,
+    stored_budget,
+    with_plan,
+)
 from nerv_clip.cli.terminal import Terminal
 from nerv_clip.errors import InputError
 from nerv_clip.files import atomic_write, file_hash
 from nerv_clip.interruption import interruptible
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.parameters import decoder_parameters, head_parameters
+from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.config import RunConfig, SplitRecord
 from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run
+from nerv_clip.runs.inputs import Inputs
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.run_training import RunTraining
 from nerv_clip.runs.same_video import check_video
@@ -55,32 +66,55 @@ class TrainCommand:
     """Train a run directory, from its first step or from where it was stopped."""
 
     def __init__(self, options: Options, group: Workers, device: str) -> None:
-        self.options, self.group, self.device = options, group, device
+        self.group, self.device = group, device
         self.run = Run(options.run)
         self.terminal = Terminal(quiet=not group.first)
+        options, inputs, budget = self._planned(options)
+        self.options = options
         self.training = RunTraining(
             self.run,
-            load_inputs(options, device, self.terminal),
+            inputs,
             options.model,
             options.train,
             split=SplitRecord(rule=options.split, shuffled=options.shuffle),
             device=device,
             preset=options.preset,
             weight=options.weight,
+            budget=budget,
+            images=options.dump_images,
+            videos=options.dump_videos,
             debug=options.debug,
             workers=group,
             progress=self.terminal,
         )
 
+    def _planned(self, options: Options) -> tuple[Options, Inputs, Budget | None]:
+        """The options, inputs and budget; with ``minutes``, they are planned, or were before."""
+        started = time.monotonic()
+        budget, minutes = stored_budget(options), options.minutes
+        if minutes is None or budget is not None:
+            return options, load_inputs(options, self.device, self.terminal), budget
+        check_plannable(options, self.group.size)
+        self.terminal.message("measuring some steps to plan the training")
+        first = plan_reading(options, minutes, self.device)
+        reading = with_plan(options, first)
+        inputs = load_inputs(reading, self.device, self.terminal)
+        then, budget = plan_training(reading, inputs, minutes, started, self.device)
+        flags = plan_text([*first, *then], options)
+        self.terminal.message(f"the plan for {minutes:g} minutes: {flags}")
+        return with_plan(reading, then), inputs, budget
+
     def execute(self) -> bool:
         """Train to the last epoch and evaluate; False after an interruption."""
         training, options = self.training, self.options
         training.begin(resume=options.resume, overwrite=options.overwrite)
+        if options.more_minutes is not None:
+            training.extend(options.more_minutes)
         if not training.finished:
             self._announce()
             if not self._fit():
                 return False
-        training.finish(images=options.dump_images, videos=options.dump_videos)
+        training.finish()
         return True
 
     def _announce(self) -> None:
@@ -88,7 +122,7 @@ class TrainCommand:
         trainer = self.training.trainer
         networks, arch = trainer.model.networks, trainer.model.arch
         seconds = trainer.measure_epoch()
-        left = self.options.train.epochs - trainer.epoch
+        left = trainer.epochs - trainer.epoch
         grid = "x".join(map(str, arch.first.grid))
         strides = " ".join(map(str, (*arch.first.strides, arch.first.head_stride)))
         parts = [
@@ -115,7 +149,7 @@ class TrainCommand:
         self.terminal.message(" | ".join(parts))
 
     def _fit(self) -> bool:
-        trainer, epochs = self.training.trainer, self.options.train.epochs
+        trainer = self.training.trainer
         with interruptible() as received:
             for _ in self.training.fit(
                 save_minutes=self.options.save_minutes, stop=lambda: bool(received)
@@ -124,7 +158,7 @@ class TrainCommand:
             stopped = self.group.any(bool(received))
         if stopped:
             place = f"in epoch {trainer.epoch + 1} after step {trainer.step}"
-            place = "before the last evaluation" if trainer.epoch == epochs else place
+            place = "before the last evaluation" if trainer.epoch == trainer.epochs else place
             self.terminal.message(
                 f"stopped {place}: the state is saved, the same command resumes from here"
             )

@@ -47,6 +47,11 @@ class _Bar:
             self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(steps)
 
+    def resize(self, total: int) -> None:
+        """Stretch the bar."""
+        self.bar.total = total
+        self.bar.refresh()
+
 
 class Terminal:
     """Shows progress as bars and lines on stderr; shows nothing if ``quiet``."""

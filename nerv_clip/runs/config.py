@@ -17,6 +17,7 @@ import msgspec
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.older_configs import upgrade
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.video.shots import Shots
@@ -120,7 +121,8 @@ class RunConfig:
     for them. ``preset`` names the preset that the other values started from. ``weight`` is the
     SHA-256 of the checkpoint that training started from, None for a random start; ``processes``
     the number of processes; ``debug`` whether epochs were cut to ten steps. ``versions`` and
-    ``commit`` identify the program that wrote the run.
+    ``commit`` identify the program that wrote the run. ``budget`` is the time that the training may
+    take, None where it is not limited.
     """
 
     video: VideoRecord
@@ -136,6 +138,7 @@ class RunConfig:
     parameters: ParameterCounts
     versions: dict[str, str]
     commit: str
+    budget: Budget | None = None
 
     @property
     def identity(self) -> Json:

@@ -10,6 +10,7 @@ from nerv_clip.files import file_hash
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.models.parameters import decoder_parameters, head_parameters, without_memory
 from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.config import (
     ParameterCounts,
     RunConfig,
@@ -36,6 +37,7 @@ def describe(
     debug: bool,
     weight: Path | None,
     processes: int,
+    budget: Budget | None = None,
 ) -> RunConfig:
     """The description of a run, by this version of the program.
 
@@ -52,6 +54,7 @@ def describe(
         debug=debug,
         weight=None if weight is None else file_hash(weight),
         processes=processes,
+        budget=budget,
         architecture=arch,
         parameters=_count(arch),
         versions=versions(),

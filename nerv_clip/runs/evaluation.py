@@ -13,14 +13,13 @@ from nerv_clip.evaluation.decoding import decode
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.evaluation.results import Evaluation
 from nerv_clip.files import atomic_write, file_hash, make_folder, sweep
-from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.inputs import Inputs, embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.same_video import check_video
 from nerv_clip.training.distributed import resolve_device
-from nerv_clip.video.video import Video
+from nerv_clip.video.video import Video, frame_store
 from nerv_clip.video.writer import QUALITY_DB, write_comparison, write_image, write_video
 
 
@@ -61,23 +60,32 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate a checkpoint with its inputs, and write the result into a run directory.
 
-    ``images`` and ``videos`` also write the decoded frames as PNG files, and as an MP4.
+    Every frame is decoded once, and kept in memory, or on disk where the video is, until all files
+    are written. ``images`` and ``videos`` also write the decoded frames as PNG files and as MP4.
     """
+    video, store = inputs.video, frame_store(inputs.video)
     evaluation = evaluate_checkpoint(
         checkpoint,
-        inputs.video,
+        video,
         inputs.split,
         true_embeddings=inputs.true,
         teacher=inputs.teacher,
         device=device,
+        drawn=lambda frame: store.append(frame.mul(255).round().byte().cpu()),
         progress=progress,
     )
     write_evaluation(run, evaluation, inputs.true)
-    model, video = load_model(checkpoint, device), inputs.video
     frames = range(len(video))
+
+    def pairs(chosen: Sequence[int], label: str) -> Iterator[tuple[Tensor, Tensor]]:
+        with progress.task(label, len(chosen), "frame") as task:
+            for index in chosen:
+                task.advance()
+                yield video.read([index])[0], store.read([index])[0]
+
     quality = write_comparison(
         run.comparison,
-        lambda chosen: frame_pairs(video, model, chosen, run.comparison.name, progress),
+        lambda chosen: pairs(chosen, run.comparison.name),
         len(frames),
         video.fps,
         file_hash(checkpoint),
@@ -90,12 +98,11 @@ def evaluate_run(
     if images:
         folder = make_folder(run.frames)
         sweep(folder)
-        pairs = frame_pairs(video, model, frames, "frames", progress)
-        for index, (_, drawn) in enumerate(pairs):
+        for index, (_, drawn) in enumerate(pairs(frames, "frames")):
             write_image(folder / f"{index:05d}.png", drawn)
     if videos:
-        pairs = frame_pairs(video, model, frames, run.reconstruction.name, progress)
-        write_video(run.reconstruction, (drawn for _, drawn in pairs), video.fps)
+        drawn_frames = (drawn for _, drawn in pairs(frames, run.reconstruction.name))
+        write_video(run.reconstruction, drawn_frames, video.fps)
     return evaluation
 
 

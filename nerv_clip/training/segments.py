@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event, Lock
@@ -26,6 +26,18 @@ from nerv_clip.video.split import Split
 from nerv_clip.video.video import Video
 
 MEASURED = 6  # segments whose step is measured to estimate the time of an epoch
+
+
+def makespan(seconds: Sequence[float], jobs: int) -> float:
+    """When the last of some tasks ends, if the longest is begun first by the job that is free.
+
+    >>> makespan([3.0, 2.0, 2.0], 2)
+    4.0
+    """
+    busy = [0.0] * jobs
+    for each in sorted(seconds, reverse=True):
+        heapq.heapreplace(busy, busy[0] + each)
+    return max(busy)
 
 
 class SegmentTraining:
@@ -72,6 +84,16 @@ class SegmentTraining:
         return sum(trainer.steps for trainer in self.trainers)
 
     @property
+    def epochs(self) -> int:
+        """Epochs that are planned: those of the settings, unless `plan` changed them."""
+        return self.trainers[0].epochs
+
+    def plan(self, epochs: int) -> None:
+        """Plan another number of epochs, of which the learning rate follows the rest."""
+        for trainer in self.trainers:
+            trainer.epochs = epochs
+
+    @property
     def epoch(self) -> int:
         """Number of epochs that all segments have finished."""
         return min(trainer.epoch for trainer in self.trainers)
@@ -103,11 +125,8 @@ class SegmentTraining:
         finally:
             torch.set_num_threads(threads)
         seconds = np.interp(sizes, [sizes[i] for i in measured], list(measured.values()))
-        busy = [0.0] * jobs  # the longest first, each to the job that is free first
-        work = (s * trainer.steps for s, trainer in zip(seconds, self.trainers, strict=True))
-        for each in sorted(work, reverse=True):
-            heapq.heapreplace(busy, busy[0] + float(each))
-        return max(busy)
+        steps = [trainer.steps for trainer in self.trainers]
+        return makespan([float(s) * n for s, n in zip(seconds, steps, strict=True)], jobs)
 
     def averaged(self) -> VideoNetwork:
         """A copy of the networks for export, as `Trainer.averaged` makes it."""
@@ -132,8 +151,8 @@ class SegmentTraining:
             trainer.restore(own)
         results = msgspec.convert(state["results"], list[EpochResult | None])
         epochs = [t.epoch - (r is not None) for t, r in zip(self.trainers, results, strict=True)]
-        if len(set(epochs)) != 1:
-            raise ValueError("the segments are in different epochs")
+        if len(set(epochs)) != 1 or len({trainer.epochs for trainer in self.trainers}) != 1:
+            raise ValueError("the segments are in different epochs, or planned for other ones")
         self.results, self.seconds = results, float(state["seconds"])
 
     def fit(
@@ -146,7 +165,7 @@ class SegmentTraining:
     ) -> Iterator[EpochResult]:
         """Train to the last epoch and yield the result of each; arguments as in `Trainer.fit`."""
         last_save = time.monotonic()
-        while self.epoch < self.config.epochs or any(self.results):
+        while self.epoch < self.epochs or any(self.results):
             start = time.perf_counter()
             due = last_save + save_seconds
             self._train(on_step, partial(_interrupted, stop, due))

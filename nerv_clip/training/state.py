@@ -34,8 +34,9 @@ def check_place(state: Mapping[str, Any], steps: int, train_frames: Sequence[int
     The order of the train frames is empty between epochs.
     """
     epoch, step, updates, order = (state[k] for k in ("epoch", "step", "updates", "order"))
-    if not all(isinstance(n, int) and n >= 0 for n in (epoch, step, updates)):
-        raise ValueError("epoch, step or number of updates are not counts")
+    epochs = state.get("epochs", epoch)  # older states have as many as the settings
+    if not all(isinstance(n, int) and n >= 0 for n in (epoch, step, updates, epochs)):
+        raise ValueError("epochs, step or number of updates are not counts")
     if step > steps or (step and not order):
         raise ValueError("the step is not one of this training")
     if order and sorted(order) != sorted(train_frames):

@@ -69,6 +69,7 @@ class Trainer:
         self.average = WeightAverage(model, config.ema)
         self.means = RunningMeans()
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.epochs = config.epochs  # that are planned: the learning rate follows them
         self.epoch, self.step, self.updates = 0, 0, 0
         self.order: list[int] = []  # of the train frames in this epoch
         self.seconds = 0.0  # spent in this epoch so far
@@ -106,6 +107,7 @@ class Trainer:
             "average": self.average.values,
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "epochs": self.epochs,
             "epoch": self.epoch,
             "step": self.step,
             "updates": self.updates,
@@ -125,6 +127,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.average.restore(state["average"])
         self.generator.set_state(state["generator"])
+        self.epochs = state.get("epochs", self.config.epochs)
         self.epoch, self.step = state["epoch"], state["step"]
         self.updates, self.order = state["updates"], state["order"]
         self.means.restore(state, self.device)
@@ -152,7 +155,7 @@ class Trainer:
         # momentum of inactive units decays into denormal numbers, which slows late steps on a CPU
         torch.set_flush_denormal(True)
         last_save = time.monotonic()
-        while self.epoch < self.config.epochs:
+        while self.epoch < self.epochs:
             start = time.perf_counter()
             if not self.order:
                 order = torch.randperm(len(self.train_frames), generator=self.generator)
@@ -180,7 +183,7 @@ class Trainer:
         """
         config, model = self.config, self.model
         model.train()
-        progress = (self.epoch + self.step / self.steps) / config.epochs
+        progress = (self.epoch + self.step / self.steps) / self.epochs
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * self.schedule(progress)
         size = config.batch * self.workers.size

@@ -31,6 +31,17 @@ class PartStore:
         return self.store.read([self.first + i for i in indices])
 
 
+class StillStore:
+    """The same frame at every index: a step takes as long with it as with a real video."""
+
+    def __init__(self, frame: Tensor) -> None:
+        self.frame = frame
+
+    def read(self, indices: list[int]) -> Tensor:
+        """The frame, repeated: uint8 (B, 3, H, W)."""
+        return self.frame[None].repeat(len(indices), 1, 1, 1)
+
+
 class MemoryStore:
     """Frames in memory: a list of tensors (3, H, W) while reading, then perhaps one GPU tensor."""
 
