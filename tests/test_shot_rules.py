@@ -24,8 +24,10 @@ from nerv_clip.metrics import psnr
 from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.runs.config import ShotRecord
 from nerv_clip.search import LabelledQuery, Span, fidelity, load_run, spans
+from nerv_clip.search.absence import lasting
 from nerv_clip.search.fidelity import indexes_of
 from nerv_clip.search.index import grid_times
+from nerv_clip.search.relevancy import THRESHOLD, EncodedQuery
 from nerv_clip.similarity import Array, cosine, unit
 from nerv_clip.verification import Evidence, summary, to_html, verify_evidence
 from nerv_clip.verification.baselines import LINEAR, NEAREST, SPHERICAL
@@ -194,6 +196,39 @@ def test_a_moment_lies_in_one_shot(film: Film, grid: int, edge: float, random: o
             part = spans(scores[points], 0.95, edge, grid)
             expected += [Span(*(int(points[0]) + point for point in span)) for span in part]
     assert sorted(found) == sorted(expected)
+
+
+@given(films(), st.integers(1, 5))
+def test_scores_are_averaged_in_the_same_shot(film: Film, grid: int) -> None:
+    shots = film.shots
+    count = shots_points(shots, grid)
+    curves = noise(count, DIM, grid, 0.5)
+    own = np.array([shots.of(int(place)) for place in shots.settle(np.arange(count) / grid)])
+    parts = [lasting(curves[own == shot], grid) for shot in range(len(shots))]
+    found = lasting(curves, grid, shots)
+    np.testing.assert_allclose(found, np.concatenate(parts), rtol=0, atol=1e-12)
+    if grid == 1:
+        parts = [lasting(curves[own.start : own.stop]) for own in shots.ranges()]
+        np.testing.assert_allclose(found, np.concatenate(parts), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(lasting(curves, grid, Shots(shots.frames)), lasting(curves, grid))
+
+
+def test_a_shot_of_one_frame_does_not_match_what_its_neighbours_show() -> None:
+    rng = np.random.default_rng(0)
+    shots, shown = Shots(41, (0, 20, 21)), np.repeat([0, 1, 0], [20, 1, 20])
+    unrelated = unit(rng.standard_normal((40, 64))).astype(np.float32)
+    index = unit(np.eye(64)[shown] + 0.05 * rng.standard_normal((41, 64))).astype(np.float16)
+
+    def clear(vector: NDArray[np.float32]) -> list[int]:
+        """The shots with a clear match."""
+        one = np.ones(1, np.float32)
+        query = EncodedQuery("", "", vector[None], one, np.zeros(1, bool), unrelated, (None,))
+        relevancy = query.scores(index, query.reference(index, 1, shots), 1, shots).relevancy
+        return [i for i, own in enumerate(shots.ranges()) if relevancy[own].max() > THRESHOLD]
+
+    first, second = np.eye(64, dtype=np.float32)[:2]
+    assert clear(first) == [0, 2]
+    assert clear(second) == [1]
 
 
 def shots_points(shots: Shots, grid: int) -> int:

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nerv_clip.evaluation.interpolation import shots_of
+from nerv_clip.video.shots import Shots
+
 DURATION = 5  # frames that a score is averaged over: a shorter peak is mostly noise
 DEGREES = 10  # of freedom: best scores of absent texts have heavier tails than a normal
 OUTLIER = 3.0  # standard deviations above the median: beyond, a text is taken as shown
@@ -14,15 +17,18 @@ OUTLIER = 3.0  # standard deviations above the median: beyond, a text is taken a
 Floats = NDArray[np.floating[Any]]
 
 
-def lasting(curves: Floats, grid: int = 1) -> Floats:
+def lasting(curves: Floats, grid: int = 1, shots: Shots | None = None) -> Floats:
     """Means of curves (N, ...) over `DURATION` frames around each point, ``grid`` per frame.
 
-    At both ends, over those of the frames that there are.
+    At both ends of a shot, over those of the frames that it has. Points between two shots belong to
+    the nearer frame (`Shots.settle`). By default, the video is one shot.
     """
     half = (DURATION - 1) * grid // 2
     total = np.concatenate([np.zeros((1, *curves.shape[1:])), np.cumsum(curves, 0, np.float64)])
     points = np.arange(len(curves))
-    first, last = np.maximum(points - half, 0), np.minimum(points + half + 1, len(curves))
+    own = shots_of(points if shots is None else shots.settle(points / grid), shots)
+    start, stop = np.searchsorted(own, own), np.searchsorted(own, own, side="right")
+    first, last = np.maximum(points - half, start), np.minimum(points + half + 1, stop)
     count = (last - first).reshape(-1, *[1] * (curves.ndim - 1))
     return np.asarray((total[last] - total[first]) / count, curves.dtype)
 

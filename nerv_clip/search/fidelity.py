@@ -60,7 +60,9 @@ def fidelity(
     compared = np.ones(run.frames, bool)
     compared[alone(train_indices(run.split), run.shots)] = False
     unrelated = run.query_encoder.unrelated
-    references = {name: text_reference(index, unrelated) for name, index in indexes.items()}
+    references = {
+        name: text_reference(index, unrelated, shots=run.shots) for name, index in indexes.items()
+    }
     rows = []
     with progress.task("querying", len(queries), "query") as task:
         for query in queries:
@@ -71,7 +73,8 @@ def fidelity(
                 )
             encoded = run.query_encoder.encode_text(query.text)
             scores = {
-                name: encoded.scores(index, references[name]) for name, index in indexes.items()
+                name: encoded.scores(index, references[name], shots=run.shots)
+                for name, index in indexes.items()
             }
             for split in SPLITS:
                 chosen = compared & np.array([split in ("all", name) for name in run.split])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nerv_clip.search.absence import Absence, estimate_absence, lasting, not_shown
 from nerv_clip.search.index import cosines
+from nerv_clip.video.shots import Shots
 
 Vectors = NDArray[np.float32]  # (K, dim), unit rows
 Index = NDArray[np.float16]  # (N, dim), unit rows: embeddings of a video over time
@@ -67,31 +68,38 @@ class EncodedQuery:
     unrelated: Vectors | None
     forms: tuple[Vectors | None, ...]
 
-    def reference(self, index: Index, grid: int = 1) -> Reference:
+    def reference(self, index: Index, grid: int = 1, shots: Shots | None = None) -> Reference:
         """The reference of an index with ``grid`` points per frame for this query.
 
         For an image there is no background, and what is above the mean cosine similarity of all
         pairs of rows of the index is a match.
         """
         if self.unrelated is not None:
-            return text_reference(index, self.unrelated, grid)
+            return text_reference(index, self.unrelated, grid, shots)
         centre = np.array(index, np.float32).mean(0)
         background = np.zeros((len(index), 1), np.float32)
         return Reference(background, Absence(float(centre @ centre), 0), np.zeros(0, bool))
 
-    def scores(self, index: Index, reference: Reference, grid: int = 1, clips: int = 1) -> Scores:
-        """Score every row of an index with ``grid`` points per frame.
+    def scores(
+        self,
+        index: Index,
+        reference: Reference,
+        grid: int = 1,
+        shots: Shots | None = None,
+        clips: int = 1,
+    ) -> Scores:
+        """Score every row of an index with ``grid`` points per frame, of a video with ``shots``.
 
         A term's score is its cosine similarity minus the background; a share `FALSE_MATCHES` /
         ``clips`` of absent texts exceeds the level of a match, where ``clips`` is the number of
         videos that are searched together (Bonferroni). Relevancy is the logistic function of the
-        least distance of all terms from their levels at the same time, averaged over a few frames.
-        A weight multiplies a term's distance; relative weights change the order of moments, but
-        not which are clear matches of a single term.
+        least distance of all terms from their levels at the same time, averaged over a few frames
+        of a shot. A weight multiplies a term's distance; relative weights change the order of
+        moments, but not which are clear matches of a single term.
         """
         products = cosines(index, self.vectors)
         absences = [
-            reference.absence if form is None else form_absence(index, form, reference, grid)
+            reference.absence if form is None else form_absence(index, form, reference, grid, shots)
             for form in self.forms
         ]
         present = np.array([a.level(FALSE_MATCHES / clips) for a in absences], np.float32)
@@ -101,22 +109,30 @@ class EncodedQuery:
         least = (distances * (self.weights / self.weights.max())).min(1)
         shares = self.weights / self.weights.sum()
         cosine: Curve = products @ np.where(self.negated, -shares, shares).astype(np.float32)
-        relevancy = _logistic(lasting(least, grid)).astype(np.float32)
+        relevancy = _logistic(lasting(least, grid, shots)).astype(np.float32)
         return Scores(relevancy, cosine, float(_logistic((absent - present).max())))
 
 
-def text_reference(index: Index, unrelated: Vectors, grid: int = 1) -> Reference:
+def text_reference(
+    index: Index, unrelated: Vectors, grid: int = 1, shots: Shots | None = None
+) -> Reference:
     """The reference of an index for all text queries, from unrelated texts (U, dim).
 
     The background is the mean cosine similarity to these texts at each time.
     """
     products = cosines(index, unrelated)
     background = products.mean(1, keepdims=True)
-    best = lasting(products - background, grid).max(0)
+    best = lasting(products - background, grid, shots).max(0)
     return Reference(background, estimate_absence(best), not_shown(best))
 
 
-def form_absence(index: Index, form: Vectors, reference: Reference, grid: int = 1) -> Absence:
+def form_absence(
+    index: Index,
+    form: Vectors,
+    reference: Reference,
+    grid: int = 1,
+    shots: Shots | None = None,
+) -> Absence:
     """How high texts of a form score that the index does not show.
 
     Longer texts score lower than the unrelated texts in ``reference`` themselves. From ``form``
@@ -124,7 +140,7 @@ def form_absence(index: Index, form: Vectors, reference: Reference, grid: int = 
     holds a red mug" scores high if there is a red mug that no hand holds.
     """
     above = cosines(index, form[reference.absent]) - reference.background
-    return estimate_absence(lasting(above, grid).max(0))
+    return estimate_absence(lasting(above, grid, shots).max(0))
 
 
 def image_query(label: str, vector: Vectors) -> EncodedQuery:

@@ -124,12 +124,12 @@ class TrainedRun:
     def _scores(self, query: EncodedQuery, index: Index, grid: int, key: str | int) -> Scores:
         """Scores of an index; its reference is computed once for all texts, under ``key``."""
         if query.unrelated is None:
-            reference = query.reference(index, grid)
+            reference = query.reference(index, grid, self.shots)
         else:
             if key not in self._text_references:
-                self._text_references[key] = query.reference(index, grid)
+                self._text_references[key] = query.reference(index, grid, self.shots)
             reference = self._text_references[key]
-        return query.scores(index, reference, grid, self.clips)
+        return query.scores(index, reference, grid, self.shots, self.clips)
 
     def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
         """Find the best ``top`` moments for a text, in the syntax of `parse_query`.
