@@ -32,22 +32,35 @@ from nerv_clip.verification.tables import (
     stored,
 )
 from nerv_clip.verification.text_report import format_interval
+from nerv_clip.video.shots import Shots
 
-Reader = Callable[[Array, NDArray[np.intp], int], Array]  # rows, their frames, number of frames
+Indices = NDArray[np.intp]
+Reader = Callable[[Array, Indices, int, Shots], Array]  # rows, their frames, number of frames
 
 
-def read_linearly(rows: Array, at: NDArray[np.intp], frames: int) -> Array:
-    """Embeddings of all frames by linear interpolation; before and after ``rows``, the end row."""
-    return np.asarray(make_interp_spline(at, rows, k=1)(np.clip(np.arange(frames), at[0], at[-1])))
+def read_linearly(rows: Array, at: Indices, frames: int, shots: Shots) -> Array:
+    """Embeddings of all frames by linear interpolation in each shot.
+
+    Before its first and after its last row, that row.
+    """
+    found = np.empty((frames, rows.shape[1]))
+    for own in shots.ranges():
+        known = (at >= own.start) & (at < own.stop)
+        inside = np.clip(np.arange(own.start, own.stop), at[known][0], at[known][-1])
+        one = known.sum() == 1
+        found[own] = rows[known] if one else make_interp_spline(at[known], rows[known], k=1)(inside)
+    return found
 
 
 def every(step: int, read: Reader) -> Callable[[Evidence], Table]:
-    """Every ``step``-th train embedding in 8 bits."""
+    """Every ``step``-th train embedding of each shot in 8 bits."""
 
     def made(evidence: Evidence) -> Table:
-        at = np.array(evidence.train[::step], dtype=np.intp)
+        shots, train = evidence.shots, evidence.train
+        kept = [list(shots.within(own.start, train))[::step] for own in shots.ranges()]
+        at = np.array([index for frames in kept for index in frames], dtype=np.intp)
         rows, size = stored(evidence.true[at])
-        return Table(unit(read(rows, at, len(evidence.true))), size)
+        return Table(unit(read(rows, at, len(evidence.true), shots)), size)
 
     return made
 
@@ -57,7 +70,8 @@ def principal(count: int) -> Callable[[Evidence], Table]:
 
     def made(evidence: Evidence) -> Table:
         rows, size = components(evidence.true, evidence.train)(count)
-        return Table(unit(read_by_slerp(rows, evidence.true, evidence.train)), size)
+        found = read_by_slerp(rows, evidence.true, evidence.train, evidence.shots)
+        return Table(unit(found), size)
 
     return made
 
