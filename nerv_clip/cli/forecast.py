@@ -20,7 +20,7 @@ from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.reader import pictures
 from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import GIB, Video, fit
+from nerv_clip.video.video import GIB, fit, still_video
 
 
 class Estimate(NamedTuple):
@@ -72,16 +72,6 @@ class _Saved:
         self.tensor = tensor
 
 
-class _OneFrame:
-    """A frame store that returns the same frame for every index: a step takes as long with it."""
-
-    def __init__(self, frame: Tensor) -> None:
-        self.frame = frame
-
-    def read(self, indices: list[int]) -> Tensor:
-        return self.frame[None].repeat(len(indices), 1, 1, 1)
-
-
 def estimate(options: Options) -> Estimate:
     """Measure one training step on the first frame; the rest of the video is not read.
 
@@ -108,8 +98,7 @@ def estimate(options: Options) -> Estimate:
         true = torch.nn.functional.normalize(torch.randn(frames, dim), dim=1)
     arch = solve(config, frames, split.count("train"), height, width)
     model = build_network(arch, split, true_embeddings=true).to(device)
-    times = tuple(i / 25 for i in range(frames))
-    video = Video(spec, _OneFrame(frame), (frames, height, width), times, "", device)
+    video = still_video(frame, frames)
     trainer = Trainer(model, video, split, options.train, true)
     sizes = decoder_parameters(model), head_parameters(model)
     steps, saved = trainer.steps * options.train.epochs, _SavedActivations()

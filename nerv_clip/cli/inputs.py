@@ -12,8 +12,14 @@ from nerv_clip.video.video import load_video
 
 def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
     """Read the video and load the teacher; raises `InputError` for what cannot be used."""
-    video = load_video(options.data, cache_gb=options.cache_gb, device=device, progress=progress)
-    split = split_frames(len(video), options.split, options.shuffle)
+    video = load_video(
+        options.data,
+        shots=options.shots,
+        cache_gb=options.cache_gb,
+        device=device,
+        progress=progress,
+    )
+    split = split_frames(len(video), options.split, options.shuffle, video.shots)
     if "val" not in split:
         progress.message(
             f"note: --data_split {options.split} holds out no frames, so there are no held-out "

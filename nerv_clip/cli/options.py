@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from nerv_clip.cli.parser import Defaults, build_parser, defaults_of
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import ModelConfig
+from nerv_clip.reading import read_text
 from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.names import teacher_named
@@ -22,6 +23,9 @@ from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.schedules import learning_rate
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import parse_split
+from nerv_clip.video.video import checked_shots
+
+MAX_SHOTS_BYTES = 16 << 20  # a line for each of a million frames
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Options:
     """The checked values of all flags of a training command."""
 
     data: VideoSpec
+    shots: Literal["auto", "off"] | tuple[int, ...]
     cache_gb: float
     split: str
     shuffle: bool
@@ -47,6 +52,9 @@ class Options:
     debug: bool
     dump_images: bool
     dump_videos: bool
+    minutes: float | None
+    more_minutes: float | None
+    argv: tuple[str, ...]
 
     @property
     def teacher(self) -> tuple[str, str | None] | None:
@@ -66,7 +74,7 @@ def parse(argv: list[str]) -> Options:
     first = build_parser().parse_args(argv)
     run = _run_directory(first)
     defaults = defaults_of(first.preset)
-    if first.eval_only:
+    if first.eval_only or first.more_minutes or _goes_on(first, run):
         defaults = _defaults_of_run(run, first.weight) or defaults
     args = build_parser(defaults).parse_args(argv)
     model, train = _model_config(args), _train_config(args)
@@ -85,6 +93,7 @@ def parse(argv: list[str]) -> Options:
             step=args.vid_step,
             stream=args.stream,
         ),
+        shots=parse_shots(args.shots),
         cache_gb=_at_least("--cache_gb", args.cache_gb, 0),
         split=args.data_split,
         shuffle=args.shuffle_data,
@@ -103,6 +112,9 @@ def parse(argv: list[str]) -> Options:
         debug=args.debug,
         dump_images=args.dump_images,
         dump_videos=args.dump_videos,
+        minutes=_positive("--minutes", args.minutes),
+        more_minutes=_positive("--more_minutes", args.more_minutes),
+        argv=tuple(argv),
     )
 
 
@@ -125,6 +137,32 @@ def parse_size(flag: str, text: str) -> tuple[int, int] | None:
     return height, width
 
 
+def parse_shots(value: str | tuple[int, ...]) -> Literal["auto", "off"] | tuple[int, ...]:
+    """``auto``, ``off``, or the first frames of the shots, read from the file of this name.
+
+    Such a file has one frame index a line; empty lines and those that begin with # are ignored. A
+    tuple stays as it is: it comes from a run. Raises `InputError` for a file that cannot be used.
+    """
+    if isinstance(value, tuple):
+        return value
+    if value in ("auto", "off"):
+        return cast(Literal["auto", "off"], value)
+    try:
+        text = read_text(Path(value), MAX_SHOTS_BYTES, linked=True)
+    except InputError as error:
+        raise InputError(f"--shots: {error} (give auto, off, or a text file)") from None
+    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"--shots: {value} contains no frame index: give one a line, or use off")
+    for line in lines:
+        if not re.fullmatch("[0-9]{1,9}", line):
+            raise InputError(
+                f"--shots: {line[:40]!r} in {value} is no frame index: give one a line, from 0"
+            )
+    return tuple(checked_shots([int(line) for line in lines]))
+
+
 def _run_directory(args: argparse.Namespace) -> Path:
     name = "debug" if args.debug and args.outf is None else args.outf
     if os.sep in args.suffix:
@@ -135,6 +173,13 @@ def _run_directory(args: argparse.Namespace) -> Path:
         run = run.with_name(run.name + args.suffix)
     _check_names(run)
     return run
+
+
+def _goes_on(args: argparse.Namespace, run: Path) -> bool:
+    """Whether a training with a budget goes on with its plan."""
+    if args.minutes is None or args.not_resume or args.overwrite or not Run(run).config.exists():
+        return False
+    return Run(run).read_config().budget is not None
 
 
 def _check_names(run: Path) -> None:
@@ -174,11 +219,18 @@ def defaults_of_config(config: RunConfig) -> Defaults:
         start=video.start,
         end=video.end,
         step=video.step,
+        shots=video.source_shots,
         data_split=config.split.rule,
         shuffle_data=config.split.shuffled,
         clip_model=None if teacher is None else teacher.model,
         clip_pretrained=None if teacher is None else teacher.pretrained,
     )
+
+
+def _positive(flag: str, value: float | None) -> float | None:
+    if value is not None and not 0 < value < math.inf:
+        raise InputError(f"{flag} {value:g} is out of range: give more than 0")
+    return value
 
 
 def _at_least(flag: str, value: float, low: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import BITS, ModelConfig
@@ -63,6 +63,7 @@ class Defaults:
     end: int | None = None
     step: int = 1
     stream: int | None = None
+    shots: Literal["auto", "off"] | tuple[int, ...] = "auto"
     data_split: str = "1_1_1"
     shuffle_data: bool = False
     clip_model: str | None = None
@@ -130,6 +131,12 @@ def _add_data(group: argparse._ArgumentGroup, d: Defaults) -> None:
         type=int,
         default=d.stream,
         help="video stream of a file with several, counted from 0; FFmpeg's choice if absent",
+    )
+    group.add_argument(
+        "--shots",
+        default=d.shots,
+        help="auto: find the cuts, between which nothing is interpolated; off: one shot; or a text "
+        "file with the first frame of each shot, counted from 0 in the source, one a line",
     )
     group.add_argument(
         "--data_split",
@@ -380,6 +387,17 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         "--outf", help="run directory: NAME is output/NAME; the video's name if absent"
     )
     group.add_argument("--suffix", default="", help="added to the name of the run directory")
+    group.add_argument(
+        "--minutes",
+        type=float,
+        help="plan a training that takes this long in all, from reading to evaluation: frame size, "
+        "frame step, split, networks and epochs; other flags override the plan",
+    )
+    group.add_argument(
+        "--more_minutes",
+        type=float,
+        help="continue a finished training for this long, with its settings",
+    )
     group.add_argument(
         "--overwrite", action="store_true", help="delete everything in the run directory first"
     )

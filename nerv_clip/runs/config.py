@@ -72,6 +72,11 @@ class VideoRecord:
         return Shots(self.frames, tuple(shot.first for shot in self.shots) or (0,))
 
     @property
+    def source_shots(self) -> tuple[int, ...]:
+        """The shots as the indices of their first pictures in the source, for `load_video`."""
+        return tuple(self.start + self.step * first for first in self.cuts.firsts)
+
+    @property
     def spec(self) -> VideoSpec:
         """What to read to get the same video again."""
         return VideoSpec(**{f.name: getattr(self, f.name) for f in dataclasses.fields(VideoSpec)})

@@ -71,7 +71,7 @@ def evaluate_run(
         true_embeddings=inputs.true,
         teacher=inputs.teacher,
         device=device,
-        drawn=lambda frame: store.append(frame.mul(255).round().byte().cpu()),
+        drawn=lambda frame: store.append(frame.mul(255).round().byte().cpu().contiguous()),
         progress=progress,
     )
     write_evaluation(run, evaluation, inputs.true)

@@ -50,10 +50,9 @@ def load_run_video(
 
     Raises `InputError` where it is another one (`check_video`), or cannot be read.
     """
-    spec = run.read_config().video.spec
-    if path is not None:
-        spec = replace(spec, path=Path(path))
-    video = load_video(spec, device=device, progress=progress)
+    record = run.read_config().video
+    spec = record.spec if path is None else replace(record.spec, path=Path(path))
+    video = load_video(spec, shots=record.source_shots, device=device, progress=progress)
     check_video(video, run, progress)
     return video
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,13 +17,21 @@ from torch import Tensor
 from nerv_clip.errors import InputError
 from nerv_clip.files import user_cache
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.video.frame_store import DiskStore, FrameStore, MemoryStore, PartStore
+from nerv_clip.video.cuts import CutFinder
+from nerv_clip.video.frame_store import (
+    DiskStore,
+    FrameStore,
+    MemoryStore,
+    PartStore,
+    StillStore,
+)
 from nerv_clip.video.picture import IMAGE_FPS, Picture
 from nerv_clip.video.reader import pictures
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.spec import VideoSpec
 
 GIB = 2**30
+BESIDE = GIB  # bytes of frames that are kept in memory beside those of the video
 
 
 class Video:
@@ -94,9 +103,24 @@ class Video:
         return self._store.read(wanted).to(self.device)
 
 
+def still_video(frame: Tensor, frames: int) -> Video:
+    """A video that shows ``frame``, uint8 (3, H, W), in all of its ``frames`` frames."""
+    shape = (frames, int(frame.shape[1]), int(frame.shape[2]))
+    times = tuple(i / IMAGE_FPS for i in range(frames))
+    return Video(VideoSpec(Path()), StillStore(frame), shape, times, "", frame.device)
+
+
+def frame_store(like: Video) -> MemoryStore | DiskStore:
+    """An empty store for as many frames as a video has, on disk if they exceed `BESIDE`."""
+    if like.streamed or 3 * like.frames * like.height * like.width > BESIDE:
+        return DiskStore(user_cache(), torch.Size((3, like.height, like.width)))
+    return MemoryStore()
+
+
 def load_video(
     source: VideoSpec | Path | str,
     *,
+    shots: Literal["auto", "off"] | Sequence[int] = "auto",
     cache_gb: float = 4.0,
     cache_dir: Path | None = None,
     device: str | torch.device = "cpu",
@@ -108,16 +132,23 @@ def load_video(
     the shape of pixels are applied, transparency is dropped, grey becomes RGB. HDR is not
     tone-mapped, and both fields of an interlaced frame stay in one picture. Up to ``cache_gb`` GiB
     of pixels stay in memory (on ``device`` where they fit). More are kept in a temporary file in
-    ``cache_dir`` (default: nerv_clip in the user's cache folder), with the same pixels. Raises
-    `InputError` for whatever cannot be read whole.
+    ``cache_dir`` (default: nerv_clip in the user's cache folder), with the same pixels.
+
+    ``shots`` are found in all pictures of the range, also in those that ``step`` leaves out
+    (``"auto"``, see `CutFinder`); or the video is one shot (``"off"``); or they are given, by the
+    indices of their first pictures in the source, increasing from 0 whatever the range is. A shot
+    begins with the first frame that is read of it. Raises `InputError` for whatever cannot be read
+    whole, and for shots beyond the end of the source.
     """
     if not cache_gb >= 0:
         raise InputError(f"`cache_gb` {cache_gb}: give 0 or more")
     spec = source if isinstance(source, VideoSpec) else VideoSpec(Path(source))
+    given = checked_shots(shots)
+    finder = CutFinder() if isinstance(shots, str) and shots == "auto" else None
     digest = hashlib.sha256()
     store: MemoryStore | DiskStore = MemoryStore()
     times: list[float] = []
-    kept = _kept(spec)
+    kept = _kept(spec, finder, given)
     first = next(kept)  # with it comes the expected number
     if first[0].skipped:
         progress.message(
@@ -138,7 +169,53 @@ def load_video(
     if isinstance(store, MemoryStore) and target.type == "cuda":
         store.move(target)
     origin = first[0].origin
-    return Video(spec, store, shape, tuple(times), digest.hexdigest(), target, origin)
+    if finder is not None:
+        given = [spec.start + cut for cut in finder.finish()]
+    parts = shots_read(given, spec, len(times))
+    return Video(spec, store, shape, tuple(times), digest.hexdigest(), target, origin, parts)
+
+
+def shots_read(firsts: Sequence[int], spec: VideoSpec, frames: int) -> Shots:
+    """The shots of the ``frames`` that are read of a source.
+
+    ``firsts`` are the first pictures of the shots in the source, increasing. A shot begins with the
+    first frame read at or after its first picture. Shots of which no frame is read are left out.
+
+    >>> shots_read([0, 10, 11, 30], VideoSpec(Path("v.mp4"), start=4, end=28, step=4), 6)
+    Shots(frames=6, firsts=(0, 2))
+    """
+    read = (-(-(first - spec.start) // spec.step) for first in firsts if first > spec.start)
+    return Shots(frames, tuple(sorted({0, *(frame for frame in read if frame < frames)})))
+
+
+def shots_in_source(shots: Shots, spec: VideoSpec) -> tuple[int, ...]:
+    """The first pictures of shots in the source, from which `shots_read` makes the same shots.
+
+    >>> shots_in_source(Shots(6, (0, 2)), VideoSpec(Path("v.mp4"), start=4, step=4))
+    (4, 12)
+    """
+    return tuple(spec.start + spec.step * first for first in shots.firsts)
+
+
+def checked_shots(shots: Literal["auto", "off"] | Sequence[int]) -> list[int]:
+    """The given first pictures of shots, [0] if none are.
+
+    Raises `InputError` for indices that are negative or do not increase.
+    """
+    if isinstance(shots, str):
+        if shots not in ("auto", "off"):
+            raise InputError(f"`shots` {shots!r}: give auto, off, or the first frame of each shot")
+        return [0]
+    firsts = [int(first) for first in shots]
+    if firsts and firsts[0] < 0:
+        raise InputError(f"`shots`: {firsts[0]} is no frame: they are counted from 0")
+    for before, after in pairwise(firsts):
+        if after <= before:
+            raise InputError(
+                f"`shots`: frame {after} follows frame {before}: give the first frame of each shot "
+                "in increasing order"
+            )
+    return firsts or [0]
 
 
 def _expected(picture: Picture, spec: VideoSpec) -> int | None:
@@ -160,10 +237,13 @@ def _mean_rate(times: tuple[float, ...]) -> float:
     return (len(times) - 1) / span if span > 0 else IMAGE_FPS
 
 
-def _kept(spec: VideoSpec) -> Iterator[tuple[Picture, Tensor]]:
+def _kept(
+    spec: VideoSpec, finder: CutFinder | None, shots: Sequence[int]
+) -> Iterator[tuple[Picture, Tensor]]:
     """The pictures of the range, each with its frame: uint8 (3, H, W), cropped and resized.
 
-    At least one; raises `InputError` where the range or the source is empty.
+    At least one. The ``finder`` sees all pictures of the range. Raises `InputError` where the range
+    or the source is empty, and where ``shots`` begin after its end.
     """
     first: tuple[int, ...] | None = None
     total = 0
@@ -176,11 +256,18 @@ def _kept(spec: VideoSpec) -> Iterator[tuple[Picture, Tensor]]:
                 f"{picture.pixels.shape[1]} (height x width), those before it are "
                 f"{first[0]}x{first[1]}: all must have one size"
             )
+        if finder is not None and index >= spec.start:
+            finder.add(picture.pixels)
         if spec.keeps(index):
             yield picture, fit(picture.pixels, spec)
-        if index + 1 == spec.end:
-            return
+        if index + 1 == spec.end:  # the rest is not decoded; the container may say how much it is
+            total = max(picture.expected, total) if picture.expected else shots[-1] + 1
+            break
     spec.check_reach(total)
+    if shots[-1] >= total:
+        raise InputError(
+            f"`shots`: a shot starts at frame {shots[-1]}, but {spec.path} has only {total} frames"
+        )
 
 
 def fit(pixels: NDArray[np.uint8], spec: VideoSpec) -> Tensor:

@@ -1,0 +1,112 @@
+"""A film with cuts is one run: trained, resumed, evaluated, verified and searched as one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from nerv_clip import InputError, Run, evaluate, load_model, load_run, verify
+from nerv_clip.models.checkpoint import load_checkpoint
+from tests.runs import CLIP_FLAGS
+from tests.test_distributed import torchrun
+from tests.test_training import same
+from train.train_nerv_clip import main
+
+SCRIPT = Path(__file__).parents[1] / "train" / "train_nerv_clip.py"
+
+
+def flags(video_file: Path, *more: str) -> list[str]:
+    """A film of two segments: the shot of one frame joins the one before it."""
+    Path("shots.txt").write_text("# first frames\n0\n5\n6\n")
+    tiny = ["--modelsize", "0.3", "--lower_width", "4", "-e", "4", "--eval_freq", "2"]
+    film = ["--data_path", str(video_file), "--data_split", "2_2_3", "--shots", "shots.txt"]
+    return [*film, "--outf", "film", *tiny, *more]
+
+
+def test_a_film_is_one_run(video_file: Path, teacher: str) -> None:
+    main(flags(video_file, *CLIP_FLAGS, "--clip_model", teacher))
+    run = Run("output/film")
+    config, metrics = run.read_config(), run.read_metrics()
+    assert [(shot.first, shot.last) for shot in config.video.shots] == [(0, 4), (5, 5), (6, 11)]
+    assert [shot.end for shot in config.video.shots] == pytest.approx([4 / 25, 5 / 25, 11 / 25])
+    segments = config.architecture.segments
+    assert [(segment.first, segment.frames) for segment in segments] == [(0, 6), (6, 6)]
+    assert [shot.first for shot in metrics.shots] == [0, 5, 6]
+    assert len(run.read_per_frame()) == 12
+    assert run.read_per_frame()["split"][5] == "train"  # the only frame of its shot
+    assert metrics.bytes == run.best.stat().st_size
+    decoder = sum(
+        p.numel() for network in load_model(run.best).networks for p in network.parameters()
+    )
+    assert config.parameters.decoder + config.parameters.clip_head == decoder
+
+    again = evaluate(run.path).metrics
+    assert again.all == metrics.all
+    main(["--data_path", str(video_file), "--outf", "film", "--eval_only"])
+    assert run.read_metrics().shots == metrics.shots
+    assert run.read_config().video.shots == config.video.shots
+    main(
+        ["--data_path", str(video_file), "--outf", "copy", "--eval_only", "--weight", str(run.best)]
+    )
+    assert Run("output/copy").read_metrics().val == metrics.val
+    found = verify(run.best)
+    assert len(found.per_frame) == 12
+    answer = load_run(run.path).search_like(0.0, 0.1)
+    cuts = config.video.cuts
+    for moment in answer.moments:
+        assert cuts.of(round(11 * moment.start)) == cuts.of(round(11 * moment.end))
+
+
+def test_a_film_resumes_and_refuses_other_shots(
+    video_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(flags(video_file))
+    whole = load_checkpoint("output/film/model_best.pth")
+    latest = load_checkpoint("output/film/model_latest.pth")
+    assert len(latest["segments"]) == 2
+    shutil.copytree("output/film", "output/kept")
+    main(flags(video_file))  # finished: evaluates again
+    assert same(load_checkpoint("output/film/model_best.pth"), whole)
+    with pytest.raises(InputError, match=r"other values of .*shots"):
+        main([*flags(video_file), "--shots", "off"])
+    main([*flags(video_file, "--outf", "started", "--weight", "output/kept/model_best.pth")])
+    with pytest.raises(InputError, match="does not fit"):
+        main(
+            [
+                *flags(video_file),
+                "--shots",
+                "off",
+                "--outf",
+                "x",
+                "--weight",
+                "output/kept/model_best.pth",
+            ]
+        )
+    assert "MS-SSIM" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [["--enc_strds", "2", "2", "--enc_dim", "8_4"], ["--clip_input"]])
+def test_encoder_and_clip_input_work_with_segments(
+    video_file: Path, teacher: str, more: list[str]
+) -> None:
+    clip = ["--clip_model", teacher] if "--clip_input" in more else []
+    main(flags(video_file, *more, *clip, "--cache_gb", "0"))  # streamed as well
+    networks = load_model("output/film/model_best.pth").networks
+    assert len(networks) == 2
+    assert all(network.table is not None for network in networks)
+
+
+def test_torchrun_trains_segments_one_after_the_other(video_file: Path) -> None:
+    done = torchrun(str(SCRIPT), *flags(video_file, "-e", "2", "--save_freq", "0"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(Path("output/film/config.json").read_text())["processes"] == 2
+    with torch.no_grad():
+        frames = load_model("output/film/model_best.pth")(
+            torch.zeros(1, dtype=torch.float64)
+        ).frames
+    assert frames.isfinite().all()
+    assert Run("output/film").read_history()["epoch"].tolist() == [2]
