@@ -8,6 +8,7 @@
 - ``commands``: train and evaluate
 - ``search``: search runs
 - ``forecast``: size, memory and time before training
+- ``planning``: plan a training that ends in a given time
 - ``demo_build``: everything in checkpoints/, from nothing
 """
 
@@ -16,16 +17,19 @@ from nerv_clip.cli.forecast import Estimate, estimate
 from nerv_clip.cli.messages import main_guard, with_flags
 from nerv_clip.cli.options import Options, parse
 from nerv_clip.cli.parser import Parser
+from nerv_clip.cli.planning import PlanPreview, preview_plan
 from nerv_clip.cli.terminal import Terminal
 
 __all__ = [
     "Estimate",
     "Options",
     "Parser",
+    "PlanPreview",
     "Terminal",
     "estimate",
     "main_guard",
     "parse",
+    "preview_plan",
     "run_command",
     "with_flags",
 ]

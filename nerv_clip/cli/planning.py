@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nerv_clip.cli.forecast import estimate
 from nerv_clip.cli.options import Options, parse
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
@@ -32,16 +33,18 @@ from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.config import MAX_MODELSIZE
 from nerv_clip.models.sharing import LEAST_SIZE, Stretch, divide
 from nerv_clip.models.solver import solve, solve_video
+from nerv_clip.progress import SILENT, Progress, Task
 from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.inputs import Inputs
 from nerv_clip.runs.run import Run
 from nerv_clip.training.builder import build_network, build_video_network
+from nerv_clip.training.distributed import resolve_device
 from nerv_clip.training.presets import preset
 from nerv_clip.training.segments import SegmentTraining, makespan
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.reader import pictures
 from nerv_clip.video.split import parse_split, split_frames, train_indices
-from nerv_clip.video.video import fit, still_video
+from nerv_clip.video.video import GIB, fit, still_video
 from nerv_clip.video.writer import write_comparison
 
 PRESET = "fast"  # at equal time it beats the default, whose steps take longer
@@ -88,6 +91,27 @@ class Choice(NamedTuple):
 
     size: float
     epochs: float
+
+
+class PlanPreview(NamedTuple):
+    """What a training with a budget will read, as far as it is known before the video is read.
+
+    The source has ``source_frames`` in the range that was asked for, of ``source_height`` x
+    ``source_width``. ``frames`` of ``height`` x ``width`` are kept of it, of which
+    ``train_frames`` are trained and ``held_out`` held out. ``memory_bytes`` is about what training
+    needs beside the libraries, as in `Estimate`. The networks and the number of epochs are planned
+    later, when the shots are known.
+    """
+
+    source_frames: int
+    source_height: int
+    source_width: int
+    frames: int
+    height: int
+    width: int
+    train_frames: int
+    held_out: int
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -157,17 +181,56 @@ def plan_text(flags: list[str], options: Options) -> str:
     return " ".join(f"{flag} {value}" for flag, value in pairs if not given(options, flag))
 
 
+def preview_plan(options: Options, progress: Progress = SILENT) -> PlanPreview:
+    """What a training with ``minutes`` will read, chosen by `plan_reading`.
+
+    The number of frames is taken from the container and may be off by a few. Raises `InputError`
+    for what training would refuse.
+    """
+    assert options.minutes is not None  # noqa: S101 - the caller's to check
+    check_plannable(options, 1)
+    device = resolve_device(options.device)
+    flags, choice, source = _choose_reading(options, options.minutes, device, progress)
+    flags += ["--modelsize", f"{choice.size:.3g}", "--epochs", "1"]
+    flags += ["--pixel_loss_warmup_epochs", "0"]
+    cost = estimate(with_plan(options, flags))  # of one network: a segment has one of its own
+    segments = max(cost.frames // SEGMENT_FRAMES, 1)
+    state = 16 * (cost.decoder_parameters + cost.head_parameters)
+    pixels = 3 * cost.frames * cost.height * cost.width
+    pixels = pixels if pixels <= options.cache_gb * GIB else 0
+    activations = cost.memory_bytes - state - pixels
+    height, width = source.first.shape[1:]
+    return PlanPreview(
+        source_frames=source.frames,
+        source_height=height,
+        source_width=width,
+        frames=cost.frames,
+        height=cost.height,
+        width=cost.width,
+        train_frames=cost.train_frames,
+        held_out=cost.held_out,
+        memory_bytes=pixels + segments * state + jobs_for(segments, device) * activations,
+    )
+
+
 def plan_reading(options: Options, minutes: float, device: str) -> list[str]:
     """Flags that choose the frames that are read, their size, and how they are split.
 
     Raises `InputError` where the time is too short for any plan.
     """
+    return _choose_reading(options, minutes, device, SILENT)[0]
+
+
+def _choose_reading(
+    options: Options, minutes: float, device: str, progress: Progress
+) -> tuple[list[str], Choice, Source]:
+    """The flags of `plan_reading`, the networks that they were chosen with, and the source."""
     source = _probe(options)
     seconds = 60 * minutes * (1 - RESERVE) - source.reading
     if seconds <= 0:
         least = source.reading / 60 / (1 - RESERVE)
         raise InputError(
-            f"`minutes` {minutes:g}: reading the video alone takes about {least:.1f} minutes; give "
+            f"`minutes` {minutes:g}: reading the video alone takes about {least:.2g} minutes; give "
             "more time, or a part of the video (`start`, `end`)"
         )
     measured: dict[tuple[int, ...], Rates] = {}
@@ -179,26 +242,28 @@ def plan_reading(options: Options, minutes: float, device: str) -> list[str]:
         size, frames = tuple(frame.shape), max(source.frames // wanted.data.step, 1)
         jobs = jobs_for(max(frames // SEGMENT_FRAMES, 1), device)
         if size not in measured:
-            measured[size] = measure(frame, device, jobs)
+            task.resize(3 * len(measured) + 3)
+            measured[size] = measure(frame, device, jobs, task)
         a, _, c = parse_split(wanted.split)
         rates, train = measured[size], max(frames * a / c, 1)
         left = max(seconds - frames * rates.shown, 0.0) * jobs
         own = train / max(frames // SEGMENT_FRAMES, 1)
         return flags, balance(lambda size: train * rates.training(size), left, own)
 
-    for side, step in (*COARSER, *COARSEST):
-        flags, choice = attempt(side, step)
-        if choice.epochs >= LEAST_EPOCHS:
-            break
-    if (side, step) == COARSER[0]:
-        for larger in FINER_SIDES:
-            if larger > max(source.first.shape):
+    with progress.task("measuring steps", 3) as task:
+        for side, step in (*COARSER, *COARSEST):
+            flags, choice = attempt(side, step)
+            if choice.epochs >= LEAST_EPOCHS:
                 break
-            finer, choice = attempt(larger, 1)
-            if choice.size < FINER[0] or choice.epochs < FINER[1]:
-                break
-            flags = finer
-    return flags
+        if (side, step) == COARSER[0]:
+            for larger in FINER_SIDES:
+                if larger > max(source.first.shape):
+                    break
+                finer, better = attempt(larger, 1)
+                if better.size < FINER[0] or better.epochs < FINER[1]:
+                    break
+                flags, choice = finer, better
+    return flags, choice, source
 
 
 def _probe(options: Options) -> Source:
@@ -212,6 +277,8 @@ def _probe(options: Options) -> Source:
             break
     each = (time.perf_counter() - start) / count
     total = max(picture.expected or count, count)
+    if picture.expected:
+        spec.check_reach(picture.expected)
     end = total if spec.end is None else min(spec.end, total)
     return Source(max(end - spec.start, 1), each * end, frame)
 
@@ -228,12 +295,20 @@ def _reading_flags(options: Options, first: Tensor, side: int, step: int) -> lis
     return flags
 
 
-def measure(frame: Tensor, device: str, jobs: int) -> Rates:
-    """`Rates` for frames like ``frame``, uint8 (3, H, W), with ``jobs`` at a time."""
+def measure(frame: Tensor, device: str, jobs: int, task: Task) -> Rates:
+    """`Rates` for frames like ``frame``, uint8 (3, H, W), with ``jobs`` at a time.
+
+    Three steps of ``task`` are done.
+    """
     video = still_video(frame.to(device), PROBE_FRAMES)
     inputs = Inputs(video, split_frames(PROBE_FRAMES, CLIP_SPLIT))
-    small, large = (_seconds_of_training(inputs, size, device, jobs) for size in PROBES)
-    return Rates(small, large, _seconds_of_showing(inputs, PROBES[0], device))
+    found = []
+    for size in PROBES:
+        found.append(_seconds_of_training(inputs, size, device, jobs))
+        task.advance()
+    found.append(_seconds_of_showing(inputs, PROBES[0], device))
+    task.advance()
+    return Rates(*found)
 
 
 def _seconds_of_training(inputs: Inputs, size: float, device: str, jobs: int) -> float:
