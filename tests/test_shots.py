@@ -18,10 +18,11 @@ from nerv_clip.cli.inputs import load_inputs
 from nerv_clip.cli.options import parse, parse_shots
 from nerv_clip.errors import InputError
 from nerv_clip.progress import SILENT
+from nerv_clip.runs.config import ShotRecord, VideoRecord
 from nerv_clip.video.cuts import CutFinder
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.spec import VideoSpec
-from nerv_clip.video.video import load_video, shots_in_source, shots_read
+from nerv_clip.video.video import load_video, shots_read
 from tests.runs import flags
 
 Pixels = NDArray[np.uint8]
@@ -206,13 +207,25 @@ def test_two_frames_are_of_one_shot_if_no_cut_lies_between(
 
 
 @given(ranges(), st.data())
-def test_shots_in_the_source_give_the_same_shots_again(
-    spec: VideoSpec, data: st.DataObject
-) -> None:
+def test_shots_of_a_run_are_read_again(spec: VideoSpec, data: st.DataObject) -> None:
     frames = sum(spec.keeps(i) for i in range(120))
-    firsts = data.draw(st.sets(st.integers(0, frames - 1)))
-    shots = Shots(frames, tuple(sorted({0, *firsts})))
-    assert shots_read(shots_in_source(shots, spec), spec, frames) == shots
+    firsts = sorted({0, *data.draw(st.sets(st.integers(0, frames - 1)))})
+    record = VideoRecord(
+        path="v.mp4",
+        crop=None,
+        resize=None,
+        start=spec.start,
+        end=spec.end,
+        step=spec.step,
+        hash="",
+        frames=frames,
+        height=9,
+        width=16,
+        fps=25.0,
+        timestamps=tuple(i / 25 for i in range(frames)),
+        shots=tuple(ShotRecord(first=f, last=f, start=0.0, end=0.0) for f in firsts),
+    )
+    assert shots_read(record.source_shots, spec, frames) == record.cuts
 
 
 @pytest.fixture

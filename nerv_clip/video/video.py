@@ -188,15 +188,6 @@ def shots_read(firsts: Sequence[int], spec: VideoSpec, frames: int) -> Shots:
     return Shots(frames, tuple(sorted({0, *(frame for frame in read if frame < frames)})))
 
 
-def shots_in_source(shots: Shots, spec: VideoSpec) -> tuple[int, ...]:
-    """The first pictures of shots in the source, from which `shots_read` makes the same shots.
-
-    >>> shots_in_source(Shots(6, (0, 2)), VideoSpec(Path("v.mp4"), start=4, step=4))
-    (4, 12)
-    """
-    return tuple(spec.start + spec.step * first for first in shots.firsts)
-
-
 def checked_shots(shots: Literal["auto", "off"] | Sequence[int]) -> list[int]:
     """The given first pictures of shots, [0] if none are.
 
