@@ -24,6 +24,7 @@ from tests.samples import write_test_video
 Done = subprocess.CompletedProcess[str]
 TINY_KITCHEN = ["--frames", "60", "--height", "36", "--samples", "1"]
 FEW_EPOCHS = ["-e", "4"]  # of a training on larger frames
+LITTLE_TIME = ["--minutes", "0.2"]
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,7 @@ def run_all(document: Path) -> dict[str, Done]:
         more = ["--inspect"] if command.startswith("tensorboard") else []
         more = TINY_KITCHEN if "render_kitchen.py" in command else more
         more = FEW_EPOCHS if "-e 40" in command and "--predict_clip" not in command else more
+        more = LITTLE_TIME if "--minutes" in command else more
         done = run(command, *more)
         if "--predict_clip" in command and "--clip_model" not in command:
             # the default teacher is downloaded, which no test may do
@@ -109,6 +111,13 @@ def test_commands_of_the_readme_run() -> None:
     assert "a kettle on the counter:" in search.stdout
     assert Path("output/first/model_best.pth").exists()
     assert run_python(README)["moment"]
+
+
+def test_commands_of_the_page_on_long_videos_run() -> None:
+    (command,) = run_all(DOCS / "long_videos.md")
+    assert "--minutes 10" in command
+    config = json.loads(Path("output/ten_minutes/config.json").read_text())
+    assert config["budget"]["minutes"] == 0.2
 
 
 def test_commands_of_the_training_page_run() -> None:
@@ -181,6 +190,7 @@ def test_examples_of_the_python_page_run() -> None:
 
 def test_every_document_with_code_has_a_test() -> None:
     tested = {"README.md", "training.md", "verification.md", "search.md", "demo.md"}
+    tested.add("long_videos.md")
     assert {document.name for document in DOCUMENTS if commands(document)} == tested
     scripts = {d.name for d in DOCUMENTS if any(b.language == "python" for b in blocks(d))}
     assert scripts == {"README.md", "python.md"}
