@@ -2,7 +2,8 @@
 
 - ``run``: `Run`: paths, small files, the lock
 - ``config``: `RunConfig`: config.json, typed and versioned
-- ``format_0``: upgrade older runs
+- ``older_configs``: upgrade older runs
+- ``budget``: the time that a training may take, and the changes of its plan
 - ``arrays``: read embeddings with checks
 - ``inputs``: video, split and teacher of a run
 - ``description``: describe a run for config.json

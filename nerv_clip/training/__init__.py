@@ -2,16 +2,18 @@
 
 - ``config``: `TrainConfig`
 - ``presets``: settings that belong together, by name
-- ``builder``: a network that is ready to be trained
+- ``builder``: networks that are ready to be trained
 - ``data``: the train frames, their times and embeddings
 - ``objectives``: the terms of the loss, as a table
 - ``losses``: pixel losses, CLIP loss, spherical interpolation
 - ``optimisers``: Muon and Adam, by parameter group
 - ``schedules``: learning rates
 - ``trainer``: `Trainer`: a generator of epochs that can be saved at any step
+- ``segments``: `SegmentTraining`: the trainers of all segments, side by side
 - ``running_means``: means over an epoch
 - ``weight_average``: averaged weights
 - ``results``: `EpochResult` and `Step`
 - ``distributed``: several processes
-- ``format_0``: the training state of older checkpoints
+- ``state``: check a saved training state
+- ``older_states``: the training state of older checkpoints
 """

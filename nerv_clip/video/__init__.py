@@ -3,6 +3,8 @@
 - ``spec``: which frames of a source are read, and at what size
 - ``reader``: decode a file or a folder of images
 - ``video``: `Video` and `load_video`
+- ``shots``: `Shots`: the stretches between cuts
+- ``cuts``: find the cuts
 - ``frame_store``: decoded frames in memory or on disk
 - ``times``: the time of a frame
 - ``split``: train, held-out and unused frames
