@@ -6,8 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nerv_clip import InputError, Run, evaluate, load_model, load_run, verify
 from nerv_clip.models.checkpoint import load_checkpoint
@@ -110,3 +112,44 @@ def test_torchrun_trains_segments_one_after_the_other(video_file: Path) -> None:
         ).frames
     assert frames.isfinite().all()
     assert Run("output/film").read_history()["epoch"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("more", "shots", "frames"),
+    [(["--shots", "every.txt"], 12, 12), (["--vid_end", "1"], 1, 1), (["--vid_step", "11"], 1, 2)],
+)
+def test_a_cut_at_every_frame_and_one_frame_are_trained(
+    video_file: Path, more: list[str], shots: int, frames: int
+) -> None:
+    Path("every.txt").write_text("\n".join(map(str, range(12))))
+    tiny = ["--modelsize", "0.05", "--lower_width", "4", "-e", "2", "--data_split", "2_2_3"]
+    main(["--data_path", str(video_file), "--outf", "film", *tiny, *more])
+    run = Run("output/film")
+    assert len(run.read_config().video.shots) == len(run.read_metrics().shots) == shots
+    assert run.read_config().split_frames() == ["train"] * frames
+    assert np.isfinite(run.read_per_frame()["psnr"]).all()
+
+
+def test_a_black_video_is_planned_and_trained(tmp_path: Path) -> None:
+    folder = tmp_path / "black"
+    folder.mkdir()
+    for index in range(9):
+        Image.new("RGB", (80, 48)).save(folder / f"{index}.png")
+    main(["--data_path", str(folder), "--outf", "black", "--minutes", "0.3"])
+    run = Run("output/black")
+    assert len(run.read_config().video.shots) == 1
+    assert run.read_per_frame()["psnr"].min() > 20
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("0\n7\n5\n", "frame 5 follows frame 7"), ("0\n700\n", "700, but .* has only 12 frames")],
+)
+def test_wrong_shots_are_one_line_and_nothing_is_lost(
+    video_file: Path, run: Path, text: str, line: str
+) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+    Path("wrong.txt").write_text(text)
+    with pytest.raises(InputError, match=line):
+        main(["--data_path", str(video_file), "--outf", "run", "--shots", "wrong.txt"])
+    assert {path.name: path.stat().st_mtime_ns for path in run.iterdir()} == before

@@ -22,8 +22,8 @@ def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
     split = split_frames(len(video), options.split, options.shuffle, video.shots)
     if "val" not in split:
         progress.message(
-            f"note: --data_split {options.split} holds out no frames, so there are no held-out "
-            "metrics (3_3_4 holds out every 4th)"
+            f"note: no frame is held out by --data_split {options.split}, so there are no held-out "
+            "metrics (3_3_4 holds out the last of every 4 frames)"
         )
     if options.teacher is None:
         return Inputs(video, split)

@@ -250,7 +250,7 @@ def _choose_reading(
         own = train / max(frames // SEGMENT_FRAMES, 1)
         return flags, balance(lambda size: train * rates.training(size), left, own)
 
-    with progress.task("measuring steps", 3) as task:
+    with progress.task("measuring training steps", 3) as task:
         for side, step in (*COARSER, *COARSEST):
             flags, choice = attempt(side, step)
             if choice.epochs >= LEAST_EPOCHS:
@@ -268,19 +268,20 @@ def _choose_reading(
 
 def _probe(options: Options) -> Source:
     """Decode some pictures, and measure how long that takes."""
-    spec, start = options.data, time.perf_counter()
-    whole, count = replace(spec, resize=None), 0
+    spec, clock = options.data, [time.perf_counter()]
+    whole = replace(spec, resize=None)
     for picture in pictures(spec.path, spec.stream):
         frame = fit(picture.pixels, whole)
-        count += 1
-        if count == READ:
+        clock.append(time.perf_counter())
+        if len(clock) > READ:
             break
-    each = (time.perf_counter() - start) / count
+    opening, count = clock[1] - clock[0], len(clock) - 1
+    each = (clock[-1] - clock[1]) / max(count - 1, 1)
     total = max(picture.expected or count, count)
     if picture.expected:
         spec.check_reach(picture.expected)
     end = total if spec.end is None else min(spec.end, total)
-    return Source(max(end - spec.start, 1), each * end, frame)
+    return Source(max(end - spec.start, 1), opening + each * end, frame)
 
 
 def _reading_flags(options: Options, first: Tensor, side: int, step: int) -> list[str]:
@@ -379,8 +380,8 @@ def plan_training(
     if epochs < least:
         needed = minutes + (least * seconds - left) / 60
         raise InputError(
-            f"`minutes` {minutes:g} is too short for {least} epochs of {len(train)} frames: give "
-            f"at least {needed:.1f}, or a part of the video (`start`, `end`)"
+            f"`minutes` {minutes:g} is too short to train on {len(train)} frames and to evaluate "
+            f"the result: give at least {needed:.1f}, or a part of the video (`start`, `end`)"
         )
     shown = len(video) * rates.shown
     between = 3 if shown * 2 <= INTERMEDIATE * 60 * minutes else 1
