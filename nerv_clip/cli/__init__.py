@@ -8,7 +8,8 @@
 - ``commands``: train and evaluate
 - ``search``: search runs
 - ``forecast``: size, memory and time before training
-- ``planning``: plan a training that ends in a given time
+- ``planning``: plan a training that ends in a given time, from measured ``rates``
+- ``preview``: what a planned training will read
 - ``demo_build``: everything in checkpoints/, from nothing
 """
 
@@ -17,7 +18,7 @@ from nerv_clip.cli.forecast import Estimate, estimate
 from nerv_clip.cli.messages import main_guard, with_flags
 from nerv_clip.cli.options import Options, parse
 from nerv_clip.cli.parser import Parser
-from nerv_clip.cli.planning import PlanPreview, preview_plan
+from nerv_clip.cli.preview import PlanPreview, preview_plan
 from nerv_clip.cli.terminal import Terminal
 
 __all__ = [

@@ -95,12 +95,12 @@ class TrainCommand:
         if minutes is None or budget is not None:
             return options, load_inputs(options, self.device, self.terminal), budget
         check_plannable(options, self.group.size)
-        self.terminal.message("measuring some steps to plan the training")
-        first = plan_reading(options, minutes, self.device)
-        reading = with_plan(options, first)
+        first = plan_reading(options, minutes, self.device, self.terminal)
+        reading = with_plan(options, first.flags)
         inputs = load_inputs(reading, self.device, self.terminal)
-        then, budget = plan_training(reading, inputs, minutes, started, self.device)
-        flags = plan_text([*first, *then], options)
+        rates, device = first.rates, self.device
+        then, budget = plan_training(reading, inputs, rates, minutes, started, device)
+        flags = plan_text([*first.flags, *then], options)
         self.terminal.message(f"the plan for {minutes:g} minutes: {flags}")
         return with_plan(reading, then), inputs, budget
 

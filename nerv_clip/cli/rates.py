@@ -1,0 +1,107 @@
+"""Measure on this machine what training, evaluating and showing a frame takes."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nerv_clip.evaluation.evaluate import evaluate_checkpoint
+from nerv_clip.models.checkpoint import export_model
+from nerv_clip.models.sharing import LEAST_SIZE
+from nerv_clip.models.solver import solve
+from nerv_clip.progress import Task
+from nerv_clip.runs.inputs import Inputs
+from nerv_clip.training.builder import build_network
+from nerv_clip.training.presets import preset
+from nerv_clip.training.trainer import Trainer
+from nerv_clip.video.split import split_frames
+from nerv_clip.video.video import still_video
+from nerv_clip.video.writer import write_comparison
+
+PRESET = "fast"  # of planned trainings: at equal time it beats the default, whose steps take longer
+PROBES = (LEAST_SIZE, 4 * LEAST_SIZE)  # million parameters of networks whose step is measured
+PROBE_FRAMES, PROBE_SPLIT = 120, "3_3_4"
+SHOWN = 12  # frames that are evaluated and encoded
+ENCODINGS = 5.0  # of such a sample by `write_comparison`
+AGAIN = 1.3  # encodings of the whole video, on average
+
+
+class Rates(NamedTuple):
+    """Seconds that a frame of some size takes in one job on this machine.
+
+    ``small`` and ``large`` are for training it with networks of `PROBES`; ``shown`` for evaluating
+    and encoding it.
+    """
+
+    small: float
+    large: float
+    shown: float
+
+    def training(self, size: float) -> float:
+        """Seconds of training a frame with a network of ``size`` million parameters."""
+        slope = (self.large - self.small) / (PROBES[1] - PROBES[0])
+        return max(self.small + slope * (size - PROBES[0]), self.small / 2)
+
+
+def measure(frame: Tensor, device: str, jobs: int, task: Task) -> Rates:
+    """`Rates` for frames like ``frame``, uint8 (3, H, W), with ``jobs`` at a time.
+
+    Three steps of ``task`` are done.
+    """
+    video = still_video(frame.to(device), PROBE_FRAMES)
+    inputs = Inputs(video, split_frames(PROBE_FRAMES, PROBE_SPLIT))
+    found = []
+    for size in PROBES:
+        found.append(seconds_of_training(inputs, size, device, jobs))
+        task.advance()
+    found.append(seconds_of_showing(inputs, device))
+    task.advance()
+    return Rates(*found)
+
+
+def seconds_of_training(inputs: Inputs, size: float, device: str, jobs: int) -> float:
+    """Seconds of training a frame in one of ``jobs``."""
+    video, split, (model, config) = inputs.video, inputs.split, preset(PRESET)
+    train, threads = split.count("train"), torch.get_num_threads()
+    arch = solve(replace(model, modelsize=size), len(video), train, video.height, video.width)
+    torch.set_num_threads(max(threads // jobs, 1))
+    try:
+        trainer = Trainer(build_network(arch, split).to(device), video, split, config)
+        return trainer.measure_step() / min(config.batch, train)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def seconds_of_showing(inputs: Inputs, device: str) -> float:
+    """Seconds of evaluating and encoding a frame, measured on some frames in the middle.
+
+    Includes the teacher, where there is one.
+    """
+    first = max((len(inputs.video) - SHOWN) // 2, 0)
+    after = min(first + SHOWN, len(inputs.video))
+    video, split = inputs.video.part(first, after), list(inputs.split[first:after])
+    if "train" not in split:
+        split[0] = "train"
+    model, _ = preset(PRESET)
+    train = split.count("train")
+    arch = solve(replace(model, modelsize=PROBES[0]), len(video), train, video.height, video.width)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint, stream = Path(folder) / "model.pth", Path(folder) / "comparison.mp4"
+        export_model(build_network(arch, split), checkpoint, {})
+        start = time.perf_counter()
+        evaluate_checkpoint(checkpoint, video, split, teacher=inputs.teacher, device=device)
+        between = time.perf_counter()
+        write_comparison(
+            stream,
+            lambda chosen: ((video.read([i])[0], video.read([i])[0]) for i in chosen),
+            len(video),
+            25.0,
+        )
+        encoding = (time.perf_counter() - between) * AGAIN / ENCODINGS
+    return (between - start + encoding) / len(video)
