@@ -96,7 +96,7 @@ class _Bar:
     """A `Task` as a progress bar on the page."""
 
     def __init__(self, label: str, total: int | None, done: int) -> None:
-        self.label, self.total, self.done = literal(f"{label}…"), total, done
+        self.label, self.total, self.done = literal(f"{label[:1].upper()}{label[1:]}…"), total, done
         self.bar = st.progress(0.0, text=self.label)
 
     def advance(self, steps: int = 1, note: str = "") -> None:

@@ -58,7 +58,7 @@ def test_two_sessions_draw_one_stream_once(run: Path) -> None:
 
 
 def test_uploads_of_one_name_are_kept_apart() -> None:
-    from training_form import store_upload
+    from video_picker import store_upload
 
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         contents = [bytes([i]) * 100_000 for i in range(6)] * 2

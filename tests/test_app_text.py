@@ -147,7 +147,7 @@ def test_a_long_name_of_a_run_is_one_line(monkeypatch: pytest.MonkeyPatch, runs:
 
 def test_uploads_with_long_and_odd_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "app"))
-    from training_form import store_upload
+    from video_picker import store_upload
 
     names = ["n" * 246 + ".mp4", "n" * 247 + ".mp4", "é" * 127 + ".mp4", "../../a\0b.mp4", ".mp4"]
     paths = [store_upload(name, name.encode()) for name in names]

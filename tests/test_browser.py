@@ -233,16 +233,21 @@ def test_a_training_can_be_started_watched_and_stopped(page: playwright.Page) ->
     page.get_by_role("tab", name="From the data folder").click()
     page.get_by_label("Video, or folder of images").click()
     page.get_by_role("option", name="moving.mp4").click()
-    page.get_by_label("Epochs", exact=True).fill("5000")
-    page.get_by_label("Epochs", exact=True).press("Enter")
-    page.get_by_label("Model size (million parameters)").fill("0.05")
-    page.get_by_label("Model size (million parameters)").press("Enter")
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("--minutes 10").wait_for()  # the default
+    page.get_by_text("Memory", exact=True).wait_for()  # the plan is shown above the button
+    start = page.get_by_role("button", name="Start training")
+    tile, button = (one.bounding_box() for one in (page.get_by_text("3 held out"), start))
+    assert tile is not None
+    assert button is not None
+    assert tile["y"] < button["y"]
+    start.click()
     stop = page.get_by_role("button", name="Stop")
-    stop.wait_for()
+    page.get_by_text("The plan for 10 minutes").wait_for()
     page.get_by_text("epoch 1").first.wait_for()
     stop.click()
     page.get_by_text("No training is running").wait_for()
+    page.get_by_text("was stopped").wait_for()
+    page.get_by_role("button", name="Continue for 10 more minutes").wait_for()
 
 
 def test_an_uploaded_video_can_be_trained_and_opened(
@@ -251,17 +256,20 @@ def test_an_uploaded_video_can_be_trained_and_opened(
     write_test_video(tmp_path / "mine.mp4")
     page.goto("/train")
     page.locator("input[type=file]").set_input_files(tmp_path / "mine.mp4")
-    page.get_by_label("Split", exact=True).fill("nonsense")
-    page.get_by_label("Split", exact=True).press("Enter")
-    page.get_by_text("--data_split nonsense").last.wait_for()
+    page.get_by_role("radio", name="Set epochs myself").click()
+
+    def fill(label: str, value: str) -> None:
+        # fields of the other form stay in the page for a while, not visible
+        field = page.get_by_label(label, exact=True).filter(visible=True)
+        field.fill(value)
+        field.press("Enter")
+
+    fill("Epochs", "4")
+    fill("Split", "nonsense")
+    page.get_by_text("is not a_b_c").last.wait_for()
     page.get_by_role("button", name="Start training").wait_for(state="detached")
-    for label, value in (
-        ("Split", "2_2_3"),
-        ("Epochs", "4"),
-        ("Model size (million parameters)", "0.05"),
-    ):
-        page.get_by_label(label, exact=True).fill(value)
-        page.get_by_label(label, exact=True).press("Enter")
+    fill("Split", "2_2_3")
+    fill("Model size (million parameters)", "0.05")
     page.get_by_text("4 held out").wait_for()
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("mine finished").wait_for()

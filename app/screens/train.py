@@ -1,120 +1,161 @@
-"""Train: select a video, see the estimated cost, start a training and watch it."""
+"""Train: select a video and a time, start a training, watch it, and continue it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import charts
 import streamlit as st
+from continuing import continue_a_run, is_finished
 from inference import draw_frame
 from literal import literal
-from run_view import Stamp, read_view, stamp, stored_true_frame
+from run_view import read_view, stamp, stored_true_frame
 from session import run_paths
-from training_form import as_command, training_flags, video_picker
+from training_estimate import duration, measured_cost, previewed_plan, show_cost, show_plan
+from training_form import Form, as_command, training_form
 from training_processes import (
+    Running,
     dismiss,
     ended_trainings,
+    is_running,
     last_line,
+    plan_of,
+    remaining,
     running_trainings,
     start_training,
     stop_training,
 )
-from widgets import input_errors, metric_tile, picture_url
+from video_picker import video_picker
+from widgets import input_errors, picture_url
 
 from nerv_clip import InputError, Run, frame_time
-from nerv_clip.runs.run import TrainingStatus
 
-if TYPE_CHECKING:
-    from nerv_clip.cli import Estimate
-
-
-@st.cache_data(max_entries=64, show_spinner="Measuring one training step…")
-def measured_cost(argv: tuple[str, ...], at: Stamp) -> Estimate:
-    """Size, memory and time of a training, from one step of it."""
-    from nerv_clip.cli import estimate, parse
-
-    return estimate(parse(list(argv)))
+ENDINGS = {
+    "finished": (":green[:material/check_circle:]", "finished"),
+    "stopped": (":orange[:material/stop_circle:]", "was stopped"),
+    "failed": (":orange[:material/cancel:]", "did not finish"),
+}
 
 
-def show_estimate(cost: Estimate) -> None:
-    """Frames, parameters, memory and time of a training."""
-    columns = st.container(key="pairs estimate").columns(5)
-    metric_tile(columns[0], "Frames", f"{cost.frames:,}", f"{cost.width}×{cost.height}")
-    metric_tile(columns[1], "Train frames", f"{cost.train_frames:,}", f"{cost.held_out:,} held out")
-    parameters = cost.decoder_parameters + cost.head_parameters
-    size = f"{cost.checkpoint_bytes / 1e6:.1f} MB"
-    metric_tile(columns[2], "Parameters", f"{parameters / 1e6:.3f} M", size)
-    metric_tile(
-        columns[3],
-        "Memory",
-        f"{cost.memory_bytes / 1e6:,.0f} MB",
-        "+ 1–2 GB PyTorch",
-        "The frames, the weights with gradients and optimiser state, and the activations saved for "
-        "the backward pass. PyTorch and, while true embeddings are computed, the teacher need "
-        "memory in addition.",
-    )
-    metric_tile(
-        columns[4],
-        "Estimated time",
-        duration(cost.seconds),
-        f"{cost.steps:,} steps",
-        "From one training step, measured on this machine.",
-    )
+def new_training(video: Path | None) -> Callable[[], None]:
+    """The form, the command, and the button that starts it; returns what shows the estimate.
+
+    The estimate has its place above the command. It takes some seconds to measure.
+    """
+    if video is None:
+        st.info("Upload a video, or put one into `data/`.")
+        return lambda: None
+    st.caption(f"Video: {literal(video)}")
+    form = training_form(video)
+    estimate = st.container()
+    st.code(as_command(form.argv), language="bash", wrap_lines=True)
+    place = st.empty()
+    can_start = False
+    with estimate, input_errors(as_flags=True):
+        run = checked_run(form)
+        with place.container(horizontal=True, vertical_alignment="center"):
+            can_start = start_button(form, run)
+
+    def show() -> None:
+        with estimate, input_errors(as_flags=True):
+            try:
+                show_estimate(form, video)
+            except InputError:
+                place.empty()
+                raise
+
+    return show if can_start else lambda: None
 
 
-def duration(seconds: float) -> str:
-    """A duration in seconds, minutes or hours."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def checked_run(form: Form) -> Run:
+    """The run directory of a form; raises `InputError` where its training would be refused."""
+    from nerv_clip.cli import parse
 
-
-def start_button(video: Path, argv: list[str], run: Run) -> None:
-    """The button that starts a training, and its estimated cost."""
-    in_training, exists = run.in_training, run.is_run
-    top, cost = st.container(), measured_cost(tuple(argv), stamp(video))
-    label = "Resume training" if exists else "Start training"
-    icon = ":material/play_arrow:"
-    if top.button(label, type="primary", icon=icon, disabled=in_training):
-        start_training(argv, run.path.name)
-        st.toast(literal(f"Training started: {run.path}"))
-    if in_training:
-        top.caption(f"{literal(run.path)} is in training: see below.")
-    elif exists:
-        top.caption(
-            f"{literal(run.path)} exists. With unchanged settings, its training is resumed. "
-            "For other settings, choose another name."
+    if form.problem:
+        raise InputError(form.problem)
+    run = Run(parse(form.argv).run)
+    if form.minutes is not None and run.is_run and run.read_config().budget is None:
+        raise InputError(
+            f"{run.path} exists and was trained without a time: choose another name, or continue "
+            "it below"
         )
-    show_estimate(cost)
-    if not cost.held_out:
-        st.caption("No frames are held out, so generalisation cannot be tested.")
+    return run
+
+
+def start_button(form: Form, run: Run) -> bool:
+    """The button that starts a training; returns whether there is one to be estimated."""
+    exists, planned = run.is_run, form.minutes is not None
+    running = is_running(run)
+    done = exists and planned and is_finished(run)
+    label = "Resume training" if exists else "Start training"
+    clicked = st.button(
+        label, type="primary", icon=":material/play_arrow:", disabled=running or done
+    )
+    if clicked:
+        start_training(form.argv, run.path.name)
+        st.toast(literal(f"Training started: {run.path}"))
+    path = literal(run.path)
+    if running or clicked:
+        st.caption(f"{path} is in training: see below.")
+    elif done:
+        st.caption(f"{path} is finished. Choose another name, or continue it below.")
+    elif exists and planned:
+        st.caption(f"{path} exists. Its training is resumed with the plan that it began with.")
+    elif exists:
+        st.caption(
+            f"{path} exists. With unchanged settings, its training is resumed. For other settings, "
+            "choose another name."
+        )
+    return not (running or clicked or (exists and planned))
+
+
+def show_estimate(form: Form, video: Path) -> None:
+    """What the training will cost."""
+    place = form.argv.index("--outf")
+    flags = (*form.argv[:place], *form.argv[place + 2 :])
+    outf = form.argv[place + 1]
+    if form.minutes is None:
+        show_cost(measured_cost(flags, stamp(video), outf))
+    else:
+        show_plan(previewed_plan(flags, stamp(video), outf), form.minutes)
 
 
 @st.fragment(run_every=2.0)
 def trainings() -> None:
-    """Trainings that run now, from this app or a terminal, and those of this app that ended."""
+    """Trainings that run now, those of this app that ended, and runs that can be continued."""
     st.subheader("Running")
     found = running_trainings()
-    for run, status in found:
+    rerun_after_a_change({str(training.run.path) for training in found})
+    for training in found:
         with st.container(border=True):
-            progress(run, status)
-            live_results(run)
+            progress(training)
+            live_results(training.run)
     if not found:
         st.caption("No training is running.")
-    if ended_trainings():
+    ended()
+    continue_a_run()
+
+
+def rerun_after_a_change(running: set[str]) -> None:
+    """Draw the whole page again when a training began or ended: the form says so, too."""
+    before = st.session_state.get("running trainings", running)
+    st.session_state["running trainings"] = running
+    if before != running:
+        st.rerun()
+
+
+def ended() -> None:
+    """How the trainings that this app started ended."""
+    outcomes = ended_trainings()
+    if outcomes:
         st.subheader("Ended")
     names = {path: name for name, path in run_paths().items()}
-    for name, succeeded in ended_trainings().items():
+    for name, outcome in outcomes.items():
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            icon = ":orange[:material/cancel:]"
-            if succeeded:
-                icon = ":green[:material/check_circle:]"
-            line = last_line(name).removeprefix("train_nerv_clip.py: ")
-            st.markdown(
-                f"{icon} **{literal(name)}** {'finished' if succeeded else 'did not finish'}: "
-                f"{literal(line)}"
-            )
+            icon, how = ENDINGS[outcome]
+            line = last_line(name).removeprefix("train_nerv_clip.py: ").removeprefix("stopped ")
+            st.markdown(f"{icon} **{literal(name)}** {how}: {literal(line)}")
             listed, icon = names.get(f"output/{name}"), ":material/dashboard:"
             if listed and st.button(f"Open {literal(name)}", key=f"open {name}", icon=icon):
                 st.session_state.run_to_open = listed  # a fragment cannot switch the page
@@ -124,23 +165,25 @@ def trainings() -> None:
                 st.rerun()
 
 
-def progress(run: Run, status: TrainingStatus | None) -> None:
+def progress(training: Running) -> None:
     """The progress of a training, with a button that stops it."""
     left, right = st.columns([5, 1], vertical_alignment="center")
+    run, status, pid = training
     done, name = 0.0, run.path.name
     text = last_line(name) or "starting…"
     if status is not None:
         done = min(status.step / max(status.steps, 1), 1.0)
-        remaining = status.seconds / max(done, 1e-6) * (1 - done)
-        text = (
-            f"epoch {status.epoch} of {status.epochs} · {status.psnr:.2f} dB on train frames · "
-            f"about {duration(remaining)} left"
-        )
+        text = f"epoch {status.epoch} of {status.epochs} · {status.psnr:.2f} dB on train frames"
+        seconds = remaining(status)
+        if seconds is not None:
+            text += f" · about {duration(seconds)} left"
     left.progress(done, text=f"**{literal(name)}** · {literal(text)}")
-    if status is not None and right.button(
+    if pid is not None and right.button(
         "Stop", key=f"stop {run.path}", icon=":material/stop_circle:"
     ):
-        stop_training(status.pid)
+        stop_training(pid)
+    if status is not None and (plan := plan_of(name)):
+        st.caption(literal(plan[:1].upper() + plan[1:]))
 
 
 def live_results(run: Run) -> None:
@@ -185,17 +228,10 @@ def main() -> None:
         st.switch_page("screens/overview.py")
     st.title("Train")
     video = video_picker()
-    if video is None:
-        st.info("Upload a video, or put one into `data/`.")
-    else:
-        st.caption(f"Video: {literal(video)}")
-        with input_errors(as_flags=True):
-            from nerv_clip.cli import parse
-
-            argv = training_flags(video)
-            st.code(as_command(argv), language="bash", wrap_lines=True)
-            start_button(video, argv, Run(parse(argv).run))
+    with st.container():  # so that the trainings below keep their places
+        estimate = new_training(video)
     trainings()
+    estimate()  # last: all else is on the page while it is measured
 
 
 main()
