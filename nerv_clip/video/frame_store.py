@@ -14,7 +14,11 @@ from nerv_clip.errors import InputError
 
 
 class FrameStore(Protocol):
-    """Frames that can be read by index."""
+    """Frames that can be read by index; ``on_disk`` says where they are."""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether frames are read from disk."""
 
     def read(self, indices: list[int]) -> Tensor:
         """The frames at ``indices``: uint8 (B, 3, H, W)."""
@@ -24,7 +28,7 @@ class PartStore:
     """The frames of another store from ``first`` on."""
 
     def __init__(self, store: FrameStore, first: int) -> None:
-        self.store, self.first = store, first
+        self.store, self.first, self.on_disk = store, first, store.on_disk
 
     def read(self, indices: list[int]) -> Tensor:
         """The frames at ``indices``, counted from ``first``: uint8 (B, 3, H, W)."""
@@ -33,6 +37,8 @@ class PartStore:
 
 class StillStore:
     """The same frame at every index: a step takes as long with it as with a real video."""
+
+    on_disk = False
 
     def __init__(self, frame: Tensor) -> None:
         self.frame = frame
@@ -44,6 +50,8 @@ class StillStore:
 
 class MemoryStore:
     """Frames in memory: a list of tensors (3, H, W) while reading, then perhaps one GPU tensor."""
+
+    on_disk = False
 
     def __init__(self) -> None:
         self.frames: list[Tensor] | Tensor = []
@@ -77,6 +85,8 @@ class DiskStore:
     ``shape`` is a frame's (3, H, W). Raises `InputError` where the folder or disk does not allow
     it.
     """
+
+    on_disk = True
 
     def __init__(self, folder: Path, shape: torch.Size) -> None:
         self.folder, self.shape = folder, shape

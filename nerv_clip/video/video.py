@@ -68,7 +68,7 @@ class Video:
     @property
     def streamed(self) -> bool:
         """Whether the frames are read from disk, because they exceed ``cache_gb``."""
-        return isinstance(self._store, DiskStore)
+        return self._store.on_disk
 
     def __len__(self) -> int:
         return self.frames
