@@ -16,6 +16,8 @@ import nerv_clip
 from nerv_clip import Architecture, EpochResult, ModelConfig, Run, RunConfig, TrainConfig
 from nerv_clip.cli.parser import build_parser
 from nerv_clip.evaluation.results import COLUMNS, Metrics, SplitMetrics
+from nerv_clip.models.segments import MAX_SEGMENTS, Segment, VideoArchitecture
+from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.config import (
     FORMAT,
     ParameterCounts,
@@ -47,8 +49,11 @@ SECTIONS = {  # of config.json
     "`teacher`": TeacherRecord,
     "`model`": ModelConfig,
     "`train`": TrainConfig,
-    "`architecture`": Architecture,
+    "`architecture`": VideoArchitecture,
+    "`segments`": Segment,
+    "`network`": Architecture,
     "`parameters`": ParameterCounts,
+    "`budget`": Budget,
 }
 # Words that give data a mind, or that a reader has to guess at, and the terms to use instead.
 BANNED = {
@@ -129,7 +134,12 @@ def test_every_file_of_a_run_is_documented() -> None:
 
 def test_every_field_of_config_json_is_documented() -> None:
     assert names(RUN_DIRECTORY, "config.json") == ["format", *(f.name for f in fields(RunConfig))]
-    assert f"format {FORMAT}" in RUN_DIRECTORY.read_text()
+    text = RUN_DIRECTORY.read_text()
+    assert f"This is format {FORMAT}." in text
+    assert f"| `format` | int | {FORMAT} |" in text
+    for older in range(FORMAT):
+        assert table(RUN_DIRECTORY, f"Format {older}")
+    assert f"at most {MAX_SEGMENTS} segments" in text
     for heading, section in SECTIONS.items():
         assert names(RUN_DIRECTORY, heading) == [f.name for f in fields(section)], heading
 
