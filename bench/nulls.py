@@ -253,7 +253,7 @@ def on_a_run(checkpoint: Path, draws: int) -> list[dict[str, str]]:
             found.append(decidable(test) and test.p < SIGNIFICANCE)
         return f"significant: {np.mean(found):.3f}"
 
-    own = tested(evidence.predicted, true)
+    own = tested(evidence.predicted.astype(np.float64), true)
     return [
         {
             "guess": "the run's own prediction",
@@ -291,7 +291,7 @@ def coverage(draws: int) -> list[dict[str, str]]:
 
 
 def _percentiles(values: Array, resamples: Resamples) -> tuple[float, float]:
-    low, high = np.quantile(values[resamples.indices].mean(1), [0.025, 0.975])
+    low, high = np.quantile(resamples.means(values), [0.025, 0.975])
     return float(low), float(high)
 
 

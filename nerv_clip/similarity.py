@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]  # float64, or as it is stored: that saves memory
+COMPARED = 1 << 22  # similarities that are in memory at a time
+ROWS = 4096  # whose lengths are computed at a time: the squares of all take much memory
 
 
 class Ranks(NamedTuple):
@@ -23,8 +26,16 @@ class Ranks(NamedTuple):
 
 def unit(values: Array) -> Array:
     """Rows (N, D) scaled to unit length; rows of zeros stay zero."""
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.where(length > 0, length, 1.0)
+    return values / lengths(values)
+
+
+def lengths(values: Array) -> Array:
+    """The length of each row (N, D), 1 for a row of zeros: (N, 1)."""
+    found = np.empty((len(values), 1))
+    for start in range(0, len(values), ROWS):
+        part = slice(start, start + ROWS)
+        found[part] = np.linalg.norm(values[part], axis=1, keepdims=True)
+    return np.where(found > 0, found, 1.0)
 
 
 def cosine(a: Array, b: Array) -> Array:
@@ -53,22 +64,39 @@ def slerp(a: Array, b: Array, share: float) -> Array:
     return between / np.sin(angle)
 
 
-def ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
+def ranks(predicted: Values, true: Array, own: NDArray[np.intp]) -> Ranks:
     """Rank of the true frame ``own[i]`` for row ``i`` of ``predicted``, among all of ``true``.
 
-    Ranked by cosine similarity. Shapes: ``predicted`` (N, D), ``true`` (T, D), ``own`` (N,).
+    Ranked by cosine similarity. Shapes: ``predicted`` (N, D), ``true`` (T, D), ``own`` (N,). Rows
+    of NaN have no ranks: NaN. Rows are compared in chunks, because all similarities of a long video
+    do not fit into memory.
     """
-    similarity = unit(predicted) @ unit(true).T
-    to_own = similarity[np.arange(len(own)), own][:, None]
+    target = unit(true)
+    rows = max(COMPARED // len(true), 1)
+    found = np.full((len(Ranks._fields), len(own)), np.nan)
+    for start in range(0, len(own), rows):
+        part = np.ascontiguousarray(predicted[start : start + rows], np.float64)
+        known = np.flatnonzero(~np.isnan(part).any(1))
+        found[:, start + known] = _ranks(unit(part[known]), target, own[start + known])
+    return Ranks(*found)
+
+
+def _ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
+    """`ranks` of unit rows, all at once."""
+    similarity = predicted @ true.T
+    rows = np.arange(len(own))
+    to_own = similarity[rows, own][:, None]
     better = (similarity > to_own).sum(1)
     ties = (similarity == to_own).sum(1)  # the frame itself included
     best = similarity == similarity.max(1, keepdims=True)
-    near = np.abs(np.arange(len(true))[None, :] - own[:, None]) <= 2
+    around = own[:, None] + np.arange(-2, 3)
+    inside = (around >= 0) & (around < len(true))
+    near = best[rows[:, None], np.where(inside, around, 0)] & inside
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, len(true) + 1))])
     return Ranks(
         r1=np.clip((1 - better) / ties, 0, 1),
         r5=np.clip((5 - better) / ties, 0, 1),
-        near=(best & near).sum(1) / best.sum(1),
+        near=near.sum(1) / best.sum(1),
         rank=better + (ties + 1) / 2,
         reciprocal=(harmonic[better + ties] - harmonic[better]) / ties,
     )

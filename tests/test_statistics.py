@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -18,6 +21,7 @@ from nerv_clip.evaluation.interpolation import interpolated, nearest
 from nerv_clip.similarity import slerp
 from nerv_clip.verification import statistics
 from nerv_clip.verification.baselines import STRENGTHS, ridge
+from nerv_clip.verification.measures import sample, score_frames
 from nerv_clip.verification.tables import (
     _nearest,
     _process,
@@ -68,6 +72,56 @@ def test_ranks_match_scipy_and_share_ties() -> None:
     np.testing.assert_allclose(same.r5, 5 / 6)
     np.testing.assert_allclose(same.rank, 3.5)
     np.testing.assert_allclose(same.near, np.array([3, 4, 5, 5, 4, 3]) / 6)
+
+
+def test_ranks_of_chunks_are_those_of_all_similarities(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    true = similarity.unit(rng.standard_normal((1500, 4)))
+    true[100:200] = true[7]  # frames that look the same
+    candidate = similarity.unit(true + 0.5 * rng.standard_normal(true.shape))
+    candidate[::9] = true[::9]
+    own = np.arange(1500)
+    cosines = candidate @ true.T
+    to_own = cosines[own, own][:, None]
+    better, ties = (cosines > to_own).sum(1), (cosines == to_own).sum(1)
+    best = cosines == cosines.max(1, keepdims=True)
+    near = (best & (np.abs(own - own[:, None]) <= 2)).sum(1) / best.sum(1)
+    monkeypatch.setattr(similarity, "COMPARED", 1 << 16)
+    tracemalloc.start()
+    found = similarity.ranks(candidate, true, own)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6  # all similarities take 18 MB
+    np.testing.assert_array_equal(found.rank, better + (ties + 1) / 2)
+    np.testing.assert_array_equal(found.near, near)
+    part = similarity.ranks(candidate[3::7], true, own[3::7])
+    for values, whole in zip(part, found, strict=True):
+        np.testing.assert_array_equal(values, whole[3::7])
+
+
+def test_pairs_of_many_frames_are_those_of_an_even_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = np.arange(3, 8000, 4)
+    assert sample(frames, 2000) is frames
+    found = sample(frames, 500)
+    assert len(found) == 500
+    assert set(found) <= set(frames)
+    assert (np.diff(found) > 0).all()
+    assert np.diff(found).max() <= 8 * 4
+    counts = np.bincount(sample(np.arange(8000), 2000) % 4)  # 8000 = 4 · 2000: no step of 4
+    assert counts.min() > 450
+    monkeypatch.setattr("nerv_clip.verification.measures.PAIRED", 40)
+    true, values = noise(90, 6, 0), noise(90, 6, 1)
+    second = true.copy()
+    values[5] = second[5] = np.nan
+    splits = {"all": np.arange(90), "val": np.arange(6, 90), "few": np.arange(50, 70)}
+    scores = score_frames([values, second], true, [0, 1], splits)
+    assert scores.alignments.keys() == {"val", "few"}
+    for name, chosen in (("val", sample(splits["val"], 40)), ("few", splits["few"])):
+        pair = values[chosen], true[chosen]
+        cka, rsa = (similarity.debiased_cka(*pair) + 1) / 2, (similarity.rsa(*pair) + 1) / 2
+        assert scores.alignments[name] == pytest.approx((cka, rsa))  # means over draws
+    assert np.isnan(scores.ranks.rank[5])
+    assert np.isfinite(np.delete(scores.ranks.rank, 5)).all()
 
 
 def test_debiased_cka_matches_its_definition() -> None:
@@ -142,11 +196,17 @@ def test_bootstrap_interval_is_the_t_interval_of_independent_values() -> None:
     assert skill == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_resampled_and_shuffled_blocks_stay_together() -> None:
+def test_resampled_and_shuffled_blocks_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
     picked = statistics.bootstrap(10, 4, draws=50)
     assert picked.blocks == 3
-    assert picked.indices.shape == (50, 10)
-    assert ((picked.indices[:, 1:4] - picked.indices[:, :3]) % 10 == 1).all()
+    assert set(picked.starts.ravel()) == set(range(10))
+    values = np.random.default_rng(0).standard_normal(10)
+    indices = (picked.starts[:, :, None] + np.arange(4)).reshape(50, 12)[:, :10] % 10
+    np.testing.assert_allclose(picked.means(values), values[indices].mean(1), atol=1e-12)
+    monkeypatch.setattr(statistics, "CHUNK", 7)
+    np.testing.assert_allclose(picked.means(values), values[indices].mean(1), atol=1e-12)
+    one = statistics.bootstrap(3, 1, draws=4)
+    np.testing.assert_allclose(one.means(values[:3]), values[one.starts].mean(1), atol=1e-12)
     order = statistics.shuffled_blocks(11, 4, np.random.default_rng(0))
     assert sorted(order) == list(range(11))
     steps = np.diff(order) % 11
@@ -195,6 +255,18 @@ def test_shift_test_counts_shifts_that_agree_as_well() -> None:
     assert statistics.shift_test(periodic, periodic).effective < 8
 
 
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 99), st.booleans())
+def test_p_of_the_shift_test_is_at_least_its_floor(
+    moving: list[bool], seed: int, exact: bool
+) -> None:
+    true = noise(len(moving), 4, seed, 0.0) * np.array(moving)[:, None]
+    predicted = true if exact else noise(len(moving), 4, seed + 100, 0.0)
+    found = statistics.shift_test(predicted, true)
+    assert found.floor <= found.p <= 1
+    if all(moving) and exact:
+        assert found.p == found.floor  # for an even and an odd number of deviations
+
+
 @pytest.mark.parametrize("trend", [0.0, 20.0])
 def test_shift_test_keeps_its_level_under_a_shared_trend(trend: float) -> None:
     """At a level of 5 %, at most 18 of 200 tests of independent guesses are significant.
@@ -234,7 +306,7 @@ def test_tables_are_stored_in_8_bits_and_read_back() -> None:
     np.testing.assert_allclose(exact, rows[::2], atol=0.02)
 
 
-def test_gaussian_process_matches_scikit_learn() -> None:
+def test_gaussian_process_matches_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     at = np.array([0, 3, 4, 9, 12, 14, 20])
     rows = noise(7, 3, 0)
     kernel = Matern(length_scale=5, nu=1.5)
@@ -243,6 +315,9 @@ def test_gaussian_process_matches_scikit_learn() -> None:
     near = _nearest(times, at, leave_out=False)
     found = _process(times, at, rows, near, ("Matérn 3/2", 5.0, 0.01))
     np.testing.assert_allclose(found, fitted.predict(times[:, None]), atol=1e-9)
+    monkeypatch.setattr("nerv_clip.verification.tables.CHUNK", 4)
+    in_chunks = _process(times, at, rows, near, ("Matérn 3/2", 5.0, 0.01))
+    np.testing.assert_array_equal(in_chunks, found)
     others = np.arange(7) != 2
     without = GaussianProcessRegressor(kernel, alpha=0.01, optimizer=None)
     expected = without.fit(at[others, None], rows[others]).predict([[4]])

@@ -53,10 +53,11 @@ def embed_times(
     ``label`` names the work in ``progress``. The network needs a CLIP head.
     """
     device = next(model.parameters()).device
-    parts = []
+    found = torch.empty(len(times), model.arch.clip_dim)
     with progress.task(label, len(times), "frame") as task:
         for start in range(0, len(times), batch):
             t = torch.tensor(times[start : start + batch], dtype=torch.float64, device=device)
-            parts.append(torch.nn.functional.normalize(model.embed(t).float(), dim=1).cpu())
+            unit = torch.nn.functional.normalize(model.embed(t).float(), dim=1)
+            found[start : start + batch] = unit.cpu()
             task.advance(len(t))
-    return torch.cat(parts)
+    return found

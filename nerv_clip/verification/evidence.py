@@ -18,7 +18,7 @@ from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.inputs import embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
-from nerv_clip.similarity import Array, unit
+from nerv_clip.similarity import Array, Values, unit
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split
 from nerv_clip.video.times import frame_time
@@ -33,8 +33,8 @@ class Evidence:
 
     ``predicted`` are computed by the network, whose only input is ``times`` (T,), in [0, 1].
     ``stored`` are the teacher's embeddings of reconstructed, blended and perturbed frames, by the
-    names in `TEACHER_ARRAYS`; arrays that are not available are absent. ``checkpoint_hash`` is
-    the SHA-256 of the file.
+    names in `TEACHER_ARRAYS`, as the run stores them, not scaled to unit length. Arrays that are
+    not available are absent. ``checkpoint_hash`` is the SHA-256 of the file.
     """
 
     checkpoint: Path
@@ -44,8 +44,8 @@ class Evidence:
     split: list[Split]
     times: Array
     true: Array
-    predicted: Array
-    stored: dict[str, Array]
+    predicted: Values
+    stored: dict[str, Values]
 
     @property
     def shots(self) -> Shots:
@@ -95,8 +95,8 @@ def gather(
         model=model,
         split=config.split_frames(),
         times=times,
-        true=known.pop(TRUE),
-        predicted=predicted.double().numpy(),
+        true=unit(known.pop(TRUE).astype(np.float64)),
+        predicted=predicted.numpy(),
         stored=known,
     )
 
@@ -131,17 +131,17 @@ def _check_checkpoint(checkpoint: Path, model: VideoNetwork, config: RunConfig) 
         )
 
 
-def _read_stored(run: Run, shape: tuple[int, int]) -> dict[str, Array]:
-    """True and other embeddings that the run stores, scaled to unit length."""
+def _read_stored(run: Run, shape: tuple[int, int]) -> dict[str, Values]:
+    """True and other embeddings that the run stores."""
     found = {TRUE: read_array(run.true, shape)} if run.true.exists() else {}
     if run.baselines.exists():
         found |= read_arrays(run.baselines, TEACHER_ARRAYS, shape)
-    return {name: unit(values.astype(np.float64)) for name, values in found.items()}
+    return found
 
 
 def _compute_missing(
     run: Run, checkpoint: Path, data_path: Path | str, missing: set[str], progress: Progress
-) -> dict[str, Array]:
+) -> dict[str, Values]:
     """The embeddings ``missing``, from the video and the teacher; always checks the video."""
     video = load_run_video(run, data_path, progress=progress)
     if not missing:
@@ -161,4 +161,4 @@ def _compute_missing(
         )
         arrays = (evaluation.reconstructed, evaluation.blended, evaluation.perturbed)
         found |= {n: v for n, v in zip(TEACHER_ARRAYS, arrays, strict=True) if v is not None}
-    return {name: unit(found[name].double().numpy()) for name in missing}
+    return {name: found[name].numpy() for name in missing}

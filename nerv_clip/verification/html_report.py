@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from nerv_clip.runs.provenance import git_commit
-from nerv_clip.verification.measures import Measures
+from nerv_clip.verification.measures import PAIRED, Measures
 from nerv_clip.verification.names import MEASURES, SPLIT_TITLES
 from nerv_clip.verification.plots import all_plots
 from nerv_clip.verification.statistics import Interval
@@ -29,6 +29,7 @@ def to_html(verification: Verification) -> str:
         for index, figure in enumerate(all_plots(v))
     ]
     return PAGE.format(
+        paired=PAIRED,
         label=html.escape(v.verdict.label),
         sentence=html.escape(v.verdict.sentence),
         about=html.escape(_about(v)),
@@ -127,7 +128,7 @@ five most similar, of all frames</dd>
 <dt>med. rank, MRR</dt><dd>median rank of the own true embedding among all frames (1 is best), and
 mean of 1 / rank</dd>
 <dt>CKA, RSA</dt><dd>debiased centred kernel alignment, and rank correlation of the similarities of
-all pairs of frames</dd>
+all pairs of frames, of at most {paired:,} frames</dd>
 </dl>
 <p>For a train frame, nearest train frame, interpolation, pixel blend and ridge regression leave the
 frame itself out; tables are scored on the other frames only. Nothing is interpolated across a cut,

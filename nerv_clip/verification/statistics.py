@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.evaluation.interpolation import shots_of
-from nerv_clip.similarity import Array, unit
+from nerv_clip.similarity import Array, Values, lengths
 from nerv_clip.video.shots import Shots
 
 RESAMPLES = 2000  # of the bootstrap
 LEAST_DEVIATION = 1e-6  # a shorter one is rounding: the frame is as its neighbours say
+COLUMNS = 32  # transformed at a time: the spectra of long videos take much memory
+CHUNK = 1 << 20  # blocks that are summed at a time
 
 
 class Interval(NamedTuple):
@@ -31,10 +33,30 @@ class Interval(NamedTuple):
 
 
 class Resamples(NamedTuple):
-    """Resampled indices (draws, N) of N frames, drawn in ``blocks`` blocks."""
+    """Resamples of ``frames`` frames: blocks that begin at the frames ``starts`` (draws, blocks).
 
-    indices: NDArray[np.intp]
-    blocks: int
+    A block has ``length`` frames, and the last one of a resample the rest. The first frame follows
+    the last one.
+    """
+
+    starts: NDArray[np.int32]
+    length: int
+    frames: int
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in a resample."""
+        return int(self.starts.shape[1])
+
+    def means(self, values: Array) -> Array:
+        """The mean of ``values`` (frames,) over each resample: (draws,)."""
+        sums = np.concatenate([[0.0], np.cumsum(np.resize(values, self.frames + self.length))])
+        lengths = np.full(self.blocks, self.length)
+        lengths[-1] = self.frames - (self.blocks - 1) * self.length
+        rows = max(CHUNK // self.blocks, 1)
+        parts = [self.starts[row : row + rows] for row in range(0, len(self.starts), rows)]
+        totals = [(sums[starts + lengths] - sums[starts]).sum(1) for starts in parts]
+        return np.asarray(np.concatenate(totals) / self.frames)
 
 
 class ShiftTest(NamedTuple):
@@ -52,10 +74,13 @@ class ShiftTest(NamedTuple):
 
 def autocorrelation(values: Array) -> Array:
     """Autocorrelation of a sequence of vectors (T, D) at lags 0 to T - 1: (T,), 1 at lag 0."""
-    centred = values - values.mean(0)
-    count = len(centred)
-    spectrum = np.fft.rfft(centred, 2 * count, axis=0)
-    products: Array = np.fft.irfft((np.abs(spectrum) ** 2).sum(1), 2 * count)[:count]
+    mean, (count, width) = values.mean(0), values.shape
+    power = np.empty((count + 1, width))
+    for start in range(0, width, COLUMNS):
+        part = slice(start, start + COLUMNS)
+        centred = values[:, part] - mean[part]
+        power[:, part] = np.abs(np.fft.rfft(centred, 2 * count, axis=0)) ** 2
+    products: Array = np.fft.irfft(power.sum(1), 2 * count)[:count]
     products /= max(float(products[0]), 1e-300)
     return products
 
@@ -86,9 +111,8 @@ def bootstrap(count: int, length: int, draws: int = RESAMPLES, seed: int = 0) ->
     """
     rng = np.random.default_rng(seed)
     blocks = -(-count // length)
-    starts = rng.integers(count, size=(draws, blocks, 1))
-    indices = (starts + np.arange(length)) % count
-    return Resamples(indices.reshape(draws, -1)[:, :count], blocks)
+    starts = rng.integers(count, size=(draws, blocks)).astype(np.int32)
+    return Resamples(starts, length, count)
 
 
 def bootstrap_interval(
@@ -106,11 +130,10 @@ def bootstrap_interval(
     """
     from scipy.special import stdtrit  # slow to import
 
-    indices, blocks = resamples
-    means = values[indices].mean(1)
+    means, blocks = resamples.means(values), resamples.blocks
     mean = float(values.mean())
     if reference is not None:
-        means = 1 - means / np.maximum(reference[indices].mean(1), 1e-12)
+        means = 1 - means / np.maximum(resamples.means(reference), 1e-12)
         mean = 1 - mean / max(float(reference.mean()), 1e-12)
     if blocks < 2:
         return Interval(mean, *within)
@@ -119,14 +142,20 @@ def bootstrap_interval(
     return Interval(mean, max(mean - half, within[0]), min(mean + half, within[1]))
 
 
-def mean_cosine_by_shift(predicted: Array, true: Array) -> Array:
+def mean_cosine_by_shift(predicted: Values, true: Values) -> Array:
     """Mean cosine similarity of two (T, D) at every circular shift in time: (T,), 0 first."""
-    spectrum = np.conj(np.fft.rfft(unit(predicted), axis=0)) * np.fft.rfft(unit(true), axis=0)
-    return np.fft.irfft(spectrum.sum(1), len(true)) / len(true)
+    count, width = true.shape
+    scaled = [(values, lengths(values.astype(np.float64))) for values in (predicted, true)]
+    products = np.empty((count // 2 + 1, width), np.complex128)
+    for start in range(0, width, COLUMNS):
+        part = slice(start, start + COLUMNS)
+        first, second = (np.fft.rfft(v[:, part] / length, axis=0) for v, length in scaled)
+        products[:, part] = np.conj(first) * second
+    return np.asarray(np.fft.irfft(products.sum(1), count) / count)
 
 
 def local_deviations(
-    values: Array, frames: Sequence[int], gap: int, shots: Shots | None = None
+    values: Values, frames: Sequence[int], gap: int, shots: Shots | None = None
 ) -> Array:
     """How each of some frames differs from its neighbours in time: (T, D) to (N, D).
 
@@ -138,7 +167,7 @@ def local_deviations(
     so that a few sudden changes do not outweigh all other frames.
     """
     at = np.asarray(frames, dtype=np.intp)
-    found = values[at]
+    found = values[at].astype(np.float64)
     for _ in range(2):
         before = np.searchsorted(at, at - gap, side="right") - 1
         after = np.searchsorted(at, at + gap)
@@ -164,24 +193,26 @@ def shift_test(predicted: Array, true: Array) -> ShiftTest:
     of the pairs that overlap, divided by the square root of their number, has the same variance at
     every shift if the two are independent. p is the share of all shifts, 0 included, at which it
     is as large as without a shift (the truncated time-shift test of Yuan and Shou, 2024, on
-    deviations). This holds where the sequences are stationary and enough pairs are independent: a
-    periodic sequence has as many shifts, but few different ones. The effective number of pairs is
-    N / (1 + 2 · sum over all lags of the product of both autocorrelations) (Bartlett, 1935), or
-    the same with the autocorrelation of ``true`` twice, whichever is smaller.
+    deviations), but at least the floor: 1 / the number of shifts of as many frames as have a true
+    deviation that is not 0. This holds where the sequences are stationary and enough pairs are
+    independent: a periodic sequence has as many shifts, but few different ones. The effective
+    number of pairs is N / (1 + 2 · sum over all lags of the product of both autocorrelations)
+    (Bartlett, 1935), or the same with the autocorrelation of ``true`` twice, whichever is smaller.
     """
     count, reach = len(true), len(true) // 2
     moving = int(true.any(1).sum())
+    floor = 1 / (2 * (moving // 2) + 1)
     if moving < 2 or not predicted.any():
-        return ShiftTest(0.0, 1.0, 1 / max(moving, 1), float(moving))
+        return ShiftTest(0.0, 1.0, floor, float(moving))
     spectra = [np.fft.rfft(values, 2 * count, axis=0) for values in (predicted, true)]
     sums = np.fft.irfft((np.conj(spectra[0]) * spectra[1]).sum(1), 2 * count)
     shifts = np.arange(-reach, reach + 1)
     standard = sums[shifts] / np.sqrt(count - np.abs(shifts))
-    p = float((standard >= standard[reach] - 1e-9).mean())
+    p = max(float((standard >= standard[reach] - 1e-9).mean()), floor)
     own, other = autocorrelation(true), autocorrelation(predicted)
     shared = max(0.0, float((own * own)[1:].sum()), float((own * other)[1:].sum()))
     correlation = sums[0] / math.sqrt(float((predicted**2).sum() * (true**2).sum()))
-    return ShiftTest(float(correlation), p, 1 / moving, moving / (1 + 2 * shared))
+    return ShiftTest(float(correlation), p, floor, moving / (1 + 2 * shared))
 
 
 def shuffled_blocks(count: int, length: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nerv_clip.evaluation.interpolation import alone, interpolated, shots_of
 from nerv_clip.models.quantisation import pack, unpack
 from nerv_clip.models.video_network import VideoNetwork
-from nerv_clip.similarity import Array, unit
+from nerv_clip.similarity import Array, Values, lengths, unit
 from nerv_clip.video.shots import Shots
 
 Indices = NDArray[np.intp]
@@ -28,7 +28,7 @@ CUBIC = "table: train embeddings, PCHIP"
 PROCESS = "table: train embeddings, Gaussian process"
 NEIGHBOURS = 16  # stored embeddings that a Gaussian process reads for one frame
 LEAST = 4  # stored embeddings in a table
-CHUNK = 1024  # frames read at once: all neighbours of all frames would take too much memory
+CHUNK = 256  # frames read at once: all neighbours of all frames would take too much memory
 TUNING = 500  # stored embeddings, at most, that are left out one by one to tune it
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # length scales, in gaps between stored embeddings
 NOISES = (1e-4, 1e-3, 1e-2, 1e-1, 0.3)  # variances of noise, relative to the signal's
@@ -53,7 +53,7 @@ def head_bytes(model: VideoNetwork, bits: int) -> int:
     return sum(_bytes(pack(head.state_dict(), bits)) for head in heads)
 
 
-def stored(rows: Array) -> Table:
+def stored(rows: Values) -> Table:
     """Rows (N, D) as a checkpoint of 8 bits gives them back, and their bytes."""
     packed = pack({"rows": torch.from_numpy(rows).float()}, 8)
     return Table(unpack(packed)["rows"].double().numpy(), _bytes(packed))
@@ -72,22 +72,42 @@ def tables(
 
     ``true`` (T, D) are unit embeddings, of which only those of the frames ``train`` are stored.
     """
+    yield COMPONENTS, _table_of_components(true, train, budget, shots)
+    every = thinned(train, shots)
+    at = next((at for at in every if stored(true[at].astype(np.float32)).size <= budget), None)
+    for name, read in ((CUBIC, read_by_cubic), (PROCESS, read_by_process)):
+        yield name, None if at is None else _table_of_rows(read, true, at, shots)
+
+
+def _table_of_components(
+    true: Array, train: list[int], budget: int, shots: Shots | None
+) -> Table | None:
+    kept = _most_components(true, train, budget)
+    if kept is None:
+        return None
+    values = read_by_slerp(kept.values, true, train, shots)
+    values /= lengths(values)
+    return Table(values, kept.size)
+
+
+def _most_components(true: Array, train: list[int], budget: int) -> Table | None:
+    """The train embeddings from as many components as fit; None where not one does."""
     table = components(true, train)
     counts = range(1, min(len(train), true.shape[1]) + 1) if len(train) >= LEAST else range(0)
     count = bisect.bisect_right(counts, budget, key=lambda n: table(n).size)
-    if count:
-        rows, size = table(count)
-        yield COMPONENTS, Table(unit(read_by_slerp(rows, true, train, shots)), size)
-    else:
-        yield COMPONENTS, None
-    for at in thinned(train, shots):
-        rows, size = stored(true[at])
-        if size <= budget:
-            yield CUBIC, Table(unit(read_by_cubic(rows, at, len(true), shots)), size)
-            yield PROCESS, Table(unit(read_by_process(rows, at, len(true), shots)), size)
-            return
-    yield CUBIC, None
-    yield PROCESS, None
+    return table(count) if count else None
+
+
+def _table_of_rows(
+    read: Callable[[Array, Indices, int, Shots | None], Array],
+    true: Array,
+    at: Indices,
+    shots: Shots | None,
+) -> Table:
+    rows, size = stored(true[at].astype(np.float32))
+    values = read(rows, at, len(true), shots)
+    values /= lengths(values)
+    return Table(values, size)
 
 
 def thinned(train: list[int], shots: Shots | None = None) -> Iterator[Indices]:
@@ -104,15 +124,20 @@ def thinned(train: list[int], shots: Shots | None = None) -> Iterator[Indices]:
 
 def components(true: Array, train: list[int]) -> Callable[[int], Table]:
     """A function that gives the train embeddings (N, D) from so many principal components."""
-    mean = true[train].mean(0, keepdims=True)
-    _, _, basis = np.linalg.svd(true[train] - mean, full_matrices=False)
-    weights = basis @ (true[train] - mean).T
+    centred = true[train]
+    mean = centred.mean(0, keepdims=True)
+    centred -= mean
+    few = np.linalg.qr(centred, "r") if len(centred) > centred.shape[1] else centred
+    _, _, basis = np.linalg.svd(few, full_matrices=False)  # those of the embeddings themselves
+    weights = (basis @ centred.T).astype(np.float32)
 
     def table(count: int) -> Table:
         # a step size for the weights of each component: they differ in range
         parts = [stored(values) for values in (mean, basis[:count], weights[:count])]
         centre, directions, kept = (part.values for part in parts)
-        return Table(centre + kept.T @ directions, sum(part.size for part in parts))
+        values = kept.T @ directions
+        values += centre
+        return Table(values, sum(part.size for part in parts))
 
     return table
 
@@ -122,10 +147,15 @@ def read_by_slerp(rows: Array, true: Array, train: list[int], shots: Shots | Non
 
     A train frame is read from the others of its shot, or from its own row where there is none.
     """
-    placed = np.zeros_like(true)
-    placed[train] = unit(rows)
-    found, lone = interpolated(placed, train, shots, spherical=True), alone(train, shots)
-    found[lone] = placed[lone]
+    found, at = np.empty_like(true), np.array(train, dtype=np.intp)
+    for own in (shots or Shots(len(true))).ranges():
+        known = slice(*np.searchsorted(at, [own.start, own.stop]))
+        inside = (at[known] - own.start).tolist()
+        placed = np.zeros((len(own), true.shape[1]))
+        placed[inside] = unit(rows[known])
+        part, lone = interpolated(placed, inside, spherical=True), alone(inside)
+        part[lone] = placed[lone]
+        found[own.start : own.stop] = part
     return found
 
 
@@ -176,7 +206,10 @@ def read_by_process(rows: Array, at: Indices, frames: int, shots: Shots | None =
 
     near = _nearest(times, at, shots, leave_out=False)
     found = _process(times, at, centred, near, min(settings, key=error))
-    return np.asarray(means[shots_of(times, shots)] + found)
+    of_times = shots_of(times, shots)
+    for shot in range(len(means)):
+        found[of_times == shot] += means[shot]
+    return found
 
 
 def _evenly(values: Indices, count: int) -> Indices:
@@ -194,15 +227,16 @@ def _process(
     ``setting`` is kernel, length scale in frames, and noise.
     """
     name, scale, noise = setting
-    kernel, known = KERNELS[name], near >= 0
-    among = kernel(np.abs(at[near][:, :, None] - at[near][:, None, :]) / scale)
-    among *= known[:, :, None] & known[:, None, :]
-    to_time = kernel(np.abs(times[:, None] - at[near]) / scale) * known
-    weights = np.linalg.solve(among + noise * np.eye(near.shape[1]), to_time[:, :, None])[:, :, 0]
+    kernel = KERNELS[name]
     found = np.empty((len(times), rows.shape[1]))
     for start in range(0, len(times), CHUNK):
         part = slice(start, start + CHUNK)
-        found[part] = np.einsum("nk,nkd->nd", weights[part], rows[near[part]])
+        own, known = near[part], near[part] >= 0
+        among = kernel(np.abs(at[own][:, :, None] - at[own][:, None, :]) / scale)
+        among *= known[:, :, None] & known[:, None, :]
+        to_time = kernel(np.abs(times[part, None] - at[own]) / scale) * known
+        weights = np.linalg.solve(among + noise * np.eye(near.shape[1]), to_time[:, :, None])
+        found[part] = np.einsum("nk,nkd->nd", weights[:, :, 0], rows[own])
     return found
 
 

@@ -118,15 +118,14 @@ def verify_evidence(evidence: Evidence, progress: Progress = SILENT) -> Verifica
 
 def _verify(evidence: Evidence, task: Task) -> Verification:
     true = evidence.true
-    compared, scores = _score_all(evidence, task)
+    chosen_in = {name: compared_frames(evidence, name) for name in SPLIT_TITLES}
+    chosen_in = {name: chosen for name, chosen in chosen_in.items() if len(chosen) >= 2}
+    compared, scores = _score_all(evidence, chosen_in, task)
     splits: dict[str, SplitStatistics] = {}
     measures: dict[str, dict[str, Measures]] = {}
     differences: dict[str, dict[str, Interval]] = {}
     gain: Interval | None = None
-    for name in SPLIT_TITLES:
-        chosen = compared_frames(evidence, name)
-        if len(chosen) < 2:
-            continue
+    for name, chosen in chosen_in.items():
         block = block_length(true[chosen])
         resampled = bootstrap(len(chosen), block)
         best = best_trivial_baseline(compared, scores, chosen)
@@ -137,9 +136,9 @@ def _verify(evidence: Evidence, task: Task) -> Verification:
             best,
         )
         measures[name] = {
-            each.name: measure(each, scores[each.name], scores.get(best), true, chosen, resampled)
-            for each in compared
-            if each.draws and not np.isnan(scores[each.name].cosine[chosen]).any()
+            each: measure(own, scores.get(best), name, chosen, resampled)
+            for each, own in scores.items()
+            if name in own.alignments
         }
         found = {
             other: difference(scores, PREDICTION, other, chosen, resampled)
@@ -193,14 +192,21 @@ def held_out_test(evidence: Evidence) -> ShiftTest:
     return shift_test(*deviations)
 
 
-def _score_all(evidence: Evidence, task: Task) -> tuple[list[Embeddings], dict[str, FrameScores]]:
-    """The prediction with all baselines, and frame scores of those available, by name."""
+def _score_all(
+    evidence: Evidence, splits: dict[str, NDArray[np.intp]], task: Task
+) -> tuple[list[Embeddings], dict[str, FrameScores]]:
+    """The prediction with all baselines, and scores of those available, by name.
+
+    The embeddings themselves are dropped: all of them together may not fit into memory.
+    """
     compared: list[Embeddings] = []
     scores: dict[str, FrameScores] = {}
-    for embeddings in prediction_and_baselines(evidence):
-        compared.append(embeddings)
-        if embeddings.draws:
-            scores[embeddings.name] = score_frames(embeddings, evidence.true, evidence.train)
+    true, train = evidence.true, evidence.train
+    for each in prediction_and_baselines(evidence):
+        if each.draws is not None:
+            scores[each.name] = score_frames(each.draws, true, train, splits)
+        compared.append(each._replace(draws=None))
+        del each  # before the next embeddings are made
         task.advance()
     return compared, scores
 
