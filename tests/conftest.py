@@ -11,9 +11,14 @@ os.environ["NUMBA_OPT"] = "1"  # UMAP compiles a third faster, and the tests' ma
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.runs import train
 from tests.samples import write_test_video, write_tiny_clip
+
+
+settings.register_profile("any machine", deadline=None)  # a busy one takes its time
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
