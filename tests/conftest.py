@@ -16,7 +16,6 @@ from hypothesis import settings
 from tests.runs import train
 from tests.samples import write_test_video, write_tiny_clip
 
-
 settings.register_profile("any machine", deadline=None)  # a busy one takes its time
 settings.load_profile("any machine")
 
