@@ -193,7 +193,7 @@ def contents(run: Path) -> dict[str, str]:
 def _content(path: Path) -> bytes:
     timed = TIMED.get(path.name)
     if path.suffix == ".pth":  # equal states may be stored by different bytes
-        return repr(_plain(load_checkpoint(path))).encode()
+        return repr(_plain({**load_checkpoint(path), "spent": None})).encode()  # its seconds
     if path.name == "metrics.json":
         return json.dumps({**json.loads(path.read_text()), timed: None}).encode()
     if path.name == "history.csv":
