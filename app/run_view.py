@@ -90,17 +90,28 @@ def _hash(at: Stamp) -> str:
 
 def read_view(run: Run) -> RunView:
     """Read an evaluated run; raises `InputError` if files are missing or damaged."""
-    config = run.read_config()
+    config = _config(stamp(run.config), str(run.path)) if run.config.exists() else run.read_config()
     if not run.best.exists() or not run.metrics.exists():
         raise InputError(
             f"{run.path} has no evaluated checkpoint yet: wait for its first evaluation"
         )
-    per_frame = run.read_per_frame()
+    per_frame = _per_frame(stamp(run.per_frame), str(run.path))
     if len(per_frame) != config.video.frames or not set(COLUMNS) <= set(per_frame):
         raise InputError(
             f"{run.per_frame} does not match the run: evaluate the run again (`evaluate`)"
         )
     return RunView(run, _hash(stamp(run.best)), config, run.read_metrics(), per_frame)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _config(at: Stamp, path: str) -> RunConfig:
+    return Run(path).read_config()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _per_frame(at: Stamp, path: str) -> pd.DataFrame:
+    """The table of a run, which pages share: they copy it to change it."""
+    return Run(path).read_per_frame()
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

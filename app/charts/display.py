@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from theme import palette
 
+Table = pd.DataFrame | Callable[[], pd.DataFrame]
 REMOVED_BUTTONS = ["lasso2d", "select2d", "autoScale2d"]
 
 
@@ -25,7 +26,7 @@ def set_layout(
         margin={"l": 8, "r": 8, "t": 48, "b": 72},
         legend={
             "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0,
-            "xanchor": "left", "itemsizing": "constant", "font": text,
+            "xanchor": "left", "itemsizing": "constant", "font": text, "traceorder": "normal",
         },
         hovermode="closest",
         showlegend=True,
@@ -51,13 +52,17 @@ def _toolbar(key: str, removed: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _download(key: str, table: pd.DataFrame | None) -> None:
+def _download(key: str, table: Table | None) -> None:
     if table is None:
         return
     name = key.split(" ")[0]
+
+    def as_csv() -> str:
+        return (table if isinstance(table, pd.DataFrame) else table()).to_csv(index=False)
+
     st.download_button(
         "Data as CSV",
-        table.to_csv(index=False),
+        as_csv,  # called by a click
         f"{name}.csv",
         "text/csv",
         key=f"csv {key}",
@@ -67,15 +72,18 @@ def _download(key: str, table: pd.DataFrame | None) -> None:
     )
 
 
-def show(figure: go.Figure, key: str, table: pd.DataFrame | None = None) -> None:
-    """Show a figure and, below it, its data as a CSV download; ``key`` begins with a file name."""
+def show(figure: go.Figure, key: str, table: Table | None = None) -> None:
+    """Show a figure and, below it, its data as a CSV download; ``key`` begins with a file name.
+
+    ``table`` has the data, or returns them.
+    """
     title, config = figure.layout.title.text, _toolbar(key, REMOVED_BUTTONS)
     st.plotly_chart(figure, key=key, width="stretch", config=config, alt=title)
     _download(key, table)
 
 
 def show_selectable(
-    figure: go.Figure, key: str, table: pd.DataFrame | None = None, *, lasso: bool = False
+    figure: go.Figure, key: str, table: Table | None = None, *, lasso: bool = False
 ) -> list[int]:
     """As `show`; the page reruns when points are selected. Returns their frame indices.
 

@@ -10,19 +10,25 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from theme import SPLIT_NAMES, SPLIT_SHAPES, palette
 
+from charts.bins import MOST_POINTS
 from charts.display import colour_bar, set_layout
 
 Values = NDArray[np.floating]
 SCALE = ((0.0, "#2F6BC1"), (0.5, "#1FA187"), (1.0, "#E08214"))  # visible on white and on black
 
 
-def similarity_matrix(values: Values, title: str, rows: str, columns: str) -> go.Figure:
-    """Cosine similarity of each pair of frames (T, T); at most about 200 x 200 are drawn."""
+def similarity_matrix(
+    first: Values, second: Values, title: str, rows: str, columns: str
+) -> go.Figure:
+    """Cosine similarity of each pair of frames; at most about 200 x 200 are drawn.
+
+    ``first`` and ``second`` are unit embeddings (T, dim).
+    """
     figure = go.Figure()
-    step = max(1, -(-len(values) // 200))
-    index = np.arange(0, len(values), step)
+    step = max(1, -(-len(first) // 200))
+    index = np.arange(0, len(first), step)
     figure.add_heatmap(
-        x=index, y=index, z=np.round(values[::step, ::step], 3), zmin=-0.2, zmax=1,
+        x=index, y=index, z=np.round(first[::step] @ second[::step].T, 3), zmin=-0.2, zmax=1,
         colorscale="Cividis", colorbar={**colour_bar("cosine"), "len": 0.75},
         hovertemplate="frames %{y}, %{x}<br>cosine %{z:.3f}<extra></extra>",
     )  # fmt: skip
@@ -45,9 +51,14 @@ def embedding_map(
     """Predicted and true embeddings as points (T, 2), with the ``current`` frame marked.
 
     ``colour`` has a number for each frame; None colours by split. ``connected`` draws a line
-    between the two points of each frame.
+    between the two points of each frame. Of more than `MOST_POINTS` frames, frames at even
+    intervals are drawn.
     """
     figure = go.Figure()
+    here = predicted[[current]]
+    frames = np.arange(0, len(true), max(1, -(-len(true) // MOST_POINTS)))
+    predicted, true = predicted[frames], true[frames]
+    splits, colour = np.asarray(split)[frames], None if colour is None else colour[frames]
     if connected:
         gaps = np.full(len(true), np.nan)
         both = np.stack([true, predicted, np.stack([gaps, gaps], 1)], 1).reshape(-1, 2)
@@ -55,8 +66,6 @@ def embedding_map(
             x=both[:, 0], y=both[:, 1], mode="lines", name="same frame", hoverinfo="skip",
             line={"color": palette().grey, "width": 0.7}, opacity=0.6,
         )  # fmt: skip
-    frames = np.arange(len(true))
-    splits = np.asarray(split)
     for name, points in (("true", true), ("predicted", predicted)):
         is_open = name == "true"  # a ring around the predicted point: both remain visible
         marker: dict[str, Any] = {"size": 11 if is_open else 6, "line": {"width": 1.5 * is_open}}
@@ -81,7 +90,7 @@ def embedding_map(
             marker={"symbol": SPLIT_SHAPES[part], "color": hue, "size": 8},
         )  # fmt: skip
     figure.add_scatter(
-        x=predicted[[current], 0], y=predicted[[current], 1], mode="markers",
+        x=here[:, 0], y=here[:, 1], mode="markers",
         name="current frame", hoverinfo="skip",
         marker={
             "size": 18, "symbol": "circle-open", "color": palette().series[3], "line": {"width": 3},

@@ -17,6 +17,7 @@ from theme import palette
 from nerv_clip.video.comparison import read_stream
 
 HERE = Path(__file__).parent
+SPLITS = ("train", "val", "unused")  # as numbers in player.js
 METRICS = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 
@@ -44,21 +45,15 @@ def player(
     The player goes to ``frame`` when ``jump`` changes. ``true`` (None without the source video)
     and ``drawn`` are the exact pictures of ``frame``, shown while the player is paused.
     """
-    table = view.per_frame
+    measured = {
+        name: label for name, label in METRICS.items() if view.per_frame[name].notna().any()
+    }
     data: dict[str, Any] = {
-        "url": _url(stream, f"player {view.key}"),
-        "layout": stream_layout(view, stream)._asdict(),
-        "samples": stream_samples(stream),
+        **_stream(view, stream, "player"),
+        "table": _served(_table(view, tuple(measured)), f"player table {view.key}"),
+        "metrics": list(measured.values()),
         "frames": view.frames,
         "shots": list(view.shots.firsts),  # the first frame of each
-        "split": table["split"].tolist(),
-        "seconds": list(view.timestamps),
-        "psnr": table["psnr"].tolist(),
-        "metrics": {
-            label: [None if np.isnan(v) else float(v) for v in table[column]]
-            for column, label in METRICS.items()
-            if table[column].notna().any()
-        },
         "colours": {**palette().split, "held_out_text": palette().held_out_text},
         "frame": frame,
         "jump": f"{view.key} {jump}",
@@ -77,9 +72,7 @@ def hover_card(view: RunView, true_only: bool = False) -> None:
     if stream is not None:
         layout = stream_layout(view, stream)
         data: dict[str, Any] = {
-            "layout": layout._asdict(),
-            "samples": stream_samples(stream),
-            "url": _url(stream, f"hover_card {view.key}"),
+            **_stream(view, stream, "hover_card"),
             # in another checkpoint's stream, only the true frames are right
             "true_only": true_only or layout.checkpoint != view.key,
         }
@@ -97,11 +90,31 @@ def _player_moved() -> None:
     st.session_state["player moved"] = True
 
 
-def _url(stream: Path, coordinates: str) -> str:
-    """The URL of a stream for the browser; empty outside a running app."""
+def _stream(view: RunView, stream: Path, component: str) -> dict[str, Any]:
+    """A stream for stream.js. What grows with its frames is in files, which are fetched once."""
+    samples = stream_samples(stream)
+    places = np.array(samples["offsets"], "<f8").tobytes()
+    places += np.array(samples["sizes"], "<u4").tobytes()
+    return {
+        "url": _served(read_stream(stream), f"{component} {view.key}", "video/mp4"),
+        "places": _served(places, f"{component} places {view.key}"),
+        "layout": stream_layout(view, stream)._asdict(),
+        "samples": {name: samples[name] for name in ("codec", "description", "keys")},
+    }
+
+
+def _table(view: RunView, metrics: tuple[str, ...]) -> bytes:
+    """The time in seconds and ``metrics`` of each frame as float32, then its split as uint8."""
+    columns = [np.array(view.timestamps), *(view.per_frame[name] for name in metrics)]
+    split = view.per_frame["split"].map(SPLITS.index)
+    return np.array(columns, "<f4").tobytes() + split.to_numpy("u1").tobytes()
+
+
+def _served(content: bytes, coordinates: str, kind: str = "application/octet-stream") -> str:
+    """The URL of a file for the browser; empty outside a running app."""
     if not runtime.exists():
         return ""
-    return runtime.get_instance().media_file_mgr.add(read_stream(stream), "video/mp4", coordinates)
+    return runtime.get_instance().media_file_mgr.add(content, kind, coordinates)
 
 
 def _png(pixels: Pixels | None) -> str | None:

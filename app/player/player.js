@@ -2,6 +2,8 @@
 
 const VIEWS = { side: "side by side", wipe: "wipe", difference: "difference", flicker: "flicker" };
 const REST = 250; // ms without a change until the server gets the current frame
+const SPLITS = ["train", "val", "unused"]; // as numbers in the table of frames
+const COLUMN = 3; // pixels of the timeline for several frames, where there is not one for each
 const TALLEST = 0.65; // of the window: the picture
 const players = new WeakMap();
 
@@ -118,9 +120,9 @@ class Player {
     this.root.style.setProperty("--held-out", data.colours.held_out_text);
     this.at(".shots").hidden = data.shots.length < 2;
     if (fresh) this.open(data);
-    const options = Object.keys(data.metrics);
-    if (this.at(".metric").options.length !== options.length)
-      this.at(".metric").replaceChildren(...options.map((name) => new Option(name, name)));
+    if (this.at(".metric").options.length !== data.metrics.length)
+      this.at(".metric").replaceChildren(...data.metrics.map((name) => new Option(name, name)));
+    if (this.tableUrl !== data.table) this.load(data);
     this.storeExact(data.exact);
     if (jump) this.go(data.frame);
     this.resize();
@@ -131,6 +133,27 @@ class Player {
     this.exact.clear();
     this.at(".note").textContent = "Loading…";
     await this.stream.open(data);
+  }
+
+  // The numbers of the frames: seconds and metrics (float32), then the split (uint8).
+  async load({ table, metrics, frames }) {
+    this.tableUrl = table;
+    this.values = null;
+    let content;
+    try {
+      content = await (await this.stream.fetched(table)).arrayBuffer();
+    } catch (error) {
+      return this.stream.fail(error);
+    }
+    if (this.tableUrl !== table) return;
+    const column = (index) => new Float32Array(content, 4 * index * frames, frames);
+    const split = new Uint8Array(content, 4 * (metrics.length + 1) * frames, frames);
+    this.seconds = column(0);
+    this.split = (frame) => SPLITS[split[frame]];
+    this.values = Object.fromEntries(metrics.map((name, i) => [name, column(i + 1)]));
+    this.curve = null;
+    this.showMetrics();
+    this.drawTimeline();
   }
 
   // --- time ---------------------------------------------------------------------------------
@@ -194,14 +217,14 @@ class Player {
   }
 
   nextHeldOut() {
-    const { split, frames } = this.data;
-    for (let step = 1; step <= frames; step++)
-      if (split[(this.frame + step) % frames] === "val") return (this.frame + step) % frames;
+    const { frames } = this.data;
+    for (let step = 1; this.values && step <= frames; step++)
+      if (this.split((this.frame + step) % frames) === "val") return (this.frame + step) % frames;
     return this.frame;
   }
 
   extreme(sign) {
-    const values = this.data.psnr;
+    const values = this.values?.[this.data.metrics[0]] ?? [];
     return values.reduce((best, value, i) => (sign * value > sign * values[best] ? i : best), 0);
   }
 
@@ -372,15 +395,16 @@ class Player {
 
   showMetrics() {
     const { data, frame } = this;
-    const heldOut = data.split[frame] === "val";
+    if (!this.values) return;
+    const split = this.split(frame), heldOut = split === "val";
     const parts = [
       `<b>frame ${frame}</b>`,
       `t ${(frame / Math.max(data.frames - 1, 1)).toFixed(3)}`,
-      `${data.seconds[frame].toFixed(2)} s`,
-      heldOut ? '<span class="held-out">◆ held out</span>' : data.split[frame] === "train" ? "● train" : "unused",
+      `${this.seconds[frame].toFixed(2)} s`,
+      heldOut ? '<span class="held-out">◆ held out</span>' : split === "train" ? "● train" : "unused",
     ];
-    for (const [name, values] of Object.entries(data.metrics))
-      if (values[frame] !== null) parts.push(withUnit(name, values[frame]));
+    for (const [name, values] of Object.entries(this.values))
+      if (!isNaN(values[frame])) parts.push(withUnit(name, values[frame]));
     this.at(".metrics").innerHTML = parts.join(" · ");
     const shot = data.shots.findLastIndex((first) => first <= frame) + 1;
     this.at(".shots span").textContent = `shot ${shot} of ${data.shots.length}`;
@@ -389,52 +413,106 @@ class Player {
     this.timeline.setAttribute("aria-valuetext", `frame ${frame} of ${data.frames}${heldOut ? ", held out" : ""}`);
   }
 
+  // The curve is drawn once, onto a canvas of its own; then only the line of the current frame moves.
   drawTimeline() {
-    const { data, timeline } = this;
-    if (!data || !timeline.width) return;
-    const pen = timeline.getContext("2d");
+    const { timeline } = this;
+    if (!this.values || !timeline.width) return;
     const ratio = window.devicePixelRatio || 1;
-    const name = this.at(".metric").value || Object.keys(data.metrics)[0];
-    const values = data.metrics[name];
-    const real = values.filter((value) => value !== null);
-    const [low, high] = [Math.min(...real), Math.max(...real)];
-    const x = (i) => 6 * ratio + (i / Math.max(data.frames - 1, 1)) * (timeline.width - 12 * ratio);
-    const [top, foot] = [26 * ratio, 8 * ratio]; // the label is above the curve
-    const y = (value) => timeline.height - foot - ((value - low) / (high - low || 1)) * (timeline.height - top - foot);
     const style = getComputedStyle(this.root);
+    const about = [this.at(".metric").value, timeline.width, timeline.height, style.color].join();
+    if (!this.curve || this.curve.about !== about)
+      this.curve = { about, picture: this.drawCurve(style.color + "") };
+    const pen = timeline.getContext("2d");
     pen.clearRect(0, 0, timeline.width, timeline.height);
-    pen.strokeStyle = style.color + "";
+    pen.drawImage(this.curve.picture, 0, 0);
+    pen.fillStyle = style.getPropertyValue("--st-primary-color") || style.color;
+    pen.fillRect(this.placeOf(this.frame) - ratio, 18 * ratio, 2 * ratio, timeline.height);
+  }
+
+  placeOf(frame) {
+    const margin = 6 * (window.devicePixelRatio || 1);
+    return margin + (frame / Math.max(this.data.frames - 1, 1)) * (this.timeline.width - 2 * margin);
+  }
+
+  // Of more frames than fit side by side, columns are drawn: from the lowest to the highest value,
+  // with a mark for the mean of each split.
+  drawCurve(colour) {
+    const { data } = this;
+    const { width, height } = this.timeline;
+    const canvas = new OffscreenCanvas(width, height), pen = canvas.getContext("2d");
+    const ratio = window.devicePixelRatio || 1;
+    const name = this.at(".metric").value || data.metrics[0], values = this.values[name];
+    const room = width / ratio;
+    const each = data.frames <= room ? 1 : Math.ceil((data.frames * COLUMN) / room);
+    const columns = each === 1 ? [] : this.inColumns(values, each);
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of values) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const x = (i) => this.placeOf(i);
+    const [top, foot] = [26 * ratio, 8 * ratio]; // the label is above the curve
+    const y = (value) => height - foot - ((value - low) / (high - low || 1)) * (height - top - foot);
+    pen.strokeStyle = colour;
     pen.globalAlpha = 0.35;
-    pen.lineWidth = ratio;
+    pen.lineWidth = each === 1 ? ratio : COLUMN * ratio;
     pen.beginPath();
-    values.forEach((value, i) => value !== null && pen.lineTo(x(i), y(value)));
+    if (each === 1) values.forEach((value, i) => isNaN(value) || pen.lineTo(x(i), y(value)));
+    for (const { middle, low, high } of columns) {
+      pen.moveTo(x(middle), y(low) + ratio / 2);
+      pen.lineTo(x(middle), y(high) - ratio / 2);
+    }
     pen.stroke();
     pen.globalAlpha = 1;
-    const size = 2.2 * ratio;
-    values.forEach((value, i) => {
-      if (value === null) return;
-      pen.fillStyle = data.colours[data.split[i]];
+    const mark = (frame, value, split) => {
+      const size = (each === 1 ? 2.2 : 1.4) * ratio;
+      pen.fillStyle = data.colours[split];
       pen.beginPath();
-      if (data.split[i] === "val") {
-        pen.moveTo(x(i), y(value) - 1.5 * size);
-        pen.lineTo(x(i) + 1.5 * size, y(value));
-        pen.lineTo(x(i), y(value) + 1.5 * size);
-        pen.lineTo(x(i) - 1.5 * size, y(value));
-      } else pen.arc(x(i), y(value), size, 0, 7);
+      if (split === "val") {
+        pen.moveTo(x(frame), y(value) - 1.5 * size);
+        pen.lineTo(x(frame) + 1.5 * size, y(value));
+        pen.lineTo(x(frame), y(value) + 1.5 * size);
+        pen.lineTo(x(frame) - 1.5 * size, y(value));
+      } else pen.arc(x(frame), y(value), size, 0, 7);
       pen.fill();
-    });
-    pen.fillStyle = style.color;
+    };
+    if (each === 1) values.forEach((value, i) => isNaN(value) || mark(i, value, this.split(i)));
+    for (const { middle, means } of columns)
+      for (const [split, mean] of Object.entries(means)) mark(middle, mean, split);
+    pen.fillStyle = colour;
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
-    const label = `${name} over time, ${low.toFixed(2)} to ${high.toFixed(2)}`;
+    const range = `${low.toFixed(2)} to ${high.toFixed(2)}`;
+    const label = each > 1 ? `${name}, ${range}, ${each} frames a column` : `${name} over time, ${range}`;
     pen.fillText(label, 8 * ratio, 14 * ratio);
     if (data.shots.length > 1) this.drawCuts(pen, x, pen.measureText(label).width + 22 * ratio);
-    pen.fillStyle = style.getPropertyValue("--st-primary-color") || style.color;
-    pen.fillRect(x(this.frame) - ratio, 18 * ratio, 2 * ratio, timeline.height);
+    return canvas;
+  }
+
+  inColumns(values, each) {
+    const columns = [];
+    for (let first = 0; first < values.length; first += each) {
+      const end = Math.min(first + each, values.length);
+      let [low, high] = [Infinity, -Infinity];
+      const sums = {};
+      for (let i = first; i < end; i++) {
+        if (isNaN(values[i])) continue;
+        low = Math.min(low, values[i]);
+        high = Math.max(high, values[i]);
+        const sum = (sums[this.split(i)] ??= [0, 0]);
+        sum[0] += values[i];
+        sum[1] += 1;
+      }
+      if (low > high) continue;
+      const means = Object.fromEntries(Object.entries(sums).map(([split, [sum, n]]) => [split, sum / n]));
+      columns.push({ middle: (first + end - 1) / 2, low, high, means });
+    }
+    return columns;
   }
 
   // Dashed lines between the shots; one at `key`, behind the label, explains them.
   drawCuts(pen, x, key) {
     const ratio = window.devicePixelRatio || 1;
+    if (this.data.shots.length * 8 * ratio > this.timeline.width) return; // they would cover the curve
     pen.save();
     pen.strokeStyle = pen.fillStyle;
     pen.globalAlpha = 0.5;

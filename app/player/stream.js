@@ -13,17 +13,18 @@ class Stream {
     this.paused = true;
   }
 
-  async open({ url, layout, samples }) {
+  // `places` is the URL of a file: the offset of each coded frame (float64), then its size (uint32).
+  async open({ url, places, layout, samples }) {
     this.close();
     Object.assign(this, { url, layout, samples });
     try {
       if (!window.VideoDecoder) throw new Error("this browser does not support WebCodecs");
-      const answer = await fetch(url, { signal: this.gone.signal });
-      if (!answer.ok) throw new Error(answer.statusText);
-      const blob = await answer.blob();
-      const bytes = new Uint8Array(await blob.arrayBuffer());
+      const [blob, table] = await Promise.all([this.fetched(url), this.fetched(places)]);
+      const [bytes, lists] = [new Uint8Array(await blob.arrayBuffer()), await table.arrayBuffer()];
       if (this.url !== url) return;
-      Object.assign(this, { blob, bytes });
+      const offsets = new Float64Array(lists, 0, this.count);
+      const sizes = new Uint32Array(lists, 8 * this.count, this.count);
+      Object.assign(this, { blob, bytes, offsets, sizes });
       this.decoder = new VideoDecoder({
         output: (picture) => this.receive(picture),
         error: (error) => this.fail(error),
@@ -34,6 +35,12 @@ class Stream {
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  async fetched(url) {
+    const answer = await fetch(url, { signal: this.gone.signal });
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer.blob();
   }
 
   close() {
@@ -48,7 +55,7 @@ class Stream {
     if (!this.gone.signal.aborted) this.onError(error.message);
   }
 
-  get count() { return this.samples.offsets.length; }
+  get count() { return this.layout.frames; }
   get ready() { return this.frames.has(this.current); }
 
   seek(frame) {
@@ -97,7 +104,7 @@ class Stream {
   }
 
   async decode(key) {
-    const { offsets, sizes } = this.samples;
+    const { offsets, sizes } = this;
     const [first, end] = this.group(key);
     this.makeRoom([first, end]);
     for (let i = first; i < end; i++) {

@@ -7,12 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from inference import reconstruction
-from literal import literal, plotly
+from literal import literal
 from player import hover_card
 from run_view import Pixels, RunView, read_view, stored_true_frame
 from session import current_frame, persistent, run_by_name, run_paths
-from theme import palette
+from shown_frames import shown_frames
 from widgets import input_errors, picture_url
+
+from nerv_clip.video.shots import Shots
 
 Views = dict[str, RunView]
 
@@ -76,25 +78,14 @@ def differences_table(views: Views) -> None:
     )  # fmt: skip
 
 
-def metric_of_each_frame(views: Views, column: str, title: str, y: str) -> go.Figure:
-    """A metric over the frames, a line for each run."""
-    figure = go.Figure()
-    series = palette().series
-    measured = [i for i, view in enumerate(views.values()) if view.per_frame[column].notna().any()]
-    widths = (4.0, 2.5, 1.5)[-len(measured) :]  # later lines do not hide earlier ones
-    for index, (name, view) in enumerate(views.items()):
-        if index not in measured:
-            continue
-        width = widths[min(measured.index(index), len(widths) - 1)]
-        figure.add_scatter(
-            x=view.per_frame["frame"], y=view.per_frame[column], mode="lines", name=plotly(name),
-            customdata=view.per_frame["frame"],
-            line={"color": series[index % len(series)], "width": width},
-        )  # fmt: skip
-    charts.set_layout(figure, title, "frame index", y)
+def metric_of_each_frame(views: Views, column: str, title: str, y: str, shown: range) -> go.Figure:
+    """A metric over the frames, a line for each run that measured it."""
+    curves = {name: view.per_frame[column] for name, view in views.items()}
+    measured = {name: curve.to_numpy() for name, curve in curves.items() if curve.notna().any()}
+    shots = Shots(shown.stop)
     if share_a_video(views):  # runs of an older version have no cuts
-        charts.mark_cuts(figure, max((view.shots for view in views.values()), key=len))
-    return figure
+        shots = max((view.shots for view in views.values()), key=len)
+    return charts.compared(measured, title, y, shots=shots, shown=shown)
 
 
 def share_a_video(views: Views) -> bool:
@@ -145,12 +136,16 @@ def main() -> None:
         return
     differences_table(views)
     same_frame(views)
-    table = pd.concat([view.per_frame.assign(run=name) for name, view in views.items()])
-    figure = metric_of_each_frame(views, "psnr", "PSNR of each frame", "PSNR (dB)")
+
+    def table() -> pd.DataFrame:
+        return pd.concat([view.per_frame.assign(run=name) for name, view in views.items()])
+
+    shown = shown_frames(max(view.frames for view in views.values()))
+    figure = metric_of_each_frame(views, "psnr", "PSNR of each frame", "PSNR (dB)", shown)
     charts.show(figure, "compared_psnr", table)
     if any(view.has_clip_head for view in views.values()):
         title = "CLIP similarity of each frame"
-        figure = metric_of_each_frame(views, "clip_similarity", title, "cosine similarity")
+        figure = metric_of_each_frame(views, "clip_similarity", title, "cosine similarity", shown)
         charts.show(figure, "compared_clip", table)
     if share_a_video(views):
         hover_card(next(iter(views.values())), true_only=True)  # a line can be of any run

@@ -22,6 +22,7 @@ from nerv_clip.evaluation.projection import Method, Projection
 from nerv_clip.runs.embedding_map import load_map
 
 DEFAULT = Projection()
+LONG = 5000  # frames above which UMAP takes many minutes, so that PCA is the default
 
 
 @st.cache_data(max_entries=16, show_spinner="Fitting the map…")
@@ -36,7 +37,9 @@ def settings(view: RunView) -> tuple[Projection, str, bool]:
     """The controls: projection, colour, and whether the points of a frame are connected."""
     columns = st.columns(5, vertical_alignment="center")
     methods = get_args(Method)
-    method = columns[0].selectbox("Method", methods, key=persistent("map method", DEFAULT.method))
+    long = view.frames > LONG
+    key = persistent(f"map method{long * ' of a long video'}", "PCA" if long else DEFAULT.method)
+    method = columns[0].selectbox("Method", methods, key=key)
     most = max(2, min(100, 2 * view.frames - 1))
     neighbours = columns[1].slider(
         "Neighbours",
@@ -119,6 +122,9 @@ def main(run: Run) -> None:
     )
     left, right = st.columns([3, 1])
     with left:
+        if view.frames > charts.MOST_POINTS:
+            each = -(-view.frames // charts.MOST_POINTS)
+            st.caption(f"One of {each} frames is drawn. The map is fitted to all of them.")
         table = coordinates(true, predicted)
         selected = charts.show_selectable(figure, f"map {view.key}", table, lasso=True)
     go_to_selected(selected)

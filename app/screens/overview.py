@@ -9,6 +9,7 @@ from literal import literal
 from player import hover_card
 from run_view import RunView, read_view, similarities, thumbnails
 from session import current_frame, go_to_selected
+from shown_frames import shown_frames
 from stored_verification import stored_verification
 from theme import SPLIT_NAMES
 from verdict_view import beside_baselines, verdict_badge
@@ -87,6 +88,7 @@ def frames_over_time(view: RunView) -> None:
         shots=view.shots,
         current=current_frame(view.frames),
         baselines=baselines,
+        shown=shown_frames(view.frames),
         height=320,
     )
     go_to_selected(charts.show_selectable(figure, f"overview {view.key}", view.per_frame))

@@ -18,6 +18,7 @@ from literal import literal, message
 from player import hover_card
 from run_view import RunView, read_view, stamp, stored_true_frame
 from session import current_frame, go_to, persistent, run_by_name, run_paths
+from shown_frames import HIGHEST, shown_frames
 from teacher_consent import allowed_to_load, may_load
 from widgets import has_clip_head, input_errors, picture_url
 
@@ -150,8 +151,8 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
     named = dict(zip(curve_names(answers), answers, strict=True))
     predicted = {name: answer.relevancy for name, answer in named.items()}
     true = {n: a.true_relevancy for n, a in named.items() if a.true_relevancy is not None}
-    frames = answers[0].times * last
-    figure = charts.relevancy(frames, predicted, true, view.shots)
+    frames, shown = answers[0].times * last, shown_frames(view.frames, HIGHEST)
+    figure = charts.relevancy(frames, predicted, true, view.shots, shown)
     columns = {f"relevancy: {name}": values for name, values in predicted.items()}
     charts.show(figure, f"search {view.key}", pd.DataFrame({"frame": frames, **columns}))
     st.caption(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import charts
 import numpy as np
 import pandas as pd
@@ -9,16 +11,20 @@ import streamlit as st
 from player import hover_card
 from run_view import RunView, embeddings, read_view, similarities, stored_true_frame
 from session import current_frame, go_to_selected, persistent
+from shown_frames import shown_frames
 from widgets import has_clip_head, picture_url
 
 from nerv_clip import Run
+from nerv_clip.similarity import Array
+
+MOST_ROWS = 1000  # of a matrix as CSV
 
 
 def each_frame(view: RunView, table: pd.DataFrame, kind: str, with_psnr: bool) -> None:
     """Raw or centred cosine of each frame, with baselines; a click goes to a frame."""
     suffix = ", centred" if kind == "centred" else ""
     split = view.per_frame["split"].tolist()
-    current = current_frame(view.frames)
+    current, shown = current_frame(view.frames), shown_frames(view.frames)
     figure = charts.per_frame(
         table[f"prediction{suffix}"].to_numpy(),
         split,
@@ -30,6 +36,7 @@ def each_frame(view: RunView, table: pd.DataFrame, kind: str, with_psnr: bool) -
             "spherical interpolation": table[f"interpolation{suffix}"].to_numpy(),
             "mean train embedding": table[f"mean{suffix}"].to_numpy(),
         },
+        shown=shown,
         height=420,
     )
     numbers = table.assign(frame=np.arange(len(table)), split=split)
@@ -37,8 +44,9 @@ def each_frame(view: RunView, table: pd.DataFrame, kind: str, with_psnr: bool) -
     if with_psnr:
         psnr = view.per_frame["psnr"].to_numpy()
         figure = charts.per_frame(
-            psnr, split, "PSNR of each frame", "PSNR (dB)", shots=view.shots, current=current
-        )
+            psnr, split, "PSNR of each frame", "PSNR (dB)",
+            shots=view.shots, current=current, shown=shown,
+        )  # fmt: skip
         charts.show(figure, f"psnr {view.key}", view.per_frame)
 
 
@@ -63,15 +71,23 @@ def matrices(view: RunView) -> None:
     true, predicted = embeddings(view)
     columns = st.columns(3)
     wanted = (
-        ("True vs. true", true @ true.T, "true", "true"),
-        ("Predicted vs. true", predicted @ true.T, "predicted", "true"),
-        ("Predicted vs. predicted", predicted @ predicted.T, "predicted", "predicted"),
+        ("True vs. true", true, true, "true", "true"),
+        ("Predicted vs. true", predicted, true, "predicted", "true"),
+        ("Predicted vs. predicted", predicted, predicted, "predicted", "predicted"),
     )
-    for column, (title, values, rows, across) in zip(columns, wanted, strict=True):
+    for column, (title, first, second, rows, across) in zip(columns, wanted, strict=True):
         with column:
-            figure = charts.similarity_matrix(values, title, rows, across)
+            figure = charts.similarity_matrix(first, second, title, rows, across)
             name = f"{rows}_with_{across}"
-            charts.show(figure, f"{name} {view.key}", pd.DataFrame(np.round(values, 4)))
+            charts.show(figure, f"{name} {view.key}", partial(matrix_table, first, second))
+
+
+def matrix_table(first: Array, second: Array) -> pd.DataFrame:
+    """Cosine similarity of each pair of frames, at even intervals where there are many."""
+    step = -(-len(first) // MOST_ROWS)
+    table = pd.DataFrame(np.round(first[::step] @ second[::step].T, 4))
+    names = np.arange(0, len(first), step)
+    return table.set_axis(names, axis=0).set_axis(names, axis=1)
 
 
 def main(run: Run) -> None:
