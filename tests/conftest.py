@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read at import: no test may wait for a network
@@ -22,7 +23,13 @@ settings.load_profile("any machine")
 
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test writes its runs and caches into its own folder, on one thread."""
+    """Each test writes its runs and caches into its own folder, on one thread.
+
+    What other tests leave in the process is undone: training flushes denormal numbers to 0, which
+    property tests refuse; Streamlit's AppTest replaces ``__main__``, which new processes run again.
+    """
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    torch.set_flush_denormal(False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.set_num_threads(1)
