@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from report import COMMIT, heading, number, short, table, write
 from torch import Tensor
 
-from nerv_clip import Run, load_model, load_video
+from nerv_clip import Run, Video, load_model, load_video
 from nerv_clip.cli import main_guard
 from nerv_clip.cli.terminal import Terminal
 from nerv_clip.metrics import psnr
@@ -94,6 +94,7 @@ def measured(
         line = done.stderr.strip().splitlines()[-1].partition(": ")[2]
         return {"video": video.name, "minutes": minutes, "name": name, "failed": line}
     config = Run(run).read_config()
+    wide = wide_source(config)
     row = {
         "video": video.name,
         "minutes": minutes,
@@ -106,8 +107,8 @@ def measured(
         "networks": len(config.architecture.segments),
         "epochs": int(Run(run).read_history()["epoch"].iloc[-1]),
         "bytes": Run(run).read_metrics().bytes,
-        "yardstick": yardstick(Run(run)),
-        "mean frame": mean_frame(Run(run)),
+        "yardstick": yardstick(Run(run), wide),
+        "mean frame": mean_frame(wide),
         "commit": COMMIT,
         "threads": threads,
     }
@@ -122,7 +123,7 @@ def source_size(config: RunConfig) -> tuple[int, int]:
     return video.height, video.width
 
 
-def wide_source(config: RunConfig) -> Any:  # noqa: ANN401 - a Video
+def wide_source(config: RunConfig) -> Video:
     """The source, every frame of it, `WIDE` pixels wide."""
     height, width = source_size(config)
     spec = VideoSpec(Path(config.video.path), resize=(2 * round(WIDE * height / width / 2), WIDE))
@@ -130,10 +131,9 @@ def wide_source(config: RunConfig) -> Any:  # noqa: ANN401 - a Video
 
 
 @torch.no_grad()
-def yardstick(run: Run) -> float:
-    """Mean PSNR in dB of every frame of the source, `WIDE` pixels wide."""
+def yardstick(run: Run, video: Video) -> float:
+    """Mean PSNR in dB of every frame of `wide_source`."""
     config, model = run.read_config(), load_model(run.best)
-    video = wide_source(config)
     scores = []
     last = max(config.video.frames - 1, 1)
     for index in range(len(video)):
@@ -146,9 +146,8 @@ def yardstick(run: Run) -> float:
     return sum(scores) / len(scores)
 
 
-def mean_frame(run: Run) -> float:
+def mean_frame(video: Video) -> float:
     """The same of the mean frame, the baseline of a camera that does not move."""
-    video = wide_source(run.read_config())
     total = torch.zeros(3, video.height, video.width)
     for index in range(len(video)):
         total += floats(video.read([index]))[0]
