@@ -21,11 +21,9 @@ def is_finished(run: Run) -> bool:
 
 def _epochs(run: Run) -> tuple[int, int]:
     """The epochs until the last evaluation, and those that are planned."""
-    config, history = run.read_config(), run.read_history()
-    planned = config.train.epochs
-    if config.budget is not None and config.budget.revisions:
-        planned = config.budget.revisions[-1][1]
-    return (0 if history.empty else int(history["epoch"].max())), planned
+    history = run.read_history()
+    done = 0 if history.empty else int(history["epoch"].max())
+    return done, run.read_config().planned_epochs
 
 
 def continue_a_run() -> None:

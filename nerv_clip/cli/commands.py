@@ -19,7 +19,6 @@ from nerv_clip.cli.planning import (
     plan_reading,
     plan_text,
     plan_training,
-    stored_budget,
     with_plan,
 )
 from nerv_clip.cli.terminal import Terminal
@@ -91,7 +90,7 @@ class TrainCommand:
     def _planned(self, options: Options) -> tuple[Options, Inputs, Budget | None]:
         """The options, inputs and budget; with ``minutes``, they are planned, or were before."""
         started = time.monotonic()
-        budget, minutes = stored_budget(options), options.minutes
+        budget, minutes = options.budget, options.minutes
         if minutes is None or budget is not None:
             return options, load_inputs(options, self.device, self.terminal), budget
         check_plannable(options, self.group.size)
@@ -127,19 +126,18 @@ class TrainCommand:
         strides = " ".join(map(str, (*arch.first.strides, arch.first.head_stride)))
         parts = [
             f"{arch.frames} frames of {arch.height}x{arch.width}",
-            _count("shot", len(arch.shots)) + ", " + _count("network", len(networks)),
+            f"{_count('shot', len(arch.shots))}, {_count('network', len(networks))}",
             f"grid {grid}, strides {strides}",
         ]
         if len(networks) == 1:
-            parts.append(f"widths {' '.join(map(str, arch.first.widths))}")
+            parts.append(f"widths {arch.widths}")
         self.terminal.message(" | ".join(parts))
-        for segment, network in zip(arch.segments, networks, strict=True):
-            if len(networks) > 1:
-                self.terminal.message(
-                    f"frames {segment.first} to {segment.first + segment.frames - 1}: "
-                    f"{decoder_parameters(network) / 1e6:.4f} M parameters, "
-                    f"widths {' '.join(map(str, segment.network.widths))}"
-                )
+        for segment, network in zip(arch.segments, networks, strict=True) if networks[1:] else ():
+            self.terminal.message(
+                f"frames {segment.first} to {segment.first + segment.frames - 1}: "
+                f"{decoder_parameters(network) / 1e6:.4f} M parameters, "
+                f"widths {' '.join(map(str, segment.network.widths))}"
+            )
         parts = [f"{decoder_parameters(*networks) / 1e6:.4f} M parameters"]
         if arch.clip_dim:
             parts.append(f"{head_parameters(*networks) / 1e6:.4f} M in the CLIP head")

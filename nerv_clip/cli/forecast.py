@@ -12,15 +12,15 @@ from torch import Tensor
 
 from nerv_clip.cli.options import Options
 from nerv_clip.models.parameters import decoder_parameters, head_parameters
-from nerv_clip.models.solver import solve
+from nerv_clip.models.solver import solve_video
 from nerv_clip.teacher.loading import known_dim
-from nerv_clip.training.builder import build_network
+from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.distributed import resolve_device
 from nerv_clip.training.losses import check_loss_fits
-from nerv_clip.training.trainer import Trainer
+from nerv_clip.training.segments import SegmentTraining
 from nerv_clip.video.reader import pictures
-from nerv_clip.video.split import split_frames
-from nerv_clip.video.video import GIB, fit, still_video
+from nerv_clip.video.split import split_frames, train_indices
+from nerv_clip.video.video import GIB, checked_shots, fit, shots_read, still_video
 
 
 class Estimate(NamedTuple):
@@ -73,11 +73,12 @@ class _Saved:
 
 
 def estimate(options: Options) -> Estimate:
-    """Measure one training step on the first frame; the rest of the video is not read.
+    """Measure training steps on the first frame; the rest of the video is not read.
 
-    The number of frames is taken from the container and may be off by a few. A teacher from a
-    hub is assumed to have embeddings of 512 numbers. Raises `InputError` for flags that training
-    would refuse.
+    The number of frames is taken from the container and may be off by a few. Cuts are not known
+    before the video is read: segments are those of the shots that are given, and of long ones. A
+    teacher from a hub is assumed to have embeddings of 512 numbers. Raises `InputError` for flags
+    that training would refuse.
     """
     device = torch.device(resolve_device(options.device))
     spec = options.data
@@ -89,21 +90,22 @@ def estimate(options: Options) -> Estimate:
     frames = max(frames, 1)  # some containers do not store the number
     height, width = frame.shape[-2:]
     check_loss_fits(options.train.loss, height, width)
-    split = split_frames(frames, options.split, options.shuffle)
+    shots = shots_read(checked_shots(options.shots), spec, frames)
+    split = split_frames(frames, options.split, options.shuffle, shots)
     config, true = options.model, None
     if config.predict_clip or config.clip_input:
         assert options.teacher is not None  # noqa: S101 - set with these flags
         dim = config.clip_dim or known_dim(options.teacher[0]) or 512
         config = replace(config, clip_dim=dim)
         true = torch.nn.functional.normalize(torch.randn(frames, dim), dim=1)
-    arch = solve(config, frames, split.count("train"), height, width)
-    model = build_network(arch, split, true_embeddings=true).to(device)
-    video = still_video(frame, frames)
-    trainer = Trainer(model, video, split, options.train, true)
-    sizes = decoder_parameters(model), head_parameters(model)
-    steps, saved = trainer.steps * options.train.epochs, _SavedActivations()
+    arch = solve_video(config, shots, train_indices(split), height, width)
+    model = build_video_network(arch, split, true_embeddings=true).to(device)
+    video = still_video(frame, frames, shots)
+    training = SegmentTraining(model, video, split, options.train, true)
+    sizes = decoder_parameters(*model.networks), head_parameters(*model.networks)
+    saved, epochs = _SavedActivations(), options.train.epochs
     with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda packed: packed.tensor):
-        seconds = trainer.measure_step()
+        seconds = training.measure_epoch()
     pixels = 3 * frames * height * width
     pixels = pixels if pixels <= options.cache_gb * GIB else 0  # a larger video is read from disk
     return Estimate(
@@ -115,7 +117,7 @@ def estimate(options: Options) -> Estimate:
         decoder_parameters=sizes[0],
         head_parameters=sizes[1],
         checkpoint_bytes=options.train.bits * sum(sizes) // 8,
-        memory_bytes=pixels + 16 * sum(sizes) + saved.peak,
-        steps=steps,
-        seconds=seconds * steps,
+        memory_bytes=pixels + 16 * sum(sizes) + training.jobs * saved.peak,
+        steps=training.steps * epochs,
+        seconds=seconds * epochs,
     )

@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -16,6 +16,7 @@ from nerv_clip.cli.parser import Defaults, build_parser, defaults_of
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.reading import read_text
+from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.config import RunConfig
 from nerv_clip.runs.run import Run, run_path
 from nerv_clip.teacher.names import teacher_named
@@ -30,7 +31,10 @@ MAX_SHOTS_BYTES = 16 << 20  # a line for each of a million frames
 
 @dataclass(frozen=True)
 class Options:
-    """The checked values of all flags of a training command."""
+    """The checked values of all flags of a training command.
+
+    ``budget`` is that of the run that goes on, None where none is stored.
+    """
 
     data: VideoSpec
     shots: Literal["auto", "off"] | tuple[int, ...]
@@ -54,6 +58,7 @@ class Options:
     dump_videos: bool
     minutes: float | None
     more_minutes: float | None
+    budget: Budget | None
     argv: tuple[str, ...]
 
     @property
@@ -74,7 +79,8 @@ def parse(argv: list[str]) -> Options:
     first = build_parser().parse_args(argv)
     run = _run_directory(first)
     defaults = defaults_of(first.preset)
-    if first.eval_only or first.more_minutes or _goes_on(first, run):
+    budget = _stored_budget(first, run)
+    if first.eval_only or first.more_minutes or budget is not None:
         defaults = _defaults_of_run(run, first.weight) or defaults
     args = build_parser(defaults).parse_args(argv)
     model, train = _model_config(args), _train_config(args)
@@ -114,6 +120,7 @@ def parse(argv: list[str]) -> Options:
         dump_videos=args.dump_videos,
         minutes=_positive("--minutes", args.minutes),
         more_minutes=_positive("--more_minutes", args.more_minutes),
+        budget=budget,
         argv=tuple(argv),
     )
 
@@ -175,11 +182,12 @@ def _run_directory(args: argparse.Namespace) -> Path:
     return run
 
 
-def _goes_on(args: argparse.Namespace, run: Path) -> bool:
-    """Whether a training with a budget goes on with its plan."""
-    if args.minutes is None or args.not_resume or args.overwrite or not Run(run).config.exists():
-        return False
-    return Run(run).read_config().budget is not None
+def _stored_budget(args: argparse.Namespace, run: Path) -> Budget | None:
+    """The budget of a run that goes on; None where a new one is planned, or there is none."""
+    limited = args.minutes is not None or args.more_minutes is not None
+    anew = args.not_resume or args.overwrite or not Run(run).config.exists()
+    budget = Run(run).read_config().budget if limited and not anew else None
+    return None if budget is None else replace(budget, revisions=())
 
 
 def _check_names(run: Path) -> None:

@@ -5,8 +5,7 @@ frames and their size, from steps of small networks that are measured on this ma
 shots are known, and `plan_training` chooses the size of the networks and the number of epochs.
 Flags that the user gave come after those of the plan, and therefore count.
 
-How sizes and epochs are balanced was fitted to trainings (bench/results/law.md); plans are compared
-with other settings in bench/results/budgets.md.
+How sizes and epochs are balanced was fitted to trainings (bench/results/law.md).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nerv_clip.cli.options import Options, parse
@@ -32,9 +30,9 @@ from nerv_clip.models.solver import solve_video
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.inputs import Inputs
-from nerv_clip.runs.run import Run
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.segments import SegmentTraining, makespan
+from nerv_clip.training.threads import jobs_for
 from nerv_clip.video.reader import pictures
 from nerv_clip.video.split import parse_split, train_indices
 from nerv_clip.video.video import fit
@@ -74,11 +72,13 @@ class Source:
 class ReadingPlan(NamedTuple):
     """The first part of a plan: ``flags``, and what they were chosen by.
 
-    ``choice`` is what the networks will be about, ``rates`` what a frame takes.
+    ``choice`` is what the networks will be about, ``segments`` about how many there will be;
+    ``rates`` is what a frame takes.
     """
 
     flags: list[str]
     choice: Choice
+    segments: int
     source: Source
     rates: Rates
 
@@ -103,11 +103,6 @@ def balance(seconds: Callable[[float], float], available: float, train: float) -
     return max(suited, default=choices[0])
 
 
-def jobs_for(segments: int, device: str) -> int:
-    """Segments that are trained side by side, as `SegmentTraining` does it."""
-    return min(torch.get_num_threads(), segments) if device == "cpu" else 1
-
-
 def check_plannable(options: Options, processes: int) -> None:
     """Raise `InputError` where ``minutes`` cannot be combined with what else is given."""
     if processes > 1:
@@ -119,15 +114,6 @@ def check_plannable(options: Options, processes: int) -> None:
 def given(options: Options, *flags: str) -> bool:
     """Whether the user gave one of these flags."""
     return any(word.partition("=")[0] in flags for word in options.argv)
-
-
-def stored_budget(options: Options) -> Budget | None:
-    """The budget of the run that goes on; None where a new one is planned, or there is none."""
-    run = Run(options.run)
-    limited = options.minutes is not None or options.more_minutes is not None
-    goes_on = limited and options.resume and not options.overwrite and run.config.exists()
-    budget = run.read_config().budget if goes_on else None
-    return None if budget is None else replace(budget, revisions=())
 
 
 def with_plan(options: Options, flags: list[str]) -> Options:
@@ -172,7 +158,7 @@ def plan_reading(
         rates, train = measured[size], max(frames * a / c, 1)
         left = max(seconds - frames * rates.shown, 0.0) * jobs
         choice = balance(lambda size: train * rates.training(size), left, train / segments)
-        return ReadingPlan(flags, choice, source, rates)
+        return ReadingPlan(flags, choice, segments, source, rates)
 
     with progress.task("measuring training steps", 3) as task:
         for side, step in (*COARSER, *COARSEST):

@@ -6,16 +6,10 @@ from typing import NamedTuple
 
 from nerv_clip.cli.forecast import estimate
 from nerv_clip.cli.options import Options
-from nerv_clip.cli.planning import (
-    SEGMENT_FRAMES,
-    check_plannable,
-    jobs_for,
-    plan_reading,
-    with_plan,
-)
+from nerv_clip.cli.planning import check_plannable, plan_reading, with_plan
+from nerv_clip.models.config import MAX_MODELSIZE
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.training.distributed import resolve_device
-from nerv_clip.video.video import GIB
 
 
 class PlanPreview(NamedTuple):
@@ -49,16 +43,9 @@ def preview_plan(options: Options, progress: Progress = SILENT) -> PlanPreview:
     check_plannable(options, 1)
     device = resolve_device(options.device)
     plan = plan_reading(options, options.minutes, device, progress)
-    one = ["--modelsize", f"{plan.choice.size:.3g}", "--epochs", "1"]
-    one += ["--pixel_loss_warmup_epochs", "0"]
-    cost = estimate(
-        with_plan(options, [*plan.flags, *one])
-    )  # of one network: a segment has one of its own
-    segments = max(cost.frames // SEGMENT_FRAMES, 1)
-    state = 16 * (cost.decoder_parameters + cost.head_parameters)
-    pixels = 3 * cost.frames * cost.height * cost.width
-    pixels = pixels if pixels <= options.cache_gb * GIB else 0
-    activations = cost.memory_bytes - state - pixels
+    size = min(plan.choice.size * plan.segments, MAX_MODELSIZE)
+    one = ["--modelsize", f"{size:.3g}", "--epochs", "1", "--pixel_loss_warmup_epochs", "0"]
+    cost = estimate(with_plan(options, [*plan.flags, *one]))
     height, width = plan.source.first.shape[1:]
     return PlanPreview(
         source_frames=plan.source.frames,
@@ -69,5 +56,5 @@ def preview_plan(options: Options, progress: Progress = SILENT) -> PlanPreview:
         width=cost.width,
         train_frames=cost.train_frames,
         held_out=cost.held_out,
-        memory_bytes=pixels + segments * state + jobs_for(segments, device) * activations,
+        memory_bytes=cost.memory_bytes,
     )

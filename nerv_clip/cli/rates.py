@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
@@ -19,6 +18,7 @@ from nerv_clip.progress import Task
 from nerv_clip.runs.inputs import Inputs
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.presets import preset
+from nerv_clip.training.threads import shared_threads
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import still_video
@@ -68,14 +68,11 @@ def measure(frame: Tensor, device: str, jobs: int, task: Task) -> Rates:
 def seconds_of_training(inputs: Inputs, size: float, device: str, jobs: int) -> float:
     """Seconds of training a frame in one of ``jobs``."""
     video, split, (model, config) = inputs.video, inputs.split, preset(PRESET)
-    train, threads = split.count("train"), torch.get_num_threads()
+    train = split.count("train")
     arch = solve(replace(model, modelsize=size), len(video), train, video.height, video.width)
-    torch.set_num_threads(max(threads // jobs, 1))
-    try:
-        trainer = Trainer(build_network(arch, split).to(device), video, split, config)
+    trainer = Trainer(build_network(arch, split).to(device), video, split, config)
+    with shared_threads(jobs):
         return trainer.measure_step() / min(config.batch, train)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def seconds_of_showing(inputs: Inputs, device: str) -> float:

@@ -148,10 +148,7 @@ class Architecture:
             if unknown:
                 raise ValueError(f"unknown: {', '.join(sorted(map(str, unknown)))[:99]}")
         except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"the checkpoint is damaged or of another version of this program ({error}): "
-                "train it again"
-            ) from None
+            raise foreign_checkpoint(error) from None
         arch.check()
         return arch
 
@@ -193,6 +190,13 @@ class Architecture:
             )
         if self.height > self.padded[0] or self.width > self.padded[1]:
             raise InputError("the network draws less than the frame's height and width")
+
+
+def foreign_checkpoint(error: Exception) -> InputError:
+    """The error for an architecture that cannot be read."""
+    return InputError(
+        f"the checkpoint is damaged or of another version of this program ({error}): train it again"
+    )
 
 
 def least_steps(frames: int, cuts: tuple[int, ...]) -> int:

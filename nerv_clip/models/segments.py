@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nerv_clip.errors import InputError
-from nerv_clip.models.config import MAX_FRAMES, Architecture
+from nerv_clip.models.config import MAX_FRAMES, Architecture, foreign_checkpoint
 from nerv_clip.video.shots import Shots
 
 MAX_SEGMENTS = 500
@@ -34,6 +34,11 @@ class Segment:
     def seen(self) -> range:
         """The frames of the video that the network knows."""
         return range(self.first, self.first + self.network.frames)
+
+    @property
+    def rows(self) -> slice:
+        """`seen` as a slice of what the video has for each frame."""
+        return slice(self.seen.start, self.seen.stop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +115,7 @@ class VideoArchitecture:
             found = msgspec.convert({**values, "segments": ()}, cls)
             arch = dataclasses.replace(found, segments=segments)
         except (TypeError, ValueError, AttributeError, KeyError) as error:
-            raise InputError(
-                f"the checkpoint is damaged or of another version of this program ({error}): "
-                "train it again"
-            ) from None
+            raise foreign_checkpoint(error) from None
         arch.check()
         return arch
 

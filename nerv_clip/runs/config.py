@@ -167,6 +167,12 @@ class RunConfig:
             "network": dataclasses.asdict(self.architecture),
         }
 
+    @property
+    def planned_epochs(self) -> int:
+        """The epochs that are planned by now: those of the settings, or of the last revision."""
+        revisions = self.budget.revisions if self.budget else ()
+        return revisions[-1][1] if revisions else self.train.epochs
+
     def split_frames(self) -> list[Split]:
         """The split of each frame."""
         video, split = self.video, self.split

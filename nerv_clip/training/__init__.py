@@ -10,6 +10,7 @@
 - ``schedules``: learning rates
 - ``trainer``: `Trainer`: a generator of epochs that can be saved at any step
 - ``segments``: `SegmentTraining`: the trainers of all segments, side by side
+- ``threads``: PyTorch's threads, shared among segments
 - ``running_means``: means over an epoch
 - ``weight_average``: averaged weights
 - ``results``: `EpochResult` and `Step`

@@ -29,11 +29,10 @@ def build_video_network(
         raise ValueError("the weights do not fit: they are of another number of segments")
     networks = []
     for number, segment in enumerate(arch.segments):
-        seen = slice(segment.seen.start, segment.seen.stop)
         network = build_network(
             segment.network,
-            split[seen],
-            true_embeddings=None if true_embeddings is None else true_embeddings[seen],
+            split[segment.rows],
+            true_embeddings=None if true_embeddings is None else true_embeddings[segment.rows],
             weights=None if weights is None else weights[number],
         )
         networks.append(network)

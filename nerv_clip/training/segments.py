@@ -21,11 +21,12 @@ from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
 from nerv_clip.training.results import EpochResult, Step
+from nerv_clip.training.threads import jobs_for, shared_threads
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import Split
 from nerv_clip.video.video import Video
 
-MEASURED = 6  # segments whose step is measured to estimate the time of an epoch
+MEASURED = 6  # sizes of networks whose step is measured to estimate the time of an epoch
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
@@ -65,11 +66,9 @@ class SegmentTraining:
             Trainer(
                 network,
                 video.part(segment.seen.start, segment.seen.stop),
-                split[segment.seen.start : segment.seen.stop],
+                split[segment.rows],
                 config,
-                None
-                if true_embeddings is None
-                else true_embeddings[segment.seen.start : segment.seen.stop],
+                None if true_embeddings is None else true_embeddings[segment.rows],
                 self.workers,
                 max_steps,
             )
@@ -111,20 +110,18 @@ class SegmentTraining:
         return self.epoch > self.config.pixel_loss_warmup_epochs
 
     def measure_epoch(self) -> float:
-        """Seconds of an epoch, from a step of each segment on a copy of its network.
+        """Seconds of an epoch, from a step of each size of network, on a copy of one.
 
-        Of many segments, `MEASURED` are measured, and the others are estimated by their parameters.
+        Of many sizes, `MEASURED` are measured, and the others are estimated by their parameters.
         """
-        jobs, threads = self._jobs(), torch.get_num_threads()
+        jobs = self.jobs
         sizes = [sum(p.numel() for p in trainer.model.parameters()) for trainer in self.trainers]
-        order = sorted(range(len(sizes)), key=sizes.__getitem__)
-        chosen = [order[i] for i in np.linspace(0, len(order) - 1, MEASURED).round().astype(int)]
-        torch.set_num_threads(max(threads // jobs, 1))
-        try:
-            measured = {i: self.trainers[i].measure_step() for i in dict.fromkeys(chosen)}
-        finally:
-            torch.set_num_threads(threads)
-        seconds = np.interp(sizes, [sizes[i] for i in measured], list(measured.values()))
+        distinct = sorted(set(sizes))
+        places = np.linspace(0, len(distinct) - 1, MEASURED).round().astype(int)
+        chosen = [distinct[place] for place in dict.fromkeys(places.tolist())]
+        with shared_threads(jobs):
+            measured = [self.trainers[sizes.index(size)].measure_step() for size in chosen]
+        seconds = np.interp(sizes, chosen, measured)
         steps = [trainer.steps for trainer in self.trainers]
         return makespan([float(s) * n for s, n in zip(seconds, steps, strict=True)], jobs)
 
@@ -186,8 +183,7 @@ class SegmentTraining:
         """
         waiting = [number for number, result in enumerate(self.results) if result is None]
         waiting.sort(key=self._work, reverse=True)  # the longest first, so that all end together
-        jobs, threads = self._jobs(), torch.get_num_threads()
-        paused, lock = Event(), Lock()
+        jobs, paused, lock = self.jobs, Event(), Lock()
 
         def report(step: Step) -> None:
             with lock:
@@ -203,7 +199,7 @@ class SegmentTraining:
             if paused.is_set():
                 return
             if jobs > 1:
-                torch.set_num_threads(max(threads // jobs, 1))  # of this thread
+                torch.set_num_threads(own)
             try:
                 epochs = self.trainers[number].fit(on_step=report, stop=stop)
                 self.results[number] = next(epochs, None)
@@ -217,18 +213,15 @@ class SegmentTraining:
                 if self.results[number] is None:  # the same in all processes of torchrun
                     break
             return
-        try:
-            with ThreadPoolExecutor(jobs) as pool:
-                list(pool.map(train, waiting))
-        finally:
-            torch.set_num_threads(threads)
+        with shared_threads(jobs) as own, ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(train, waiting))
 
-    def _jobs(self) -> int:
+    @property
+    def jobs(self) -> int:
         """Segments that are trained side by side; with one, each uses all of PyTorch's threads."""
-        alone = (
-            self.workers.size > 1 or self.config.compile or self.trainers[0].device.type != "cpu"
-        )
-        return 1 if alone else min(torch.get_num_threads(), len(self.trainers))
+        if self.workers.size > 1 or self.config.compile:
+            return 1
+        return jobs_for(len(self.trainers), self.trainers[0].device.type)
 
     def _work(self, number: int) -> int:
         """A number that grows with the duration of a segment's epoch."""

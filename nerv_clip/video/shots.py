@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from nerv_clip.errors import InputError
 
 
+def check_increasing(firsts: Sequence[int]) -> None:
+    """Raise `InputError` where the first frames of shots do not increase."""
+    for before, after in pairwise(firsts):
+        if after <= before:
+            raise InputError(
+                f"`shots`: frame {after} follows frame {before}: give the first frame of each shot "
+                "in increasing order"
+            )
+
+
 @dataclass(frozen=True)
 class Shots:
     """The shots of a video of ``frames`` frames.
@@ -34,12 +44,7 @@ class Shots:
         firsts = self.firsts
         if not firsts or firsts[0] != 0:
             raise InputError("`shots`: the first shot has to start at frame 0")
-        for before, after in pairwise(firsts):
-            if after <= before:
-                raise InputError(
-                    f"`shots`: frame {after} follows frame {before}: give the first frame of each "
-                    "shot in increasing order"
-                )
+        check_increasing(firsts)
         if firsts[-1] >= self.frames:
             raise InputError(
                 f"`shots`: a shot starts at frame {firsts[-1]}, but the video has only "

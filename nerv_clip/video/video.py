@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +27,7 @@ from nerv_clip.video.frame_store import (
 )
 from nerv_clip.video.picture import IMAGE_FPS, Picture
 from nerv_clip.video.reader import pictures
-from nerv_clip.video.shots import Shots
+from nerv_clip.video.shots import Shots, check_increasing
 from nerv_clip.video.spec import VideoSpec
 
 GIB = 2**30
@@ -103,11 +103,12 @@ class Video:
         return self._store.read(wanted).to(self.device)
 
 
-def still_video(frame: Tensor, frames: int) -> Video:
+def still_video(frame: Tensor, frames: int, shots: Shots | None = None) -> Video:
     """A video that shows ``frame``, uint8 (3, H, W), in all of its ``frames`` frames."""
     shape = (frames, int(frame.shape[1]), int(frame.shape[2]))
     times = tuple(i / IMAGE_FPS for i in range(frames))
-    return Video(VideoSpec(Path()), StillStore(frame), shape, times, "", frame.device)
+    store, spec = StillStore(frame), VideoSpec(Path())
+    return Video(spec, store, shape, times, "", frame.device, shots=shots)
 
 
 def frame_store(like: Video) -> MemoryStore | DiskStore:
@@ -200,12 +201,7 @@ def checked_shots(shots: Literal["auto", "off"] | Sequence[int]) -> list[int]:
     firsts = [int(first) for first in shots]
     if firsts and firsts[0] < 0:
         raise InputError(f"`shots`: {firsts[0]} is no frame: they are counted from 0")
-    for before, after in pairwise(firsts):
-        if after <= before:
-            raise InputError(
-                f"`shots`: frame {after} follows frame {before}: give the first frame of each shot "
-                "in increasing order"
-            )
+    check_increasing(firsts)
     return firsts or [0]
 
 
