@@ -26,6 +26,11 @@ def shots_of(frames: Sequence[int] | NDArray[np.generic], shots: Shots | None) -
     return np.asarray(np.searchsorted(firsts, np.asarray(frames), side="right") - 1)
 
 
+def shots_at(places: NDArray[np.float64], shots: Shots | None) -> NDArray[np.intp]:
+    """The shot of each of some places (N,) in frames, whole or not (`Shots.settle`)."""
+    return shots_of(places if shots is None else shots.settle(places), shots)
+
+
 def blend_weights(
     index: int, train: Sequence[int], shots: Shots | None = None
 ) -> list[tuple[int, float]]:

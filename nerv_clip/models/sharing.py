@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nerv_clip.video.shots import Shots
 
 LEAST_SIZE = 0.1  # million parameters of a segment's network: below, it shares one with others
-POWER = 0.5  # of a segment's frames, to which its size is proportional; see bench/results
+POWER = 0.5  # of a segment's frames, to which its size is proportional; see law.md
 
 
 class Stretch(NamedTuple):

@@ -26,12 +26,14 @@ class ShotIndex:
     """Where the shots of a video of ``frames`` frames are.
 
     ``cuts`` are the first frames of all shots but the first. ``lengths`` are the frames of each
-    shot. Numbers are kept as plain integers, because a network without memory has no tensors.
+    shot, ``ends`` its first and its last frame. Numbers are kept as plain integers, because a
+    network without memory has no tensors.
     """
 
     def __init__(self, frames: int, cuts: tuple[int, ...]) -> None:
         self.frames, self.firsts = frames, (0, *cuts)
-        self.lengths = tuple(b - a for a, b in pairwise((*self.firsts, frames)))
+        self.ends = [(a, b - 1) for a, b in pairwise((*self.firsts, frames))]
+        self.lengths = tuple(last - first + 1 for first, last in self.ends)
 
     def of(self, t: Tensor) -> Tensor:
         """The shot of each time: (B,) in [0, 1] to (B,), int64, counted from 0.

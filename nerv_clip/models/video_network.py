@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nerv_clip.models.nerv_clip import NeRVClip, Output
 from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.models.temporal import ShotIndex
 
 SAME_FRAME = 1e-6  # positions in frames that differ by less are equal
 
@@ -79,15 +80,12 @@ class VideoNetwork(nn.Module):
 
         The times of frames give exactly the times that the segment's network was trained on.
         """
-        arch, device = self.arch, t.device
+        arch, shots = self.arch, ShotIndex(self.arch.frames, self.arch.shots[1:])
         position = t.double() * (arch.frames - 1)
-        nearest = (position + 0.5).floor()
         exact = (position - position.round()).abs() < SAME_FRAME
         position = torch.where(exact, position.round(), position)
-        firsts = torch.tensor(arch.shots, dtype=torch.float64, device=device)
-        ends = torch.cat([firsts[1:], firsts.new_tensor([arch.frames])]) - 1
-        shot = torch.bucketize(nearest, firsts[1:], right=True)
-        position = position.maximum(firsts[shot]).minimum(ends[shot])
+        first, last = position.new_tensor(shots.ends)[shots.of(t)].unbind(1)
+        position = position.maximum(first).minimum(last)
         starts = [segment.first for segment in arch.segments]
         segment = torch.bucketize(position.floor(), position.new_tensor(starts[1:]), right=True)
         lasts = position.new_tensor([each.network.frames - 1 for each in arch.segments])

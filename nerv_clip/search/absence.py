@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.evaluation.interpolation import shots_of
+from nerv_clip.evaluation.interpolation import shots_at
 from nerv_clip.video.shots import Shots
 
 DURATION = 5  # frames that a score is averaged over: a shorter peak is mostly noise
@@ -26,7 +26,7 @@ def lasting(curves: Floats, grid: int = 1, shots: Shots | None = None) -> Floats
     half = (DURATION - 1) * grid // 2
     total = np.concatenate([np.zeros((1, *curves.shape[1:])), np.cumsum(curves, 0, np.float64)])
     points = np.arange(len(curves))
-    own = shots_of(points if shots is None else shots.settle(points / grid), shots)
+    own = shots_at(points / grid, shots)
     start, stop = np.searchsorted(own, own), np.searchsorted(own, own, side="right")
     first, last = np.maximum(points - half, start), np.minimum(points + half + 1, stop)
     count = (last - first).reshape(-1, *[1] * (curves.ndim - 1))

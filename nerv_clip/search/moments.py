@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.evaluation.interpolation import shots_of
+from nerv_clip.evaluation.interpolation import shots_at
 from nerv_clip.video.shots import Shots
 
 BRIDGE = 4.0  # frames: runs of one shot that are at most this far apart are merged
@@ -39,8 +39,7 @@ def spans(
     if scores.max() <= threshold:
         threshold, edge = -np.inf, (scores.max() + scores.min()) / 2
     inside = np.flatnonzero(scores >= edge)
-    places = inside / grid
-    own = shots_of(places if shots is None else shots.settle(places), shots)
+    own = shots_at(inside / grid, shots)
     gaps = np.flatnonzero((np.diff(inside) > BRIDGE * grid) | (np.diff(own) > 0))
     firsts = inside[np.concatenate([[0], gaps + 1])]
     lasts = inside[np.concatenate([gaps, [len(inside) - 1]])]
