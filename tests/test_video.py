@@ -233,6 +233,21 @@ def test_comparison_shows_true_above_decoded_and_can_seek(
         assert 10 * np.log10(255**2 / np.square(part).mean()) > 43
 
 
+def test_comparison_with_an_easy_middle_is_encoded_once(tmp_path: Path) -> None:
+    frames = torch.from_numpy(moving_picture(40, 48, 80)).permute(0, 3, 1, 2).clone()
+    noise = torch.randint(-20, 21, frames.shape, generator=torch.Generator().manual_seed(0))
+    frames = (frames + noise).clamp(0, 255).byte()
+    frames[14:26] = 100
+    whole: list[int] = []
+
+    def pairs(indices: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+        whole.append(len(indices) == 40)
+        return ((frames[i], frames[i]) for i in indices)
+
+    assert write_comparison(tmp_path / "c.mp4", pairs, 40, 25) >= 45
+    assert sum(whole) == 1
+
+
 def test_comparison_is_shrunk_below_a_size(tmp_path: Path) -> None:
     true = torch.from_numpy(moving_picture(30, 48, 80)).permute(0, 3, 1, 2)
     path = tmp_path / "c.mp4"

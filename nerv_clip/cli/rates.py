@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +23,12 @@ from nerv_clip.training.threads import shared_threads
 from nerv_clip.training.trainer import Trainer
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import still_video
-from nerv_clip.video.writer import write_comparison
+from nerv_clip.video.writer import comparison_setting, write_comparison
 
 PRESET = "fast"  # of planned trainings: at equal time it beats the default, whose steps take longer
 PROBES = (LEAST_SIZE, 4 * LEAST_SIZE)  # million parameters of networks whose step is measured
 PROBE_FRAMES, PROBE_SPLIT = 120, "3_3_4"
 SHOWN = 12  # frames that are evaluated and encoded
-ENCODINGS = 5.0  # of such a sample by `write_comparison`
-AGAIN = 1.3  # encodings of the whole video, on average
 
 
 class Rates(NamedTuple):
@@ -93,12 +92,13 @@ def seconds_of_showing(inputs: Inputs, device: str) -> float:
         export_model(build_network(arch, split), checkpoint, {})
         start = time.perf_counter()
         evaluate_checkpoint(checkpoint, video, split, teacher=inputs.teacher, device=device)
-        between = time.perf_counter()
-        write_comparison(
-            stream,
-            lambda chosen: ((video.read([i])[0], video.read([i])[0]) for i in chosen),
-            len(video),
-            25.0,
-        )
-        encoding = (time.perf_counter() - between) * AGAIN / ENCODINGS
-    return (between - start + encoding) / len(video)
+        evaluating = time.perf_counter() - start
+
+        def pairs(chosen: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+            return ((video.read([i])[0], video.read([i])[0]) for i in chosen)
+
+        setting = comparison_setting(pairs, len(video))
+        start = time.perf_counter()
+        write_comparison(stream, pairs, len(video), 25.0, setting=setting)
+        encoding = time.perf_counter() - start
+    return (evaluating + encoding) / len(video)

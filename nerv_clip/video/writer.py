@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from bisect import bisect_left
 from collections import deque
@@ -10,6 +11,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -27,9 +29,18 @@ KEYFRAMES = 12  # maximum distance of key frames, so that a seek decodes few fra
 QUALITY_DB = 45.0  # PSNR of a comparison against the frames that it shows
 CRFS = (20, 16, 12, 8, 4, 1)
 COARSEST = 40
-SAMPLE = 12  # consecutive frames on which the quality setting is chosen
+GROUPS = 4  # of consecutive frames on which a setting is chosen
+FEW, MANY = 4, KEYFRAMES  # frames of a group, to judge quality, and size in bytes
+MARGIN_DB = 0.15  # by which the groups must exceed the quality: encoding all again takes long
 
 Pixels = NDArray[np.uint8]
+
+
+class Setting(NamedTuple):
+    """How a comparison is encoded: ``crf`` of x264, and each pixel ``scale`` times as wide."""
+
+    crf: int
+    scale: int
 
 
 def to_pixels(frame: Tensor) -> Pixels:
@@ -58,33 +69,53 @@ def write_comparison(
     frames: int,
     fps: float,
     checkpoint: str = "",
+    setting: Setting | None = None,
 ) -> float:
     """Write each true frame above its reconstruction, as one H.264 stream.
 
     ``pairs`` yields (true, reconstructed), (3, H, W) each, for the frame indices that it is called
     with; it is called more than once. Key frames every 12 frames, no B-frames, BT.709. Pictures
     are padded to even sides, and shrunk by a whole number if the stream would exceed `MAX_SIDE`.
-    4:2:0 halves the resolution of colour: if `QUALITY_DB` cannot be reached with it and the size
-    allows, each pixel is doubled, and a player shows the stream at half its size. ``checkpoint``,
-    the hash of the decoded checkpoint, is stored in the file, so that a stream of another
-    checkpoint is recognised. Returns the mean PSNR in dB of the decoded stream, in RGB.
+    ``checkpoint``, the hash of the decoded checkpoint, is stored in the file, so that a stream of
+    another checkpoint is recognised. ``setting`` is what `comparison_setting` returns, by default
+    for these pairs; where it misses `QUALITY_DB`, finer ones are tried. Returns the mean PSNR in dB
+    of the decoded stream, in RGB.
     """
-    encode = partial(_encode, fps=fps, comment=checkpoint)
-    middle = max((frames - SAMPLE) // 2, 0)
-    sample = [*map(_stacked, pairs(range(frames)[middle : middle + SAMPLE]))]
+    first, scale = comparison_setting(pairs, frames) if setting is None else setting
     with atomic_write(path) as temporary:
-        # if the finest setting does not reach the quality at a scale, no other does
-        enough = encode(temporary, sample, CRFS[-1]) >= QUALITY_DB
-        scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
-
-        def reaches(crf: int) -> bool:
-            return encode(temporary, sample, crf, scale) >= QUALITY_DB
-
-        for crf in CRFS[bisect_left(CRFS[:-1], True, key=reaches) :]:
-            quality = encode(temporary, map(_stacked, pairs(range(frames))), crf, scale)
+        for crf in CRFS[CRFS.index(first) :]:
+            stacked = map(_stacked, pairs(range(frames)))
+            quality = _encode(temporary, stacked, crf, scale, fps=fps, comment=checkpoint)
             if quality >= QUALITY_DB:
                 break
         return quality
+
+
+def comparison_setting(
+    pairs: Callable[[Sequence[int]], Iterator[tuple[Tensor, Tensor]]], frames: int
+) -> Setting:
+    """The setting with which groups of ``frames`` frames just exceed `QUALITY_DB`.
+
+    4:2:0 halves the resolution of colour: if the quality cannot be reached with it and the size
+    allows, each pixel is doubled, and a player shows the stream at half its size. ``pairs`` as in
+    `write_comparison`.
+    """
+    sample = [*map(_stacked, pairs(_groups(frames, FEW)))]
+
+    def reaches(crf: int, scale: int) -> bool:
+        return _encode(None, sample, crf, scale, fps=25.0) >= QUALITY_DB + MARGIN_DB
+
+    # if the finest setting does not reach the quality at a scale, no other does
+    enough = reaches(CRFS[-1], 1)
+    scale = 1 if enough or 2 * max(sample[0].shape) > MAX_SIDE else 2
+    place = bisect_left(CRFS[:-1], True, key=partial(reaches, scale=scale))
+    return Setting(CRFS[place], scale)
+
+
+def _groups(frames: int, length: int) -> list[int]:
+    """Indices of `GROUPS` groups of ``length`` consecutive frames, spread over all."""
+    starts = range(0, frames, max(length, frames // GROUPS))
+    return [i for start in starts for i in range(start, min(start + length, frames))]
 
 
 def shrink_comparison(
@@ -102,8 +133,7 @@ def shrink_comparison(
     even the coarsest setting is larger, it is written all the same.
     """
     encode = partial(_encode, fps=fps, comment=checkpoint)
-    starts = range(0, frames, max(SAMPLE, frames // 4))
-    chosen = [i for start in starts for i in range(start, min(start + SAMPLE, frames))]
+    chosen = _groups(frames, MANY)
     sample = [*map(_stacked, pairs(chosen))]
     share = len(chosen) / frames
     with atomic_write(path) as temporary:
@@ -151,7 +181,7 @@ def _grow(pixels: Pixels, scale: int) -> Pixels:
 
 
 def _encode(
-    path: Path,
+    path: Path | None,
     pictures: Iterable[Pixels],
     crf: int,
     scale: int = 1,
@@ -161,11 +191,12 @@ def _encode(
 ) -> float:
     """Encode pictures, with doubled pixels if ``scale`` is 2; returns the stream's mean PSNR.
 
-    The stream is decoded while it is written, so that each picture is produced only once.
+    The stream is decoded while it is written, so that each picture is produced only once. With
+    None for ``path``, it is not kept.
     """
     pending: deque[Pixels] = deque()
     qualities: list[float] = []
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    with _container(path) as container:
         container.metadata["comment"] = comment
         options = {"crf": str(crf), "preset": "medium", "tune": "psnr", "bf": "0"}
         rate = Fraction(fps).limit_denominator(1001)
@@ -191,6 +222,13 @@ def _encode(
                 qualities += [_quality(frame, pending.popleft(), scale) for frame in shown]
         qualities += [_quality(frame, pending.popleft(), scale) for frame in decoder.decode(None)]
     return float(np.mean(qualities))
+
+
+def _container(path: Path | None) -> av.container.OutputContainer:
+    """An open file; in memory if ``path`` is None."""
+    if path is None:
+        return av.open(io.BytesIO(), "w", format="matroska")
+    return av.open(str(path), "w", options={"movflags": "faststart"})
 
 
 def _yuv(picture: Pixels) -> av.VideoFrame:
