@@ -4,6 +4,7 @@ const VIEWS = { side: "side by side", wipe: "wipe", difference: "difference", fl
 const REST = 250; // ms without a change until the server gets the current frame
 const SPLITS = ["train", "val", "unused"]; // as numbers in the table of frames
 const COLUMN = 3; // pixels of the timeline for several frames, where there is not one for each
+const LOSSLESS = 60; // dB, top of the timeline: a black frame, drawn exactly, would flatten the rest
 const TALLEST = 0.65; // of the window: the picture
 const players = new WeakMap();
 
@@ -450,9 +451,12 @@ class Player {
       if (value < low) low = value;
       if (value > high) high = value;
     }
+    const most = name.startsWith("PSNR") ? LOSSLESS : Infinity, beyond = high > most;
+    [low, high] = [Math.min(low, most), Math.min(high, most)];
     const x = (i) => this.placeOf(i);
     const [top, foot] = [26 * ratio, 8 * ratio]; // the label is above the curve
-    const y = (value) => height - foot - ((value - low) / (high - low || 1)) * (height - top - foot);
+    const y = (value) =>
+      height - foot - ((Math.min(value, most) - low) / (high - low || 1)) * (height - top - foot);
     pen.strokeStyle = colour;
     pen.globalAlpha = 0.35;
     pen.lineWidth = each === 1 ? ratio : COLUMN * ratio;
@@ -481,7 +485,7 @@ class Player {
       for (const [split, mean] of Object.entries(means)) mark(middle, mean, split);
     pen.fillStyle = colour;
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
-    const range = `${low.toFixed(2)} to ${high.toFixed(2)}`;
+    const range = `${low.toFixed(2)} to ${high.toFixed(2)}${beyond ? " and above" : ""}`;
     const label = each > 1 ? `${name}, ${range}, ${each} frames a column` : `${name} over time, ${range}`;
     pen.fillText(label, 8 * ratio, 14 * ratio);
     if (data.shots.length > 1) this.drawCuts(pen, x, pen.measureText(label).width + 22 * ratio);
