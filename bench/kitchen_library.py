@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,13 +40,13 @@ def seeds(text: str) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
-def encode(pictures: Path, out: Path) -> None:
-    """Write a folder of PNG files as an H.264 video of 25 frames per second."""
+def encode(pictures: Iterable[Path], out: Path) -> None:
+    """Write pictures of `SIZE` as an H.264 video of 25 frames per second."""
     with atomic_write(out) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
         stream.options = {"crf": "12", "preset": "slow"}
-        for path in sorted(pictures.glob("*.png")):
+        for path in pictures:
             pixels = np.asarray(Image.open(path).convert("RGB"))
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             container.mux(stream.encode(frame))
@@ -89,7 +90,7 @@ def main(argv: list[str]) -> None:
         if not video.exists():
             progress.message(f"kitchen {seed}")
             write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress)
-            encode(video.with_suffix(""), video)
+            encode(sorted(video.with_suffix("").glob("*.png")), video)
     with (
         progress.task("training", len(args.seeds), "run") as task,
         ThreadPoolExecutor(args.jobs) as pool,

@@ -1,4 +1,7 @@
-"""Screenshots of every page of the app on the shipped runs, in both sizes and both themes."""
+"""Screenshots of every page of the app on the shipped runs, in both sizes and both themes.
+
+With --film, also of a run with cuts: its overview, frames and a search.
+"""
 
 from __future__ import annotations
 
@@ -44,33 +47,42 @@ def pick_video(page: Page) -> None:
     page.get_by_role("button", name="Start training").wait_for()
 
 
-PAGES: dict[str, Callable[[Page], object]] = {
-    "": wait_for_chart,
-    "frames": wait_for_player,
-    "semantics": wait_for_chart,
-    "embedding_map": wait_for_chart,
-    "search": search,
-    "verify": wait_for_chart,
-    "compare": wait_for_chart,
-    "train": pick_video,
+Pages = dict[str, tuple[str, Callable[[Page], object]]]  # by file name: path, and what to do there
+PAGES: Pages = {
+    "overview": ("", wait_for_chart),
+    "frames": ("frames", wait_for_player),
+    "semantics": ("semantics", wait_for_chart),
+    "embedding_map": ("embedding_map", wait_for_chart),
+    "search": ("search", search),
+    "verify": ("verify", wait_for_chart),
+    "compare": ("compare", wait_for_chart),
+    "train": ("train", pick_video),
 }
+FILM_PAGES: Pages = {f"film_{name}": PAGES[name] for name in ("overview", "frames", "search")}
 
 
-def take_screenshots(browser: Browser, address: str, out: Path, tall: int | None) -> None:
-    """Every page in both sizes and both themes."""
+def take_screenshots(
+    browser: Browser,
+    address: str,
+    pages: Pages,
+    shown: str,
+    out: Path,
+    tall: int | None,
+) -> None:
+    """``pages`` in both sizes and both themes, of the run and frame ``shown``."""
     for theme in ("light", "dark"):
         for size, (width, height) in SIZES.items():
             page = browser.new_page(
                 viewport={"width": width, "height": tall or height}, color_scheme=theme
             )
             page.set_default_timeout(120_000)
-            for path, prepare in PAGES.items():
-                page.goto(f"{address}/{path}?run=kitchen&frame=200")
+            for file, (path, prepare) in pages.items():
+                page.goto(f"{address}/{path}?{shown}")
                 prepare(page)
                 page.wait_for_load_state("networkidle")
                 page.locator("[data-testid=stSpinner]").wait_for(state="detached")
                 page.wait_for_timeout(1500)
-                name = out / f"{path or 'overview'}-{size}-{theme}"
+                name = out / f"{file}-{size}-{theme}"
                 png = name.with_suffix(".png")
                 page.screenshot(path=png)
                 if not tall:
@@ -88,6 +100,7 @@ def main(argv: list[str]) -> None:
         "--tall", type=int, help="height of the window in pixels, to show whole pages; writes PNG"
     )
     parser.add_argument("--video", type=Path, required=True, help="a video for the training page")
+    parser.add_argument("--film", type=Path, help="a run of a film of three kitchens")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +109,13 @@ def main(argv: list[str]) -> None:
         shutil.copy(args.video, Path(folder) / "data")
         browser = p.chromium.launch(executable_path=args.chromium, args=CHROMIUM)
         with serving(Path(folder), "--runs", str(ROOT / "checkpoints")) as app:
-            take_screenshots(browser, app.address, args.out, args.tall)
+            run = "run=kitchen&frame=200"
+            take_screenshots(browser, app.address, PAGES, run, args.out, args.tall)
+        if args.film:
+            film = args.film.resolve()
+            with serving(Path(folder), "--runs", str(film.parent)) as app:
+                run = f"run={film.name}&frame=310"
+                take_screenshots(browser, app.address, FILM_PAGES, run, args.out, args.tall)
         browser.close()
 
 
