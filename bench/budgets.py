@@ -14,6 +14,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,8 @@ from nerv_clip.video.spec import VideoSpec
 
 ROOT = Path(__file__).parents[1]
 WIDE = 320  # pixels, of the yardstick
-PLAN, BASE = "the plan", "mean frame"
+PLAN = "the plan"
+Row = dict[str, Any]
 
 
 def main(argv: list[str]) -> None:
@@ -39,23 +43,34 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, nargs="+", default=[2, 10, 30])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of each training")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--only_plans", action="store_true", help="no alternatives")
     parser.add_argument("--rows", type=Path, required=True, help="folder for rows and runs")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     args.rows.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for minutes in args.minutes:
-        for video in args.videos:
-            plan = measured(video, minutes, PLAN, [], args.rows, args.threads)
-            rows.append(plan)
-            for name, flags in {} if args.only_plans else alternatives(plan).items():
-                rows.append(measured(video, minutes, name, flags, args.rows, args.threads))
+    torch.set_num_threads(args.threads)
+
+    def row(minutes: float, video: Path, name: str = PLAN, flags: Sequence[str] = ()) -> Row:
+        return measured(video, minutes, name, [*flags], args.rows, args.threads)
+
+    rows: list[Row] = []
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for minutes in args.minutes:
+            at = partial(row, minutes)
+            plans = list(pool.map(at, args.videos))
+            trials = [
+                (video, name, flags)
+                for video, plan in zip(args.videos, plans, strict=True)
+                for name, flags in ({} if args.only_plans else alternatives(plan)).items()
+            ]
+            rows += [*plans, *pool.map(lambda trial, at=at: at(*trial), trials)]
+    rows.sort(key=lambda row: (row["minutes"], row["video"]))  # stable: the plan comes first
     write(args.out, heading(__doc__) + table([shown(row, rows) for row in rows]))
 
 
-def alternatives(plan: dict[str, Any]) -> dict[str, list[str]]:
+def alternatives(plan: Row) -> dict[str, list[str]]:
     """Flags of four other settings: finer and coarser frames, larger and smaller networks."""
     height, width = plan["size"]
     _, source_width = plan["source"]
@@ -76,12 +91,12 @@ def alternatives(plan: dict[str, Any]) -> dict[str, list[str]]:
 
 def measured(
     video: Path, minutes: float, name: str, flags: list[str], folder: Path, threads: int
-) -> dict[str, Any]:
+) -> Row:
     """A row, from the folder or by training and scoring."""
     run = folder / f"{video.stem}_{minutes:g}_{name.replace(' ', '_').replace(',', '')}"
     stored = run.with_suffix(".json")
     if stored.exists():
-        row: dict[str, Any] = json.loads(stored.read_text())
+        row: Row = json.loads(stored.read_text())
         return row
     command = [sys.executable, str(ROOT / "train" / "train_nerv_clip.py")]
     command += ["--data_path", str(video), "--minutes", f"{minutes:g}", "--overwrite"]
@@ -161,7 +176,7 @@ def floats(frames: Tensor) -> Tensor:
     return frames.float() / 255
 
 
-def shown(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def shown(row: Row, rows: list[Row]) -> Row:
     """A row of the table."""
     start = {"video": row["video"], "minutes": f"{row['minutes']:g}", "settings": row["name"]}
     columns = ("took", "PSNR", "minus the plan", "mean frame", "frames", "M parameters", "epochs")
