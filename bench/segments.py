@@ -61,8 +61,9 @@ def _commands(runs: dict[str, Run]) -> str:
         config = run.read_config()
         sizes = [f"{segment.frames} frames" for segment in config.architecture.segments]
         networks = f"{len(sizes)} networks ({', '.join(sizes)})"
+        flags = flags_of(config, {"shots"}) + " --shots off" * (len(config.video.cuts) == 1)
         lines.append(
-            f"- {name}: `{flags_of(config, set())}`, {config.parameters.decoder:,} parameters in "
+            f"- {name}: `{flags}`, {config.parameters.decoder:,} parameters in "
             f"{networks}, commit {short(config.commit)}\n"
         )
     return "".join(lines)

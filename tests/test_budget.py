@@ -61,7 +61,8 @@ def test_makespan_lies_between_its_bounds(seconds: list[float], jobs: int) -> No
 def test_a_plan_is_revised_only_if_it_is_off_and_never_below_what_is_done() -> None:
     budget = Budget(minutes=1, train_seconds=100)
     assert budget.replan(10, 20, spent=50, least=1) == 20  # as planned
-    assert budget.replan(10, 20, spent=52, least=1) == 20  # off by less than an epoch
+    assert budget.replan(10, 20, spent=52, least=1) == 20  # off by an epoch, 5 %
+    assert budget.replan(2, 4, spent=60, least=1) == 3  # off by an epoch, 25 %
     assert budget.replan(10, 20, spent=25, least=1) == 40  # twice as fast
     assert budget.replan(10, 20, spent=80, least=1) == 13
     assert budget.replan(10, 20, spent=500, least=1) == 10  # the time is over
@@ -168,14 +169,15 @@ def test_a_finished_training_goes_on_for_more_minutes(
     main([*flags, "--more_minutes", "0.01"])
     config = Run(run).read_config()
     assert config.budget is not None
-    ((at, epochs),) = config.budget.revisions
+    (at, epochs), *later = config.budget.revisions
     assert at == before["epoch"] == config.train.epochs
     assert epochs > at
     assert f"{epochs - at} more epochs, {epochs} in all" in capsys.readouterr().err
-    assert own(load_checkpoint(run / "model_latest.pth"))["epoch"] == epochs
-    assert Run(run).read_history()["epoch"].iloc[-1] == epochs
+    last = later[-1][1] if later else epochs  # as the machine was fast or slow
+    assert own(load_checkpoint(run / "model_latest.pth"))["epoch"] == last
+    assert Run(run).read_history()["epoch"].iloc[-1] == last
     main([*flags, "--more_minutes", "0.01"])  # and once more
-    assert own(load_checkpoint(run / "model_latest.pth"))["epoch"] > epochs
+    assert own(load_checkpoint(run / "model_latest.pth"))["epoch"] > last
 
 
 def test_only_a_trained_run_goes_on(video_file: Path) -> None:

@@ -94,7 +94,7 @@ class TrainCommand:
         if minutes is None or budget is not None:
             return options, load_inputs(options, self.device, self.terminal), budget
         check_plannable(options, self.group.size)
-        first = plan_reading(options, minutes, self.device, self.terminal)
+        first = plan_reading(options, minutes, started, self.device, self.terminal)
         reading = with_plan(options, first.flags)
         inputs = load_inputs(reading, self.device, self.terminal)
         rates, device = first.rates, self.device
@@ -117,10 +117,9 @@ class TrainCommand:
         return True
 
     def _announce(self) -> None:
-        """Print parameters, memory and time, measured by a step on a copy of the network."""
-        trainer = self.training.trainer
+        """Print parameters, memory and time."""
+        trainer, seconds = self.training.trainer, self.training.expected_seconds()
         networks, arch = trainer.model.networks, trainer.model.arch
-        seconds = trainer.measure_epoch()
         left = trainer.epochs - trainer.epoch
         grid = "x".join(map(str, arch.first.grid))
         strides = " ".join(map(str, (*arch.first.strides, arch.first.head_stride)))
@@ -142,8 +141,7 @@ class TrainCommand:
         if arch.clip_dim:
             parts.append(f"{head_parameters(*networks) / 1e6:.4f} M in the CLIP head")
         parts.append(f"{_peak_gib(self.device):.1f} GiB of memory")
-        duration = _duration(seconds * left)
-        parts.append(f"about {duration} for {left} epochs of {trainer.steps} steps")
+        parts.append(f"about {_duration(seconds)} for {left} epochs of {trainer.steps} steps")
         self.terminal.message(" | ".join(parts))
 
     def _fit(self) -> bool:

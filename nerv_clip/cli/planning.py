@@ -128,15 +128,16 @@ def plan_text(flags: list[str], options: Options) -> str:
 
 
 def plan_reading(
-    options: Options, minutes: float, device: str, progress: Progress = SILENT
+    options: Options, minutes: float, started: float, device: str, progress: Progress = SILENT
 ) -> ReadingPlan:
     """Choose the frames that are read, their size, and how they are split.
 
-    Raises `InputError` where the time is too short for any plan.
+    ``started`` is when the command was started, of `time.monotonic`. Raises `InputError` where the
+    time is too short for any plan.
     """
     source = _probe(options)
-    seconds = 60 * minutes * (1 - RESERVE) - source.reading
-    if seconds <= 0:
+    end = started + 60 * minutes * (1 - RESERVE) - source.reading
+    if end <= time.monotonic():
         least = source.reading / 60 / (1 - RESERVE)
         raise InputError(
             f"`minutes` {minutes:g}: reading the video alone takes about {least:.2g} minutes; give "
@@ -156,7 +157,7 @@ def plan_reading(
             measured[size] = measure(frame, device, jobs, task)
         a, _, c = parse_split(wanted.split)
         rates, train = measured[size], max(frames * a / c, 1)
-        left = max(seconds - frames * rates.shown, 0.0) * jobs
+        left = max(end - time.monotonic() - frames * rates.shown, 0.0) * jobs
         choice = balance(lambda size: train * rates.training(size), left, train / segments)
         return ReadingPlan(flags, choice, segments, source, rates)
 
@@ -216,8 +217,8 @@ def plan_training(
 ) -> tuple[list[str], Budget]:
     """Flags that choose the networks and the epochs for a video that was read, and the budget.
 
-    ``rates`` are those of `plan_reading`; ``started`` is when the command was started, of
-    `time.monotonic`. Raises `InputError` where the time that is left is too short for one epoch.
+    ``rates`` are those of `plan_reading`, ``started`` as there. Raises `InputError` where the time
+    that is left is too short for one epoch.
     """
     video, split = inputs.video, inputs.split
     train, most = train_indices(split), options.model.segment_frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 from nerv_clip.cli.forecast import estimate
@@ -42,7 +43,7 @@ def preview_plan(options: Options, progress: Progress = SILENT) -> PlanPreview:
     assert options.minutes is not None  # noqa: S101 - the caller's to check
     check_plannable(options, 1)
     device = resolve_device(options.device)
-    plan = plan_reading(options, options.minutes, device, progress)
+    plan = plan_reading(options, options.minutes, time.monotonic(), device, progress)
     size = min(plan.choice.size * plan.segments, MAX_MODELSIZE)
     one = ["--modelsize", f"{size:.3g}", "--epochs", "1", "--pixel_loss_warmup_epochs", "0"]
     cost = estimate(with_plan(options, [*plan.flags, *one]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-TOLERANCE = 0.05  # a plan that is off by a smaller share of its epochs, or by one, stays
+TOLERANCE = 0.05  # a plan that is off by at most this share of its epochs stays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Budget:
         """
         each = spent / epoch
         fitting = max(epoch + math.floor((self.train_seconds - spent) / each + 0.5), epoch, least)
-        return epochs if abs(fitting - epochs) <= max(TOLERANCE * epochs, 1) else fitting
+        return epochs if abs(fitting - epochs) <= TOLERANCE * epochs else fitting
 
     def revised(self, epoch: int, epochs: int) -> Budget:
         """With one more revision."""

@@ -188,6 +188,13 @@ class RunTraining:
         self._save()
         self.progress.message(f"{more} more epochs, {trainer.epochs} in all")
 
+    def expected_seconds(self) -> float:
+        """Seconds of the epochs that are left: planned, or from a step on a copy of the network."""
+        trainer, budget = self.trainer, self.record.budget
+        if budget is not None and not trainer.epoch:
+            return budget.train_seconds
+        return (trainer.epochs - trainer.epoch) * trainer.measure_epoch()
+
     def fit(
         self, *, save_minutes: float = 2.0, stop: Callable[[], bool] = lambda: False
     ) -> Iterator[EpochResult]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from nerv_clip.video.comparison import MAX_SIDE, shrink_of
 
 KEYFRAMES = 12  # maximum distance of key frames, so that a seek decodes few frames
 QUALITY_DB = 45.0  # PSNR of a comparison against the frames that it shows
+LOSSLESS_DB = 60.0
 CRFS = (20, 16, 12, 8, 4, 1)
 COARSEST = 40
 GROUPS = 4  # of consecutive frames on which a setting is chosen
@@ -79,7 +80,7 @@ def write_comparison(
     ``checkpoint``, the hash of the decoded checkpoint, is stored in the file, so that a stream of
     another checkpoint is recognised. ``setting`` is what `comparison_setting` returns, by default
     for these pairs; where it misses `QUALITY_DB`, finer ones are tried. Returns the mean PSNR in dB
-    of the decoded stream, in RGB.
+    of the decoded stream, in RGB, with at most 60 dB for a frame.
     """
     first, scale = comparison_setting(pairs, frames) if setting is None else setting
     with atomic_write(path) as temporary:
@@ -113,9 +114,13 @@ def comparison_setting(
 
 
 def _groups(frames: int, length: int) -> list[int]:
-    """Indices of `GROUPS` groups of ``length`` consecutive frames, spread over all."""
-    starts = range(0, frames, max(length, frames // GROUPS))
-    return [i for start in starts for i in range(start, min(start + length, frames))]
+    """Indices of `GROUPS` groups of ``length`` consecutive frames, spread over all.
+
+    They lie in the middle of each part, because a video often begins and ends in black.
+    """
+    parts = np.linspace(0, frames, GROUPS + 1).astype(int)
+    starts = [max(int(a + b - length) // 2, 0) for a, b in pairwise(parts)]
+    return sorted({i for start in starts for i in range(start, min(start + length, frames))})
 
 
 def shrink_comparison(
@@ -243,10 +248,13 @@ def _yuv(picture: Pixels) -> av.VideoFrame:
 
 
 def _quality(frame: av.VideoFrame, picture: Pixels, scale: int) -> float:
-    """PSNR in dB of a decoded frame, reduced to the picture's size, against the picture."""
+    """PSNR in dB of a decoded frame, reduced to the picture's size, against the picture.
+
+    At most `LOSSLESS_DB`: black frames would raise a mean although the others look bad.
+    """
     shown = frame.to_ndarray(format="rgb24").astype(np.float32)
     height, width = picture.shape[:2]
     if scale > 1:
         shown = shown.reshape(height, scale, width, scale, 3).mean(axis=(1, 3))
     error = float(np.square(shown - picture).mean())
-    return float(10 * np.log10(255**2 / max(error, 1e-6)))
+    return float(min(10 * np.log10(255**2 / max(error, 1e-6)), LOSSLESS_DB))
