@@ -50,7 +50,7 @@ FINER = (1.0, 50)  # million parameters and epochs from which on larger frames g
 RESERVE = 0.04  # share of the time that is kept free
 WARM_UP = 0.4  # share of the epochs before CLIP training starts
 READ = 12  # pictures that are decoded to measure how long reading takes
-INTERMEDIATE = 0.05  # share of the time that evaluations before the last may take
+INTERMEDIATE = 0.05  # share of the time that two evaluations before the last may take
 
 
 class Choice(NamedTuple):
@@ -240,9 +240,9 @@ def plan_training(
             f"`minutes` {minutes:g} is too short to train on {len(train)} frames and to evaluate "
             f"the result: give at least {needed:.1f}, or a part of the video (`start`, `end`)"
         )
-    shown = len(video) * rates.shown
-    between = 3 if shown * 2 <= INTERMEDIATE * 60 * minutes else 1
-    flags += ["--epochs", str(epochs), "--eval_freq", str(math.ceil(epochs / between))]
+    often = 2 * len(video) * rates.shown <= INTERMEDIATE * 60 * minutes
+    every = math.ceil(epochs * (0.4 if often else 10))  # also once if epochs are added
+    flags += ["--epochs", str(epochs), "--eval_freq", str(every)]
     if options.model.predict_clip:
         flags += ["--pixel_loss_warmup_epochs", str(max(math.floor(WARM_UP * epochs), 1))]
     return flags, Budget(minutes=minutes, train_seconds=left)
