@@ -71,10 +71,10 @@ def main(argv: list[str]) -> None:
 
 
 def alternatives(plan: Row) -> dict[str, list[str]]:
-    """Flags of four other settings: finer and coarser frames, larger and smaller networks."""
+    """Flags of other settings: finer, coarser, fewer and more frames, other sizes of networks."""
     height, width = plan["size"]
     _, source_width = plan["source"]
-    larger = min(1.5, source_width / width)
+    larger = min(2.0 if width < WIDE else 1.5, source_width / width)
     sizes = {
         "finer frames": (larger * height, larger * width),
         "coarser frames": (height / 2, width / 2),
@@ -84,6 +84,9 @@ def alternatives(plan: Row) -> dict[str, list[str]]:
         for name, size in sizes.items()
         if name != "finer frames" or source_width > width
     }
+    found["half as many frames"] = ["--vid_step", str(2 * plan["step"])]
+    if plan["step"] > 1:
+        found["twice as many frames"] = ["--vid_step", str(plan["step"] // 2)]
     found["networks twice as large, fewer steps"] = ["--modelsize", f"{2 * plan['modelsize']:.3g}"]
     found["networks half as large, more steps"] = ["--modelsize", f"{plan['modelsize'] / 2:.3g}"]
     return found

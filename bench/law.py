@@ -23,6 +23,7 @@ from report import COMMIT, heading, machine, number, short, table, write
 
 from nerv_clip import Trainer, VideoSpec, build_network, load_video, preset, solve, split_frames
 from nerv_clip.cli import main_guard
+from nerv_clip.cli.quality import RUN, content_of
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.training.distributed import resolve_device
@@ -31,6 +32,7 @@ SPLIT, SEED = "3_3_4", 1
 OTHERS = "the other stretches"
 SIZES, EPOCHS = (0.1, 0.2, 0.4), (5, 10, 20, 40)
 AT_SIZE, AT_EPOCHS = 0.2, 20  # where the fit is 0
+PLACES = 10  # at which a stretch is looked at
 
 
 class Task(NamedTuple):
@@ -47,6 +49,17 @@ class Task(NamedTuple):
         """The stretch."""
         return f"{self.file} {self.start}–{self.end - 1}"
 
+    def spec(self, folder: Path) -> VideoSpec:
+        """The frames."""
+        film = "bunny" in self.file  # 16:9 with the height of the public results' crop
+        return VideoSpec(
+            folder / self.file,
+            crop=(640, 1280) if film else None,
+            resize=(160, 320) if film else (180, 320),
+            start=self.start,
+            end=self.end,
+        )
+
 
 def main(argv: list[str]) -> None:
     """Train what is missing, then print the table and the fit."""
@@ -60,10 +73,9 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     device = resolve_device(args.device)
     known = read(args.rows)
-    parts = (stretch.rsplit(":", 2) for stretch in args.stretches)
     wanted = [
         Task(file, int(start), int(end), size, epochs)
-        for file, start, end in parts
+        for file, start, end in (stretch.rsplit(":", 2) for stretch in args.stretches)
         for size in SIZES
         for epochs in EPOCHS
     ]
@@ -77,7 +89,8 @@ def main(argv: list[str]) -> None:
                 out.flush()
         known = read(args.rows)
     text = heading(__doc__, device) + _table(known)
-    write(args.out, text + "\n" + _fit(known) + "\n" + _shares(known))
+    parts = (text, _fit(known), _shares(known), _levels(known, args.folder))
+    write(args.out, "\n".join(parts))
 
 
 def read(path: Path) -> dict[Task, dict[str, Any]]:
@@ -90,15 +103,7 @@ def trained(job: tuple[Path, Task, str]) -> dict[str, Any]:
     """Train one network and evaluate it."""
     folder, task, device = job
     torch.set_num_threads(1)
-    film = "bunny" in task.file  # 16:9 with the height of the public results' crop
-    spec = VideoSpec(
-        folder / task.file,
-        crop=(640, 1280) if film else None,
-        resize=(160, 320) if film else (180, 320),
-        start=task.start,
-        end=task.end,
-    )
-    video = load_video(spec, shots="off", device=device)
+    video = load_video(task.spec(folder), shots="off", device=device)
     split = split_frames(len(video), SPLIT)
     model, config = preset("default")
     model = replace(model, modelsize=task.size)
@@ -169,6 +174,34 @@ def _shares(known: dict[Task, dict[str, Any]]) -> str:
             shown[f"{name}: worst stretch"] = number(float(psnr.min()), 2)
         rows.append(shown)
     return table(rows)
+
+
+def _levels(known: dict[Task, dict[str, Any]], folder: Path) -> str:
+    """How PSNR at one size and number of epochs follows from a few pictures of a stretch."""
+    rows, features, measured = [], [], []
+    for task, row in sorted(known.items()):
+        if (task.size, task.epochs) == (AT_SIZE, max(EPOCHS)):
+            video = load_video(task.spec(folder), shots="off")
+            firsts = np.linspace(0, len(video) - RUN, PLACES).astype(int)
+            content = content_of([video.read(range(f, f + RUN)) for f in firsts])
+            features.append([content.detail, content.motion, 1.0])
+            measured.append(row["seen"])
+            rows.append({"stretch": task.name, "detail, dB": number(content.detail, 1)})
+            rows[-1]["motion, dB"] = number(content.motion, 1)
+    at, psnr = np.array(features), np.array(measured)
+    found = np.linalg.lstsq(at, psnr, rcond=None)[0]
+    error = psnr - at @ found
+    alone = error / (1 - np.diag(at @ np.linalg.pinv(at)))  # without the stretch itself in the fit
+    for shown, value, fitted in zip(rows, psnr, at @ found, strict=True):
+        shown[f"{AT_SIZE} M, {max(EPOCHS)} epochs"] = number(value, 2)
+        shown["from detail and motion"] = number(fitted, 2)
+    names = " + ".join(f"{w:.2f} {n}" for w, n in zip(found, ("detail", "motion", ""), strict=True))
+    rms = (float(np.sqrt(np.mean(np.square(e)))) for e in (error, alone))
+    errors = " dB, of stretches left out of the fit ".join(f"{e:.2f}" for e in rms)
+    return (
+        table(rows) + f"\nFit: {names.strip()}. Root mean square error {errors} dB. 'Detail' and "
+        f"'motion' are those of `nerv_clip.cli.quality.Content`, at {PLACES} places.\n"
+    )
 
 
 def _film(file: str, films: set[str]) -> str:

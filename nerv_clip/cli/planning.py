@@ -13,16 +13,18 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nerv_clip.cli.options import Options, parse
+from nerv_clip.cli.quality import expected_psnr
 from nerv_clip.cli.rates import PRESET, Rates, measure, seconds_of_showing
+from nerv_clip.cli.survey import Source, survey
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import MAX_MODELSIZE
 from nerv_clip.models.sharing import LEAST_SIZE, Stretch, divide
@@ -33,23 +35,20 @@ from nerv_clip.runs.inputs import Inputs
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.segments import SegmentTraining, makespan
 from nerv_clip.training.threads import jobs_for
-from nerv_clip.video.reader import pictures
+from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import parse_split, train_indices
 from nerv_clip.video.video import fit
 
 SPLIT, CLIP_SPLIT = "9_9_10", "3_3_4"  # the test of a CLIP head needs many held-out frames
 SEGMENT_FRAMES = 300
-LONG_SIDE = 320  # pixels of a frame, unless there is much more time, or too little
+LONG_SIDE = 320  # pixels of a frame, or half as many, or more if there is much time
 FINER_SIDES = (480, 640, 960, 1280, 1920, 2560, 3840)
-COARSER = ((LONG_SIDE, 1), (LONG_SIDE, 2), (LONG_SIDE, 3), (LONG_SIDE, 4))  # side, step
-COARSEST = tuple(product((160,), (4, 6, 8, 12, 16, 24, 32, 48, 64)))
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of frames; all are compared
 BEST_EPOCHS, AT_SIZE, POWER = 20.0, 0.4, 1.2  # epochs that suit a network of so many M parameters
 LONG_EPOCH = 70  # train frames of a segment below which an epoch counts for less
-LEAST_EPOCHS = 6  # with fewer, frames are left out or made smaller
 FINER = (1.0, 50)  # million parameters and epochs from which on larger frames gain more
 RESERVE = 0.04  # share of the time that is kept free
 WARM_UP = 0.4  # share of the epochs before CLIP training starts
-READ = 12  # pictures that are decoded to measure how long reading takes
 INTERMEDIATE = 0.05  # share of the time that two evaluations before the last may take
 
 
@@ -60,20 +59,11 @@ class Choice(NamedTuple):
     epochs: float
 
 
-@dataclass(frozen=True)
-class Source:
-    """A video before it is read: the number of frames in the range, and the seconds of reading."""
-
-    frames: int
-    reading: float
-    first: Tensor  # frame, as large as the source
-
-
 class ReadingPlan(NamedTuple):
     """The first part of a plan: ``flags``, and what they were chosen by.
 
     ``choice`` is what the networks will be about, ``segments`` about how many there will be;
-    ``rates`` is what a frame takes.
+    ``rates`` is what a frame takes, ``psnr`` what `expected_psnr` says of it.
     """
 
     flags: list[str]
@@ -81,6 +71,7 @@ class ReadingPlan(NamedTuple):
     segments: int
     source: Source
     rates: Rates
+    psnr: float
 
 
 def suited_epochs(size: float, train: float) -> float:
@@ -135,7 +126,12 @@ def plan_reading(
     ``started`` is when the command was started, of `time.monotonic`. Raises `InputError` where the
     time is too short for any plan.
     """
-    source = _probe(options)
+    data = options.data
+
+    def yardstick(frame: Tensor) -> VideoSpec:
+        return with_plan(options, _reading_flags(options, frame, LONG_SIDE, 1)).data
+
+    source = survey(data, yardstick)
     end = started + 60 * minutes * (1 - RESERVE) - source.reading
     if end <= time.monotonic():
         least = source.reading / 60 / (1 - RESERVE)
@@ -144,11 +140,12 @@ def plan_reading(
             "more time, or a part of the video (`start`, `end`)"
         )
     measured: dict[tuple[int, ...], Rates] = {}
+    full = max(fit(_picture(source.typical), yardstick(source.typical)).shape)
 
     def attempt(side: int, step: int) -> ReadingPlan:
-        flags = _reading_flags(options, source.first, side, step)
+        flags = _reading_flags(options, source.typical, side, step)
         wanted = with_plan(options, flags)
-        frame = fit(source.first.permute(1, 2, 0).numpy(), wanted.data)
+        frame = fit(_picture(source.typical), wanted.data)
         size, frames = tuple(frame.shape), max(source.frames // wanted.data.step, 1)
         segments = max(frames // SEGMENT_FRAMES, 1)
         jobs = jobs_for(segments, device)
@@ -159,44 +156,41 @@ def plan_reading(
         rates, train = measured[size], max(frames * a / c, 1)
         left = max(end - time.monotonic() - frames * rates.shown, 0.0) * jobs
         choice = balance(lambda size: train * rates.training(size), left, train / segments)
-        return ReadingPlan(flags, choice, segments, source, rates)
+        psnr = expected_psnr(
+            source.content,
+            size=choice.size,
+            epochs=choice.epochs * min(train / segments / LONG_EPOCH, 1.0),
+            smaller=full / max(size),
+            step=wanted.data.step,
+        )
+        return ReadingPlan(flags, choice, segments, source, rates, psnr)
+
+    def better(side: int, steps: Sequence[int]) -> ReadingPlan:
+        return max((attempt(side, step) for step in steps), key=lambda plan: plan.psnr)
 
     with progress.task("measuring training steps", 3) as task:
-        for side, step in (*COARSER, *COARSEST):
-            plan = attempt(side, step)
-            if plan.choice.epochs >= LEAST_EPOCHS:
-                break
-        if (side, step) == COARSER[0]:
-            for larger in FINER_SIDES:
-                if larger > max(source.first.shape):
+        steps = [step for step in STEPS if step == 1 or source.frames >= 2 * step]
+        plan = better(LONG_SIDE, steps)
+        if plan.psnr < source.content.detail:  # that of half the width, trained for ever
+            plan = max(plan, better(LONG_SIDE // 2, steps), key=lambda plan: plan.psnr)
+        if plan.choice.epochs >= FINER[1]:
+            for side in FINER_SIDES:
+                if side > max(source.typical.shape):
                     break
-                finer = attempt(larger, 1)
+                finer = attempt(side, 1)
                 if finer.choice.size < FINER[0] or finer.choice.epochs < FINER[1]:
                     break
                 plan = finer
     return plan
 
 
-def _probe(options: Options) -> Source:
-    """Decode some pictures, and measure how long that takes."""
-    spec, clock = options.data, [time.perf_counter()]
-    whole = replace(spec, resize=None)
-    for picture in pictures(spec.path, spec.stream):
-        frame = fit(picture.pixels, whole)
-        clock.append(time.perf_counter())
-        if len(clock) > READ:
-            break
-    opening, count = clock[1] - clock[0], len(clock) - 1
-    each = (clock[-1] - clock[1]) / max(count - 1, 1)
-    total = max(picture.expected or count, count)
-    if picture.expected:
-        spec.check_reach(picture.expected)
-    end = total if spec.end is None else min(spec.end, total)
-    return Source(max(end - spec.start, 1), opening + each * end, frame)
+def _picture(frame: Tensor) -> NDArray[np.uint8]:
+    """A frame (3, H, W) as uint8 (H, W, 3)."""
+    return frame.permute(1, 2, 0).numpy()
 
 
-def _reading_flags(options: Options, first: Tensor, side: int, step: int) -> list[str]:
-    height, width = first.shape[1:]
+def _reading_flags(options: Options, frame: Tensor, side: int, step: int) -> list[str]:
+    height, width = frame.shape[1:]
     scale = min(side / max(height, width), 1.0)
     split = CLIP_SPLIT if options.model.predict_clip else SPLIT
     flags = ["--preset", PRESET, "--data_split", split, "--vid_step", str(step)]

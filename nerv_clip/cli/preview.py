@@ -47,7 +47,7 @@ def preview_plan(options: Options, progress: Progress = SILENT) -> PlanPreview:
     size = min(plan.choice.size * plan.segments, MAX_MODELSIZE)
     one = ["--modelsize", f"{size:.3g}", "--epochs", "1", "--pixel_loss_warmup_epochs", "0"]
     cost = estimate(with_plan(options, [*plan.flags, *one]))
-    height, width = plan.source.first.shape[1:]
+    height, width = plan.source.typical.shape[1:]
     return PlanPreview(
         source_frames=plan.source.frames,
         source_height=height,

@@ -7,9 +7,10 @@ changed bit mostly gives another picture without an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +43,7 @@ OPTIONS = {
 MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})  # of ISO/IEC 23091-2; FFmpeg converts no others
 # by codec: a second decoder, which refuses most changed bits that FFmpeg's own decodes silently
 STRICT_DECODERS = {"vp9": "libvpx-vp9"}
+SKIP = 30
 MAX_STRETCH = 10  # a pixel's sides; a file that says more is wrong
 
 
@@ -65,6 +67,35 @@ def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
             yield from _pictures(container, _stream(container, path, number), packets, path)
     except (av.error.FFmpegError, OSError) as error:
         raise _damaged(path, error.strerror or str(error)) from None
+
+
+def decode_runs(
+    path: Path, number: int | None, shares: Sequence[float], length: int
+) -> Iterator[list[NDArray[np.uint8]]]:
+    """Runs of ``length`` consecutive pictures, about at ``shares`` in [0, 1] of the stream.
+
+    From the key frame before, at most `SKIP` pictures are decoded in vain. A run that was there,
+    and one that cannot be decoded, is left out; so are all of a file of unknown length. ``number``
+    and errors as in `decode_video`.
+    """
+    with _opened(path) as container:
+        stream = _stream(container, path, number)
+        stream.thread_type = "AUTO"
+        base, stretch = stream.time_base or Fraction(1), _stretch(stream)
+        seconds = Fraction(container.duration or 0, av.time_base)
+        begun: set[int | None] = set()
+        for share in shares if seconds else ():
+            target = (stream.start_time or 0) + int(Fraction(share) * seconds / base)
+            try:
+                container.seek(target, stream=stream)
+                decoded = enumerate(container.decode(stream))
+                wanted = (f for i, f in decoded if i >= SKIP or (f.pts or 0) >= target)
+                frames = list(islice(wanted, length))
+            except (av.error.FFmpegError, OSError):
+                continue
+            if len(frames) == length and frames[0].pts not in begun:
+                begun.add(frames[0].pts)
+                yield [_upright(frame, stretch) for frame in frames]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from nerv_clip.errors import InputError
 from nerv_clip.reading import read_bytes
-from nerv_clip.video.decoder import decode_video
+from nerv_clip.video.decoder import decode_runs, decode_video
 from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
 
 IMAGE_SUFFIXES = frozenset(
@@ -55,12 +55,34 @@ def pictures(path: Path, stream: int | None = None) -> Iterator[Picture]:
     if not path.exists():
         raise InputError(f"{path} does not exist: check `path`")
     if path.is_dir():
-        files = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
-        files = [f for f in files if not f.name.startswith(".")]  # macOS keeps notes in ._NAME
-        if not files:
-            raise InputError(f"{path} contains no image: give a video file, or a folder of images")
-        return _images(os_sorted(files))
+        return _images(_files(path))
     return _sequence(path) if path.suffix.lower() in IMAGE_SUFFIXES else decode_video(path, stream)
+
+
+def runs_of_pictures(
+    path: Path, stream: int | None, shares: Sequence[float], length: int
+) -> Iterator[list[NDArray[np.uint8]]]:
+    """Runs of ``length`` consecutive pictures about at ``shares`` in [0, 1] of a source.
+
+    There may be fewer runs, and none of a source that can be read from its beginning only.
+    """
+    if path.is_dir():
+        files = _files(path)
+        for first in sorted({int(share * max(len(files) - length, 0)) for share in shares}):
+            run = [picture.pixels for picture in _images(files[first : first + length])]
+            if len(run) == length:
+                yield run
+    elif path.suffix.lower() not in IMAGE_SUFFIXES:
+        yield from decode_runs(path, stream, shares, length)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The images of a folder, in natural order; raises `InputError` where there are none."""
+    files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
+    files = [f for f in files if not f.name.startswith(".")]  # macOS keeps notes in ._NAME
+    if not files:
+        raise InputError(f"{folder} contains no image: give a video file, or a folder of images")
+    return os_sorted(files)
 
 
 def _images(files: list[Path]) -> Iterator[Picture]:
