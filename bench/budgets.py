@@ -27,6 +27,8 @@ from torch import Tensor
 
 from nerv_clip import Run, Video, load_model, load_video
 from nerv_clip.cli import main_guard
+from nerv_clip.cli.quality import expected_psnr
+from nerv_clip.cli.survey import survey
 from nerv_clip.cli.terminal import Terminal
 from nerv_clip.metrics import psnr
 from nerv_clip.runs.config import RunConfig
@@ -126,6 +128,7 @@ def measured(
         "epochs": int(Run(run).read_history()["epoch"].iloc[-1]),
         "bytes": Run(run).read_metrics().bytes,
         "yardstick": yardstick(Run(run), wide),
+        "expected": expected(config, Run(run), wide),
         "mean frame": mean_frame(wide),
         "commit": COMMIT,
         "threads": threads,
@@ -164,6 +167,20 @@ def yardstick(run: Run, video: Video) -> float:
     return sum(scores) / len(scores)
 
 
+def expected(config: RunConfig, run: Run, wide: Video) -> float:
+    """What the planner's estimate gives for a finished run."""
+    content = survey(wide.spec, lambda _: wide.spec).content
+    networks = len(config.architecture.segments)
+    return expected_psnr(
+        content,
+        size=config.model.modelsize / networks,
+        epochs=float(run.read_history()["epoch"].iloc[-1]),
+        train=config.split_frames().count("train") / networks,
+        smaller=WIDE / config.video.width,
+        step=config.video.step,
+    )
+
+
 def mean_frame(video: Video) -> float:
     """The same of the mean frame, the baseline of a camera that does not move."""
     total = torch.zeros(3, video.height, video.width)
@@ -182,7 +199,16 @@ def floats(frames: Tensor) -> Tensor:
 def shown(row: Row, rows: list[Row]) -> Row:
     """A row of the table."""
     start = {"video": row["video"], "minutes": f"{row['minutes']:g}", "settings": row["name"]}
-    columns = ("took", "PSNR", "minus the plan", "mean frame", "frames", "M parameters", "epochs")
+    columns = (
+        "took",
+        "PSNR",
+        "minus the plan",
+        "expected",
+        "mean frame",
+        "frames",
+        "M parameters",
+        "epochs",
+    )
     if "failed" in row:
         return start | dict.fromkeys(columns, "–") | {"bytes": row["failed"], "commit": ""}
     same = (r for r in rows if (r["video"], r["minutes"]) == (row["video"], row["minutes"]))
@@ -193,6 +219,7 @@ def shown(row: Row, rows: list[Row]) -> Row:
         "took": f"{row['took']:.1f} min",
         "PSNR": number(row["yardstick"], 2),
         "minus the plan": number(row["yardstick"] - plan["yardstick"], 2),
+        "expected": number(row["expected"], 1),
         "mean frame": number(row["mean frame"], 2),
         "frames": f"{height}x{width}{every}",
         "M parameters": f"{row['modelsize']:.2f} in {row['networks']}",

@@ -33,7 +33,7 @@ def test_expected_quality_grows_with_all_that_costs_time(
 ) -> None:
     def expected(**changed: float) -> float:
         plan = {"size": size, "epochs": epochs, "smaller": smaller, "step": step, **changed}
-        return expected_psnr(content, **plan)  # type: ignore[arg-type]
+        return expected_psnr(content, train=100, **plan)  # type: ignore[arg-type]
 
     here = expected()
     assert expected(epochs=1.5 * epochs) >= here - 1e-6
@@ -41,14 +41,15 @@ def test_expected_quality_grows_with_all_that_costs_time(
     if smaller >= 2:
         assert here <= content.detail + 1e-6
     still = content._replace(motion=60.0, next_motion=60.0)
-    assert expected_psnr(still, size=size, epochs=epochs, smaller=smaller, step=step) >= here - 1e-6
+    plan = {"size": size, "epochs": epochs, "train": 100.0, "smaller": smaller}
+    assert expected_psnr(still, **plan, step=step) >= here - 1e-6
 
 
 def test_a_hard_video_gets_small_frames_where_a_static_one_does_not() -> None:
-    few = {"size": 0.15, "epochs": 6.0}
+    few = {"size": 0.15, "epochs": 6.0, "train": 200.0}
     moving, static = Content(33.0, 24.0, 31.0), Content(37.0, 42.0, 48.0)
     for content, gains in ((moving, True), (static, False)):
-        half = expected_psnr(content, size=0.2, epochs=12.0, smaller=2, step=1)
+        half = expected_psnr(content, size=0.2, epochs=12.0, train=200, smaller=2, step=1)
         assert (half > expected_psnr(content, **few, smaller=1, step=1)) == gains
 
 

@@ -159,7 +159,8 @@ def plan_reading(
         psnr = expected_psnr(
             source.content,
             size=choice.size,
-            epochs=choice.epochs * min(train / segments / LONG_EPOCH, 1.0),
+            epochs=choice.epochs,
+            train=train / segments,
             smaller=full / max(size),
             step=wanted.data.step,
         )

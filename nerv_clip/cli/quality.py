@@ -2,8 +2,10 @@
 
 The yardstick is the mean PSNR of every frame of the source, at the size of the pictures. Three
 errors add up: of the networks, of frames that are smaller than the yardstick, and of frames that
-are left out. The first was fitted to trainings of real and of rendered videos
-(bench/results/law.md). The estimate is for comparing plans: it is off by 2 to 3 dB.
+are left out. How the first follows from the pictures was fitted to long trainings
+(bench/results/law.md), and how it changes with size and epochs to short ones
+(bench/results/budgets.md), where the estimate stands beside what was measured. It is off by 2 to
+3 dB from one video to another, and by 1 dB between plans for the same video.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ RUN = 5  # consecutive pictures
 MOST_DB = 60.0
 LEVEL = (0.40, 0.72, -0.7)  # times detail, times motion, and constant: dB at `AT_SIZE`, `AT_EPOCHS`
 AT_SIZE, AT_EPOCHS = 0.2, 20.0
-LAW = (2.26, 2.14, 0.57, -0.38, -0.27)
+LAW = (1.7, 1.3, 0.35, -0.15, -0.27)  # of size, epochs, both, and their squares, in octaves
+LONG, GAIN = 300, 0.65  # with fewer train frames an epoch counts for less, by this power
 EASIER = 2.0  # dB that networks gain on frames of half the width
 HALVED = 4.0  # dB that smaller frames lose beyond half the width, each time they are halved
 STATIC = (33.0, 0.045, 0.5)  # above this level in dB, size and epochs change less, at least by half
@@ -59,18 +62,20 @@ def content_of(runs: Sequence[Tensor]) -> Content:
 
 
 def expected_psnr(
-    content: Content, *, size: float, epochs: float, smaller: float, step: int
+    content: Content, *, size: float, epochs: float, train: float, smaller: float, step: int
 ) -> float:
     """Mean PSNR in dB of every frame of the source.
 
-    Networks have ``size`` million parameters and are trained for ``epochs``, on every ``step``-th
-    frame, whose width is that of the pictures of ``content`` divided by ``smaller``.
+    Networks have ``size`` million parameters and are trained for ``epochs`` on ``train`` frames
+    each. Every ``step``-th frame is kept, with the width of the pictures of ``content`` divided by
+    ``smaller``.
     """
     halvings = math.log2(smaller)
     level = LEVEL[0] * content.detail + LEVEL[1] * content.motion + LEVEL[2] + EASIER * halvings
     start, slope, least = STATIC
     change = min(max(1 - slope * (level - start), least), 1.0)
-    errors = [_error(level + change * _law(size, epochs))]
+    long = epochs * min(train / LONG, 1) ** GAIN
+    errors = [_error(level + change * _law(size, long))]
     if halvings > 0:
         errors.append(_error(content.detail - HALVED * (halvings - 1)))
     if step > 1:
