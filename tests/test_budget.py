@@ -99,6 +99,7 @@ def test_minutes_needs_no_other_flag_with_a_clip_head(
     assert config.budget is not None
     assert config.budget.minutes == 0.3
     assert config.split.rule == "3_3_4"
+    assert config.video.frames == 12  # none of so few is left out
     assert 0 < config.train.pixel_loss_warmup_epochs < config.train.epochs
     assert f"--modelsize {config.model.modelsize:.3g} --epochs {config.train.epochs}" in printed
     assert run.comparison.exists()

@@ -94,7 +94,7 @@ def test_a_short_video_of_one_shot_is_one_segment() -> None:
 
 
 @given(films())
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_each_frame_is_drawn_at_the_time_that_its_network_was_trained_on(shots: Shots) -> None:
     split = split_frames(shots.frames, "3_3_4", shots=shots)
     arch = solve_video(MODEL, shots, train_indices(split), 24, 40)

@@ -46,6 +46,7 @@ FINER_SIDES = (480, 640, 960, 1280, 1920, 2560, 3840)
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # of frames; all are compared
 BEST_EPOCHS, AT_SIZE, POWER = 20.0, 0.4, 1.2  # epochs that suit a network of so many M parameters
 LONG_EPOCH = 70  # train frames of a segment below which an epoch counts for less
+LEAST_FRAMES = 60  # that are kept of a video that has more
 FINER = (1.0, 50)  # million parameters and epochs from which on larger frames gain more
 RESERVE = 0.04  # share of the time that is kept free
 WARM_UP = 0.4  # share of the epochs before CLIP training starts
@@ -170,7 +171,7 @@ def plan_reading(
         return max((attempt(side, step) for step in steps), key=lambda plan: plan.psnr)
 
     with progress.task("measuring training steps", 3) as task:
-        steps = [step for step in STEPS if step == 1 or source.frames >= 2 * step]
+        steps = [step for step in STEPS if step == 1 or source.frames >= LEAST_FRAMES * step]
         plan = better(LONG_SIDE, steps)
         if plan.psnr < source.content.detail:  # that of half the width, trained for ever
             plan = max(plan, better(LONG_SIDE // 2, steps), key=lambda plan: plan.psnr)
