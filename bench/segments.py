@@ -122,6 +122,9 @@ def times(runs: dict[str, Run], epochs: int) -> Iterator[dict[str, Any]]:
             "s an epoch, 2 threads": number(each[2], 1),
             "ratio to one network on 2": number(each[2] / base[2], 2),
             "ratio to one network on 1": number(each[2] / base[1], 2),
+            "all epochs on 1 and 2 threads, min": " and ".join(
+                number(each[threads] * configs[name].train.epochs / 60, 1) for threads in (1, 2)
+            ),
             "decoded frames/s, 1 thread": number(decoded(run, len(video)), 1),
             "bytes": run.read_metrics().bytes,
         }
