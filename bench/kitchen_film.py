@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kitchen_library import encode
+from kitchen_library import encode, rendered
 
 from nerv_clip.cli import main_guard
 from nerv_clip.demo.kitchen import LABELS
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("film", type=Path, help="FILM.mp4")
     parser.add_argument("kitchens", nargs="+", type=Path)
     args = parser.parse_args(argv)
-    encode((p for k in args.kitchens for p in sorted(k.glob("*.png"))), args.film)
+    encode(chain.from_iterable(map(rendered, args.kitchens)), args.film)
     frames = [{**labels, "frame": index} for index, labels in enumerate(joined(args.kitchens))]
     with atomic_write(args.film.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps({"frames": frames}))

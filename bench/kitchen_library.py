@@ -12,12 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from nerv_clip import InputError
@@ -40,17 +41,28 @@ def seeds(text: str) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
-def encode(pictures: Iterable[Path], out: Path) -> None:
-    """Write pictures of `SIZE` as an H.264 video of 25 frames per second."""
+def encode(
+    frames: Iterable[NDArray[np.uint8]],
+    out: Path,
+    rate: int = 25,
+    crf: int = 12,
+    speed: str = "slow",
+) -> None:
+    """Write frames of one size, (H, W, 3) each, as an H.264 video; ``speed`` is x264's preset."""
     with atomic_write(out) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
-        stream.options = {"crf": "12", "preset": "slow"}
-        for path in pictures:
-            pixels = np.asarray(Image.open(path).convert("RGB"))
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            container.mux(stream.encode(frame))
+        stream = container.add_stream("libx264", rate=rate)
+        stream.options = {"crf": f"{crf}", "preset": speed}
+        for pixels in frames:
+            if not stream.codec_context.is_open:
+                stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
+
+
+def rendered(kitchen: Path) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of a rendered kitchen."""
+    for path in sorted(kitchen.glob("*.png")):
+        yield np.asarray(Image.open(path).convert("RGB"))
 
 
 def train(seed: int, folder: Path, flags: list[str]) -> None:
@@ -90,7 +102,7 @@ def main(argv: list[str]) -> None:
         if not video.exists():
             progress.message(f"kitchen {seed}")
             write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress)
-            encode(sorted(video.with_suffix("").glob("*.png")), video)
+            encode(rendered(video.with_suffix("")), video)
     with (
         progress.task("training", len(args.seeds), "run") as task,
         ThreadPoolExecutor(args.jobs) as pool,

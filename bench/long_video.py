@@ -19,17 +19,17 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import av
 import numpy as np
+from kitchen_library import encode
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from report import heading, table, write
-from serving import CHROMIUM, ROOT, serving
+from serving import CHROMIUM, ROOT, memory, serving
 
 from nerv_clip import InputError, Run
 from nerv_clip.cli import Terminal, main_guard
-from nerv_clip.files import atomic_write
+from nerv_clip.progress import Task
 from nerv_clip.video.reader import pictures
 
 SIZE, RATE = (720, 1280), 24
@@ -65,18 +65,14 @@ def film(parts: list[Path], frames: int) -> Iterator[Pixels]:
 def write_film(path: Path, parts: list[Path], minutes: float) -> None:
     """Write the film as H.264."""
     frames = round(60 * minutes * RATE)
-    with (
-        Terminal().task("film", frames, "frame") as task,
-        atomic_write(path) as temporary,
-        av.open(str(temporary), "w", format="mp4") as container,
-    ):
-        stream = container.add_stream("libx264", rate=RATE)
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
-        stream.options = {"crf": "21", "preset": "veryfast"}
+
+    def counted(task: Task) -> Iterator[Pixels]:
         for pixels in film(parts, frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            yield pixels
             task.advance()
-        container.mux(stream.encode())
+
+    with Terminal().task("film", frames, "frame") as task:
+        encode(counted(task), path, RATE, crf=21, speed="veryfast")
 
 
 def train(path: Path, run: Path, minutes: float) -> dict[str, float]:
@@ -89,12 +85,6 @@ def train(path: Path, run: Path, minutes: float) -> dict[str, float]:
         raise InputError("the training failed")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # KiB on Linux
     return {"minutes": (time.monotonic() - start) / 60, "peak": peak}
-
-
-def peak_memory(pid: int) -> float:
-    """Peak resident memory of a process in GiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
 
 
 def in_the_app(page: Page, address: str, run: Run) -> Iterator[dict[str, str]]:
@@ -160,7 +150,7 @@ def main(argv: list[str]) -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(300_000)
         rows += in_the_app(page, app.address, run)
-        rows.append(_row("peak memory of the app, GiB", f"{peak_memory(app.pid):.2f}"))
+        rows.append(_row("peak memory of the app, GiB", f"{memory(app.pid, peak=True) / 1024:.2f}"))
         browser.close()
     write(args.out, "# A film of 30 minutes\n\n" + heading(__doc__) + table(rows))
 

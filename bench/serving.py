@@ -65,7 +65,8 @@ def serving(
         process.wait()
 
 
-def memory(pid: int) -> float:
-    """Resident memory of a process in MiB."""
+def memory(pid: int, *, peak: bool = False) -> float:
+    """Resident memory of a process in MiB, now or at its peak."""
+    name = "VmHWM" if peak else "VmRSS"
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024

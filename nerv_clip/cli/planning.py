@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nerv_clip.cli.options import Options, parse
@@ -38,6 +39,7 @@ from nerv_clip.training.threads import jobs_for
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import parse_split, train_indices
 from nerv_clip.video.video import fit
+from nerv_clip.video.writer import to_pixels
 
 SPLIT, CLIP_SPLIT = "9_9_10", "3_3_4"  # the test of a CLIP head needs many held-out frames
 SEGMENT_FRAMES = 300
@@ -127,12 +129,11 @@ def plan_reading(
     ``started`` is when the command was started, of `time.monotonic`. Raises `InputError` where the
     time is too short for any plan.
     """
-    data = options.data
 
-    def yardstick(frame: Tensor) -> VideoSpec:
-        return with_plan(options, _reading_flags(options, frame, LONG_SIDE, 1)).data
+    def data_at(frame: Tensor, side: int = LONG_SIDE) -> VideoSpec:
+        return with_plan(options, _reading_flags(options, frame, side, 1)).data
 
-    source = survey(data, yardstick)
+    source = survey(options.data, data_at)
     end = started + 60 * minutes * (1 - RESERVE) - source.reading
     if end <= time.monotonic():
         least = source.reading / 60 / (1 - RESERVE)
@@ -140,55 +141,57 @@ def plan_reading(
             f"`minutes` {minutes:g}: reading the video alone takes about {least:.2g} minutes; give "
             "more time, or a part of the video (`start`, `end`)"
         )
+    typical = to_pixels(source.typical)
+    wanted = with_plan(options, _reading_flags(options, source.typical, LONG_SIDE, 1))
+    full = max(fit(typical, wanted.data).shape)
+    a, _, c = parse_split(wanted.split)
     measured: dict[tuple[int, ...], Rates] = {}
-    full = max(fit(_picture(source.typical), yardstick(source.typical)).shape)
 
-    def attempt(side: int, step: int) -> ReadingPlan:
-        flags = _reading_flags(options, source.typical, side, step)
-        wanted = with_plan(options, flags)
-        frame = fit(_picture(source.typical), wanted.data)
-        size, frames = tuple(frame.shape), max(source.frames // wanted.data.step, 1)
-        segments = max(frames // SEGMENT_FRAMES, 1)
-        jobs = jobs_for(segments, device)
-        if size not in measured:
-            task.resize(3 * len(measured) + 3)
-            measured[size] = measure(frame, device, jobs, task)
-        a, _, c = parse_split(wanted.split)
-        rates, train = measured[size], max(frames * a / c, 1)
-        left = max(end - time.monotonic() - frames * rates.shown, 0.0) * jobs
-        choice = balance(lambda size: train * rates.training(size), left, train / segments)
-        psnr = expected_psnr(
-            source.content,
-            size=choice.size,
-            epochs=choice.epochs,
-            train=train / segments,
-            smaller=full / max(size),
-            step=wanted.data.step,
-        )
-        return ReadingPlan(flags, choice, segments, source, rates, psnr)
-
-    def better(side: int, steps: Sequence[int]) -> ReadingPlan:
-        return max((attempt(side, step) for step in steps), key=lambda plan: plan.psnr)
+    def plans(side: int, steps: Sequence[int]) -> Iterator[ReadingPlan]:
+        frame = fit(typical, data_at(source.typical, side))
+        size = tuple(frame.shape)
+        for step in steps:
+            frames = max(source.frames // step, 1)
+            segments = max(frames // SEGMENT_FRAMES, 1)
+            jobs = jobs_for(segments, device)
+            if size not in measured:
+                task.resize(3 * len(measured) + 3)
+                measured[size] = measure(frame, device, jobs, task)
+            rates, train = measured[size], max(frames * a / c, 1)
+            left = max(end - time.monotonic() - frames * rates.shown, 0.0) * jobs
+            choice = balance(partial(_epoch, rates, train), left, train / segments)
+            psnr = expected_psnr(
+                source.content,
+                size=choice.size,
+                epochs=choice.epochs,
+                train=train / segments,
+                smaller=full / max(size),
+                step=step,
+            )
+            flags = _reading_flags(options, source.typical, side, step)
+            yield ReadingPlan(flags, choice, segments, source, rates, psnr)
 
     with progress.task("measuring training steps", 3) as task:
         steps = [step for step in STEPS if step == 1 or source.frames >= LEAST_FRAMES * step]
-        plan = better(LONG_SIDE, steps)
+        if given(options, "--vid_step"):
+            steps = [options.data.step]
+        plan = max(plans(LONG_SIDE, steps), key=attrgetter("psnr"))
         if plan.psnr < source.content.detail:  # that of half the width, trained for ever
-            plan = max(plan, better(LONG_SIDE // 2, steps), key=lambda plan: plan.psnr)
+            plan = max(plan, *plans(LONG_SIDE // 2, steps), key=attrgetter("psnr"))
         if plan.choice.epochs >= FINER[1]:
             for side in FINER_SIDES:
                 if side > max(source.typical.shape):
                     break
-                finer = attempt(side, 1)
+                finer = next(plans(side, steps[:1]))
                 if finer.choice.size < FINER[0] or finer.choice.epochs < FINER[1]:
                     break
                 plan = finer
     return plan
 
 
-def _picture(frame: Tensor) -> NDArray[np.uint8]:
-    """A frame (3, H, W) as uint8 (H, W, 3)."""
-    return frame.permute(1, 2, 0).numpy()
+def _epoch(rates: Rates, train: float, size: float) -> float:
+    """Seconds of an epoch of ``train`` frames in one job."""
+    return train * rates.training(size)
 
 
 def _reading_flags(options: Options, frame: Tensor, side: int, step: int) -> list[str]:

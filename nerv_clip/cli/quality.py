@@ -14,9 +14,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nerv_clip.metrics import psnr
 
 RUN = 5  # consecutive pictures
 MOST_DB = 60.0
@@ -92,10 +93,9 @@ def _law(size: float, epochs: float) -> float:
     return b * s + c * e + d * s * e + f * e * e + g * s * s
 
 
-def _error(psnr: float) -> float:
-    return float(10 ** (-min(psnr, MOST_DB) / 10))
+def _error(level: float) -> float:
+    return float(10 ** (-min(level, MOST_DB) / 10))
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
-    error = (a - b).square().flatten(1).mean(1).clamp_min(10 ** (-MOST_DB / 10))
-    return float((-10 * torch.log10(error)).mean())
+    return float(psnr(a, b).clamp(max=MOST_DB).mean())

@@ -56,8 +56,8 @@ def survey(spec: VideoSpec, yardstick: Callable[[Tensor], VideoSpec]) -> Source:
         spec.check_reach(picture.expected)
     end = total if spec.end is None else min(spec.end, total)
     shares = [(spec.start + place * (end - spec.start)) / total for place in PLACES]
-    size = yardstick(fit(opening[-1], whole))
     runs, typical = [], [fit(opening[-1], whole)]
+    size = yardstick(typical[0])
     for run in runs_of_pictures(spec.path, spec.stream, shares, RUN):
         if len({pixels.shape for pixels in run}) == 1:
             runs.append(torch.stack([fit(pixels, size) for pixels in run]))

@@ -57,7 +57,7 @@ def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
     """
     if not path.is_file():  # opening a pipe would wait for its writer
         raise InputError(f"{path} is not a regular file: give a video file, or a folder of images")
-    try:
+    with _reading(path):
         lacking = missing_bytes(path)
         if lacking:
             raise _damaged(path, f"its last {lacking:,} bytes are missing")
@@ -65,8 +65,6 @@ def decode_video(path: Path, number: int | None = None) -> Iterator[Picture]:
             packets = read_packets(container, _stream(container, path, number))
         with _opened(path) as container:
             yield from _pictures(container, _stream(container, path, number), packets, path)
-    except (av.error.FFmpegError, OSError) as error:
-        raise _damaged(path, error.strerror or str(error)) from None
 
 
 def decode_runs(
@@ -78,7 +76,7 @@ def decode_runs(
     and one that cannot be decoded, is left out; so are all of a file of unknown length. ``number``
     and errors as in `decode_video`.
     """
-    with _opened(path) as container:
+    with _reading(path), _opened(path) as container:
         stream = _stream(container, path, number)
         stream.thread_type = "AUTO"
         base, stretch = stream.time_base or Fraction(1), _stretch(stream)
@@ -96,6 +94,15 @@ def decode_runs(
             if len(frames) == length and frames[0].pts not in begun:
                 begun.add(frames[0].pts)
                 yield [_upright(frame, stretch) for frame in frames]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever fails while a file is read is one `InputError`."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        raise _damaged(path, error.strerror or str(error)) from None
 
 
 @contextmanager
