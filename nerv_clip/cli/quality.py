@@ -2,10 +2,9 @@
 
 The yardstick is the mean PSNR of every frame of the source, at the size of the pictures. Three
 errors add up: of the networks, of frames that are smaller than the yardstick, and of frames that
-are left out. How the first follows from the pictures was fitted to long trainings
-(bench/results/law.md), and how it changes with size and epochs to short ones
-(bench/results/budgets.md), where the estimate stands beside what was measured. It is off by 2 to
-3 dB from one video to another, and by 1 dB between plans for the same video.
+are left out. How the first follows from the pictures was fitted to long trainings, with a root mean
+square error of 2 dB (bench/results/law.md), and how it changes with size and epochs to short ones
+(bench/results/budgets.md). The estimate is for comparing plans of one video.
 """
 
 from __future__ import annotations
