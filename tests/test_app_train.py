@@ -224,6 +224,10 @@ def test_a_finished_run_can_be_continued(run: Path, monkeypatch: pytest.MonkeyPa
     assert own(load_checkpoint(run / "model_latest.pth"))["epoch"] > before
     assert Run(run).read_config().budget is not None
     assert [b for b in app.button if b.label.startswith("Continue")]
+    app.session_state["running trainings"] = {"output/run"}  # it ended after this was noted
+    (button,) = [b for b in app.button if b.label == "Open run"]
+    button.click().run()
+    assert [title.value for title in app.title] == ["run"]
 
 
 def test_a_run_without_a_training_state_or_its_video_cannot_be_continued(

@@ -126,7 +126,6 @@ def trainings() -> None:
     """Trainings that run now, those of this app that ended, and runs that can be continued."""
     st.subheader("Running")
     found = running_trainings()
-    rerun_after_a_change({str(training.run.path) for training in found})
     for training in found:
         with st.container(border=True):
             progress(training)
@@ -135,6 +134,8 @@ def trainings() -> None:
         st.caption("No training is running.")
     ended()
     continue_a_run()
+    # last: a click on a button above would be lost
+    rerun_after_a_change({str(training.run.path) for training in found})
 
 
 def rerun_after_a_change(running: set[str]) -> None:
