@@ -15,8 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[2, 10, 30])
     parser.add_argument("--threads", type=int, default=2, help="of each training")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
-    parser.add_argument("--only_plans", action="store_true", help="no alternatives")
+    parser.add_argument("--without", nargs="*", default=[], help="alternatives to leave out")
     parser.add_argument("--rows", type=Path, required=True, help="folder for rows and runs")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
@@ -60,14 +59,14 @@ def main(argv: list[str]) -> None:
     rows: list[Row] = []
     with ThreadPoolExecutor(args.jobs) as pool:
         for minutes in args.minutes:
-            at = partial(row, minutes)
-            plans = list(pool.map(at, args.videos))
+            plans = {pool.submit(row, minutes, video): video for video in args.videos}
             trials = [
-                (video, name, flags)
-                for video, plan in zip(args.videos, plans, strict=True)
-                for name, flags in ({} if args.only_plans else alternatives(plan)).items()
+                pool.submit(row, minutes, plans[plan], name, flags)
+                for plan in as_completed(plans)
+                for name, flags in alternatives(plan.result()).items()
+                if name not in args.without
             ]
-            rows += [*plans, *pool.map(lambda trial, at=at: at(*trial), trials)]
+            rows += [done.result() for done in (*plans, *trials)]
     rows.sort(key=lambda row: (row["minutes"], row["video"]))  # stable: the plan comes first
     write(args.out, heading(__doc__) + table([shown(row, rows) for row in rows]))
 

@@ -18,13 +18,14 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from kitchen_library import encode
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from report import heading, table, write
+from report import COMMIT, heading, short, table, write
 from serving import CHROMIUM, ROOT, memory, serving
 
 from nerv_clip import InputError, Run
@@ -34,6 +35,10 @@ from nerv_clip.video.reader import pictures
 
 SIZE, RATE = (720, 1280), 24
 QUERIES = ("a purple kettle", "the fridge is open", "a red mug")
+CHARTS = """() => {
+  const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
+  return charts.length > 0 && charts.every((chart) => chart.querySelector('.main-svg'));
+}"""
 Pixels = NDArray[np.uint8]
 
 
@@ -75,8 +80,8 @@ def write_film(path: Path, parts: list[Path], minutes: float) -> None:
         encode(counted(task), path, RATE, crf=21, speed="veryfast")
 
 
-def train(path: Path, run: Path, minutes: float) -> dict[str, float]:
-    """Train with ``--minutes``; its minutes and its peak memory in GiB."""
+def train(path: Path, run: Path, minutes: float) -> dict[str, Any]:
+    """Train with ``--minutes``; its minutes, its peak memory in GiB, and the commit."""
     command = [sys.executable, str(ROOT / "train" / "train_nerv_clip.py"), "--data_path", str(path)]
     command += ["--minutes", f"{minutes:g}", "--predict_clip", "--clip_model", "demo"]
     start = time.monotonic()
@@ -84,16 +89,18 @@ def train(path: Path, run: Path, minutes: float) -> dict[str, float]:
     if done.returncode:
         raise InputError("the training failed")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # KiB on Linux
-    return {"minutes": (time.monotonic() - start) / 60, "peak": peak}
+    return {"minutes": (time.monotonic() - start) / 60, "peak": peak, "commit": COMMIT}
 
 
 def in_the_app(page: Page, address: str, run: Run) -> Iterator[dict[str, str]]:
     """Seconds of the first visit of the pages, and of each query."""
-    chart, player = ".js-plotly-plot .main-svg", ".player[data-exact=true]"
-    for path, ready in (("", chart), ("frames", player), ("semantics", chart)):
+    for path in ("", "frames", "semantics"):
         begin = time.perf_counter()
         page.goto(f"{address}/{path}?run={run.path.name}")
-        page.locator(ready).first.wait_for()
+        if path == "frames":
+            page.locator(".player[data-exact=true]").wait_for()
+        else:
+            page.wait_for_function(CHARTS)
         yield _row(f"{path or 'overview'} opened, s", f"{time.perf_counter() - begin:.1f}")
         page.screenshot(path=run.path.with_name(f"{path or 'overview'}.png"))
     page.goto(f"{address}/search?run={run.path.name}")
@@ -132,6 +139,7 @@ def main(argv: list[str]) -> None:
     size = f"{config.video.height}x{config.video.width}, every {config.video.step}"
     rows = [
         _row("frames, and cuts found", f"{config.video.frames:,}, {len(config.video.cuts) - 1}"),
+        _row("trained at commit", short(trained["commit"])),
         _row("frames of the plan", size),
         _row("networks, M parameters", f"{len(config.architecture.segments)}, "
              f"{config.parameters.decoder / 1e6:.2f}"),

@@ -4,7 +4,8 @@ The yardstick is the mean PSNR of every frame of the source, at the size of the 
 errors add up: of the networks, of frames that are smaller than the yardstick, and of frames that
 are left out. How the first follows from the pictures was fitted to long trainings, with a root mean
 square error of 2 dB (bench/results/law.md), and how it changes with size and epochs to short ones
-(bench/results/budgets.md). The estimate is for comparing plans of one video.
+(bench/results/budgets_former_rules.md). The estimate is for comparing plans of one video; what
+plans reached beside other settings is in bench/results/budgets.md.
 """
 
 from __future__ import annotations
