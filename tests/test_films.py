@@ -135,7 +135,7 @@ def test_a_black_video_is_planned_and_trained(tmp_path: Path) -> None:
     folder.mkdir()
     for index in range(9):
         Image.new("RGB", (80, 48)).save(folder / f"{index}.png")
-    main(["--data_path", str(folder), "--outf", "black", "--minutes", "0.2"])
+    main(["--data_path", str(folder), "--outf", "black", "--minutes", "0.3"])
     run = Run("output/black")
     assert len(run.read_config().video.shots) == 1
     assert run.read_per_frame()["psnr"].min() > 20

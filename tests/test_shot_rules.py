@@ -213,6 +213,17 @@ def test_scores_are_averaged_in_the_same_shot(film: Film, grid: int) -> None:
     np.testing.assert_array_equal(lasting(curves, grid, Shots(shots.frames)), lasting(curves, grid))
 
 
+@given(films(), st.integers(1, 9))
+def test_long_shots_are_divided_evenly(film: Film, most: int) -> None:
+    shots, divided = film.shots, film.shots.divided(most)
+    assert shots.divided(0) == shots
+    assert set(shots.firsts) <= set(divided.firsts)
+    for shot in shots.ranges():
+        lengths = [len(part) for part in divided.ranges() if part.start in shot]
+        assert len(lengths) == -(-len(shot) // most)
+        assert max(lengths) - min(lengths) <= 1
+
+
 def test_a_shot_of_one_frame_does_not_match_what_its_neighbours_show() -> None:
     rng = np.random.default_rng(0)
     shots, shown = Shots(41, (0, 20, 21)), np.repeat([0, 1, 0], [20, 1, 20])

@@ -36,7 +36,7 @@ def divide(shots: Shots, train: Sequence[int], size: float, most: int) -> list[S
     increasing. Within a shot, a segment also sees the frames up to the first train frame of the
     next, so that every held-out frame has a train frame on both sides.
     """
-    lengths = [length for shot in shots.ranges() for length in _cut(len(shot), most)]
+    lengths = [len(part) for part in shots.divided(most).ranges()]
     while (poor := _to_join(lengths, train, size)) is not None:
         beside = [i for i in (poor - 1, poor + 1) if 0 <= i < len(lengths)]
         left, right = sorted((poor, min(beside, key=lengths.__getitem__)))
@@ -66,9 +66,3 @@ def _to_join(lengths: Sequence[int], train: Sequence[int], size: float) -> int |
     smallest = min(range(len(lengths)), key=lengths.__getitem__)
     poor = smallest if share(lengths, size)[smallest] < LEAST_SIZE else None
     return poor if empty is None else empty
-
-
-def _cut(length: int, most: int) -> list[int]:
-    """A shot of ``length`` frames in nearly equal parts of at most ``most`` frames (0: whole)."""
-    count = math.ceil(length / most) if most else 1
-    return [length // count + (part < length % count) for part in range(count)]

@@ -1,4 +1,8 @@
-"""How high a text scores that a video does not show: the level that a match has to exceed."""
+"""How high a text scores that a video does not show: the level that a match has to exceed.
+
+It is estimated for each stretch of a video. A film of many scenes shows so many things that most
+texts are shown somewhere; a stretch shows few of them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from numpy.typing import NDArray
 from nerv_clip.evaluation.interpolation import shots_at
 from nerv_clip.video.shots import Shots
 
+STRETCH = 300  # frames: longer shots are divided
 DURATION = 5  # frames that a score is averaged over: a shorter peak is mostly noise
 DEGREES = 10  # of freedom: best scores of absent texts have heavier tails than a normal
 OUTLIER = 3.0  # standard deviations above the median: beyond, a text is taken as shown
@@ -33,21 +38,36 @@ def lasting(curves: Floats, grid: int = 1, shots: Shots | None = None) -> Floats
     return np.asarray((total[last] - total[first]) / count, curves.dtype)
 
 
-class Absence(NamedTuple):
-    """The distribution of the best score in a video over texts that it does not show.
+def stretch_of(points: int, grid: int = 1, shots: Shots | None = None) -> NDArray[np.intp]:
+    """The stretch, from 0, of each of some points, ``grid`` per frame: (points,).
 
-    A Student's t distribution with `DEGREES` degrees of freedom, median ``typical`` and scale
-    ``spread``.
+    A stretch is a shot, or a part of at most `STRETCH` frames of a longer one.
+    """
+    whole = Shots((points - 1) // grid + 1) if shots is None else shots
+    return shots_at(np.arange(points) / grid, whole.divided(STRETCH))
+
+
+def best_in(curves: Floats, stretch: NDArray[np.intp]) -> Floats:
+    """The best of curves (N, ...) in each of S stretches, of which each has a point: (S, ...)."""
+    starts = np.searchsorted(stretch, np.arange(stretch[-1] + 1))
+    return np.asarray(np.maximum.reduceat(curves, starts))
+
+
+class Absence(NamedTuple):
+    """The distribution of the best score in a stretch over texts that it does not show.
+
+    For each of S stretches, a Student's t distribution with `DEGREES` degrees of freedom, median
+    ``typical`` (S,) and scale ``spread`` (S,).
     """
 
-    typical: float
-    spread: float
+    typical: Floats
+    spread: Floats
 
-    def level(self, rate: float) -> float:
-        """The score that a share ``rate`` in (0, 1) of texts exceeds that are not shown."""
+    def level(self, rate: float) -> Floats:
+        """The scores (S,) that a share ``rate`` in (0, 1) of texts exceeds that are not shown."""
         from scipy.stats import t  # slow to import
 
-        return float(self.typical + self.spread * t.isf(rate, DEGREES))
+        return np.asarray(self.typical + self.spread * t.isf(rate, DEGREES))
 
 
 def not_shown(best: Floats) -> NDArray[np.bool_]:
@@ -66,10 +86,16 @@ def not_shown(best: Floats) -> NDArray[np.bool_]:
         kept = below
 
 
-def estimate_absence(best: Floats) -> Absence:
-    """Estimate the distribution from the best scores (U,) of texts, without those that are shown.
+def estimate_absence(best: Floats, counted: NDArray[np.bool_] | None = None) -> Absence:
+    """Estimate the distributions from the best scores (S, U) of texts in stretches.
 
-    The result holds while most texts are not shown, see `not_shown`.
+    Texts that a stretch shows are left out, and so are those that ``counted`` (S, U) excludes. The
+    result holds while a stretch shows few of the texts, see `not_shown`.
     """
-    kept = best[not_shown(best)]
-    return Absence(float(np.median(kept)), float(kept.std(ddof=1)) if len(kept) > 1 else 0.0)
+    typical, spread = [], []
+    for index, scores in enumerate(best):
+        own = scores if counted is None else scores[counted[index]]
+        kept = own[not_shown(own)]
+        typical.append(np.median(kept))
+        spread.append(kept.std(ddof=1) if len(kept) > 1 else 0.0)
+    return Absence(np.array(typical), np.array(spread))

@@ -24,17 +24,18 @@ class Span(NamedTuple):
 def spans(
     scores: NDArray[np.floating],
     threshold: float,
-    edge: float,
+    edge: float | NDArray[np.floating],
     grid: int = 1,
     shots: Shots | None = None,
 ) -> list[Span]:
     """Moments of a curve (N,) with ``grid`` points per frame, the highest peak first.
 
-    A moment is a run of points at or above ``edge`` whose peak is above ``threshold``: two levels
-    as in hysteresis thresholding (Canny, 1986). Runs at most `BRIDGE` frames apart are merged. A
-    run ends at a cut; points between two shots belong to the nearer frame (`Shots.settle`). By
-    default, the video is one shot. Where no point is above ``threshold``, the moments are the runs
-    at or above the middle between the curve's minimum and maximum.
+    A moment is a run of points at or above ``edge``, one value or (N,), whose peak is above
+    ``threshold``: two levels as in hysteresis thresholding (Canny, 1986). Runs at most `BRIDGE`
+    frames apart are merged. A run ends at a cut; points between two shots belong to the nearer
+    frame (`Shots.settle`). By default, the video is one shot. Where no point is above
+    ``threshold``, the moments are the runs at or above the middle between the curve's minimum and
+    maximum.
     """
     if scores.max() <= threshold:
         threshold, edge = -np.inf, (scores.max() + scores.min()) / 2

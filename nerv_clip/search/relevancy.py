@@ -8,7 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.search.absence import Absence, estimate_absence, lasting, not_shown
+from nerv_clip.search.absence import (
+    Absence,
+    best_in,
+    estimate_absence,
+    lasting,
+    not_shown,
+    stretch_of,
+)
 from nerv_clip.search.index import cosines
 from nerv_clip.video.shots import Shots
 
@@ -26,11 +33,12 @@ EDGE = 0.3  # share of absent texts above the level at which moments end and neg
 class Reference(NamedTuple):
     """What the scores of a query are compared with, in one index.
 
-    ``background`` (N, 1) is subtracted from the cosine similarities; ``absence`` says how high the
-    rest goes for what the video does not show. ``absent`` (U,) says which of the unrelated texts
-    are taken as not shown.
+    ``stretch`` (N,) is the stretch of each row, from 0. ``background`` (N, 1) is subtracted from
+    the cosine similarities; ``absence`` says how high the rest goes in each of S stretches for what
+    it does not show. ``absent`` (S, U) says which of the unrelated texts are taken as not shown.
     """
 
+    stretch: NDArray[np.intp]
     background: Curve
     absence: Absence
     absent: NDArray[np.bool_]
@@ -40,12 +48,12 @@ class Scores(NamedTuple):
     """Scores of each row of an index: ``relevancy`` in [0, 1], ``cosine`` in [-1, 1].
 
     Moments with a relevancy above `THRESHOLD` are clear matches; they begin and end at the
-    relevancy ``edge``.
+    relevancy ``edge``, which each row has.
     """
 
     relevancy: Curve
     cosine: Curve
-    edge: float
+    edge: Curve
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,8 @@ class EncodedQuery:
             return text_reference(index, self.unrelated, grid, shots)
         centre = np.array(index, np.float32).mean(0)
         background = np.zeros((len(index), 1), np.float32)
-        return Reference(background, Absence(float(centre @ centre), 0), np.zeros(0, bool))
+        absence = Absence(np.array([centre @ centre]), np.zeros(1))
+        return Reference(np.zeros(len(index), np.intp), background, absence, np.zeros((1, 0), bool))
 
     def scores(
         self,
@@ -90,27 +99,31 @@ class EncodedQuery:
     ) -> Scores:
         """Score every row of an index with ``grid`` points per frame, of a video with ``shots``.
 
-        A term's score is its cosine similarity minus the background; a share `FALSE_MATCHES` /
-        ``clips`` of absent texts exceeds the level of a match, where ``clips`` is the number of
-        videos that are searched together (Bonferroni). Relevancy is the logistic function of the
-        least distance of all terms from their levels at the same time, averaged over a few frames
-        of a shot. A weight multiplies a term's distance; relative weights change the order of
-        moments, but not which are clear matches of a single term.
+        A term's score is its cosine similarity minus the background. A share `FALSE_MATCHES` / n of
+        absent texts exceeds the level of a match in a stretch, where n is the number of stretches
+        times ``clips``, the number of videos that are searched together (Bonferroni). Relevancy is
+        the logistic function of the least distance of all terms from their levels at the same time,
+        averaged over a few frames of a shot. A weight multiplies a term's distance; relative
+        weights change the order of moments, but not which are clear matches of a single term.
         """
         products = cosines(index, self.vectors)
         absences = [
             reference.absence if form is None else form_absence(index, form, reference, grid, shots)
             for form in self.forms
         ]
-        present = np.array([a.level(FALSE_MATCHES / clips) for a in absences], np.float32)
-        absent = np.array([a.level(EDGE) for a in absences], np.float32)
+        own, chances = reference.stretch, clips * len(reference.absence.typical)
+        present, absent = (
+            np.stack([absence.level(rate)[own] for absence in absences], 1).astype(np.float32)
+            for rate in (FALSE_MATCHES / chances, EDGE)
+        )
         above = products - reference.background
         distances = np.where(self.negated, absent - above, above - present)
         least = (distances * (self.weights / self.weights.max())).min(1)
         shares = self.weights / self.weights.sum()
         cosine: Curve = products @ np.where(self.negated, -shares, shares).astype(np.float32)
         relevancy = _logistic(lasting(least, grid, shots)).astype(np.float32)
-        return Scores(relevancy, cosine, float(_logistic((absent - present).max())))
+        edge = _logistic((absent - present).max(1)).astype(np.float32)
+        return Scores(relevancy, cosine, edge)
 
 
 def text_reference(
@@ -122,8 +135,9 @@ def text_reference(
     """
     products = cosines(index, unrelated)
     background = products.mean(1, keepdims=True)
-    best = lasting(products - background, grid, shots).max(0)
-    return Reference(background, estimate_absence(best), not_shown(best))
+    stretch = stretch_of(len(index), grid, shots)
+    best = best_in(lasting(products - background, grid, shots), stretch)
+    return Reference(stretch, background, estimate_absence(best), np.stack([*map(not_shown, best)]))
 
 
 def form_absence(
@@ -133,14 +147,15 @@ def form_absence(
     grid: int = 1,
     shots: Shots | None = None,
 ) -> Absence:
-    """How high texts of a form score that the index does not show.
+    """How high texts of a form score in stretches of the index that do not show them.
 
     Longer texts score lower than the unrelated texts in ``reference`` themselves. From ``form``
     (U, dim), those in a form, the ones count whose unrelated text is not shown either: "a hand
     holds a red mug" scores high if there is a red mug that no hand holds.
     """
-    above = cosines(index, form[reference.absent]) - reference.background
-    return estimate_absence(lasting(above, grid, shots).max(0))
+    above = cosines(index, form) - reference.background
+    best = best_in(lasting(above, grid, shots), reference.stretch)
+    return estimate_absence(best, reference.absent)
 
 
 def image_query(label: str, vector: Vectors) -> EncodedQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,19 @@ class Shots:
     def ranges(self) -> list[range]:
         """The frames of every shot, in order."""
         return [range(first, after) for first, after in pairwise((*self.firsts, self.frames))]
+
+    def divided(self, most: int) -> Shots:
+        """The shots, with those of more than ``most`` frames divided evenly (0: none is).
+
+        >>> Shots(9, (0, 2)).divided(3).firsts
+        (0, 2, 5, 7)
+        """
+        firsts = list[int]()
+        for shot in self.ranges():
+            count = math.ceil(len(shot) / most) if most else 1
+            length, longer = divmod(len(shot), count)
+            firsts += [shot.start + part * length + min(part, longer) for part in range(count)]
+        return Shots(self.frames, tuple(firsts))
 
     def part(self, first: int, after: int) -> Shots:
         """The shots of the frames from ``first`` to before ``after``, counted from ``first``."""
