@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -18,13 +19,14 @@ from serving import CHROMIUM, ROOT, serving
 from nerv_clip.cli import main_guard
 
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
-QUERIES = "a purple kettle\nthe tap is running\na mug -kettle"
+QUERIES = ("a purple kettle", "the tap is running", "a mug -kettle")
+FILM_QUERIES = ("a red kettle", "an orange kettle", "the fridge is open")
 
 
-def search(page: Page) -> None:
+def search(page: Page, queries: Sequence[str] = QUERIES) -> None:
     """Three queries on the search page."""
     box = page.get_by_role("textbox", name="What are you looking for?")
-    box.fill(QUERIES)
+    box.fill("\n".join(queries))
     box.press("Control+Enter")
     page.get_by_role("button", name="Go to frame").first.wait_for()
 
@@ -40,11 +42,11 @@ def wait_for_chart(page: Page) -> None:
 
 
 def pick_video(page: Page) -> None:
-    """Select a video on the training page."""
+    """Select a video on the training page, and wait for what its training will take."""
     page.get_by_role("tab", name="From the data folder").click()
     page.get_by_label("Video, or folder of images").click()
     page.get_by_role("option").first.click()
-    page.get_by_role("button", name="Start training").wait_for()
+    page.get_by_text("Memory", exact=True).wait_for()
 
 
 Pages = dict[str, tuple[str, Callable[[Page], object]]]  # by file name: path, and what to do there
@@ -58,7 +60,11 @@ PAGES: Pages = {
     "compare": ("compare", wait_for_chart),
     "train": ("train", pick_video),
 }
-FILM_PAGES: Pages = {f"film_{name}": PAGES[name] for name in ("overview", "frames", "search")}
+FILM_PAGES: Pages = {
+    "film_overview": PAGES["overview"],
+    "film_frames": PAGES["frames"],
+    "film_search": ("search", partial(search, queries=FILM_QUERIES)),
+}
 
 
 def take_screenshots(
