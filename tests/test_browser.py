@@ -115,6 +115,20 @@ def small(pixels: NDArray[np.float64] | NDArray[np.uint8]) -> NDArray[np.float64
     return np.asarray(image, dtype=float)
 
 
+def test_a_key_before_the_split_is_loaded_is_not_lost(page: playwright.Page) -> None:
+    held = list[playwright.Route]()
+    page.route("**/media/*.bin", lambda route: held.append(route))
+    page.goto("/frames?run=kitchen")
+    page.locator(".player").wait_for()
+    page.wait_for_timeout(1000)
+    assert held
+    page.locator(".player").press("h")
+    for route in held:
+        route.continue_()
+    page.unroute("**/media/*.bin")
+    wait_for_frame(page, 3)
+
+
 def test_the_player_shows_the_requested_held_out_frame(page: playwright.Page) -> None:
     page.goto("/frames?run=kitchen")
     wait_for_frame(page, 0)

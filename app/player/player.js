@@ -56,10 +56,10 @@ class Player {
     }
     const actions = {
       prev: () => this.go(this.frame - 1), next: () => this.go(this.frame + 1),
-      play: () => this.toggle(), heldout: () => this.go(this.nextHeldOut()),
+      play: () => this.toggle(), heldout: () => this.goTo(() => this.nextHeldOut()),
       shotback: () => this.go(this.data.shots.findLast((first) => first < this.frame) ?? 0),
       shotnext: () => this.go(this.data.shots.find((first) => first > this.frame) ?? this.frame),
-      worst: () => this.go(this.extreme(-1)), best: () => this.go(this.extreme(1)),
+      worst: () => this.goTo(() => this.extreme(-1)), best: () => this.goTo(() => this.extreme(1)),
       left: () => this.moveWipe(-0.05), right: () => this.moveWipe(0.05),
       in: () => this.zoomBy(1.5), out: () => this.zoomBy(1 / 1.5), fit: () => this.zoomBy(0),
     };
@@ -123,7 +123,7 @@ class Player {
     if (fresh) this.open(data);
     if (this.at(".metric").options.length !== data.metrics.length)
       this.at(".metric").replaceChildren(...data.metrics.map((name) => new Option(name, name)));
-    if (this.tableUrl !== data.table) this.load(data);
+    if (this.tableUrl !== data.table) this.loading = this.load(data);
     this.storeExact(data.exact);
     if (jump) this.go(data.frame);
     this.resize();
@@ -166,6 +166,12 @@ class Player {
     this.showMetrics();
     this.drawTimeline();
     this.reportFrame();
+  }
+
+  // to a frame that is found by the numbers of the frames, which may still be loading
+  async goTo(find) {
+    await this.loading;
+    this.go(find());
   }
 
   showFrame(frame) {
