@@ -164,10 +164,23 @@ class OldRule:
         return np.asarray(1 / (1 + np.exp(-10 * (cosines(index, vectors) - background))))
 
 
+def labelled_paths(folder: Path, least: int = 1) -> list[Path]:
+    """The run directories with ``labels.json`` in a folder; there have to be ``least``."""
+    paths = sorted(path.parent for path in folder.glob(f"*/{LABELS}"))
+    if len(paths) < least:
+        raise InputError(f"{folder} has {len(paths)} runs with {LABELS}: at least {least} needed")
+    return paths
+
+
+def facts_at(path: Path) -> Mask:
+    """The facts (T, F) of a run's video."""
+    return fact_matrix([facts_of(labels) for labels in read_labels(path / LABELS)])
+
+
 def rows_of(run: TrainedRun, old: OldRule) -> Iterator[Row]:
     """Ask everything of one clip; ``labels.json`` lies in the run directory."""
     path = run.run.path
-    facts = fact_matrix([facts_of(labels) for labels in read_labels(path / LABELS)])
+    facts = facts_at(path)
     level = old.level(run.index())
     for ask in asked(facts, np.random.default_rng(int(path.name))):
         encoded = run.query_encoder.encode_text(ask.text)
@@ -376,9 +389,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("folder", type=Path, help="runs of kitchens, with labels.json in each")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
-    paths = sorted(path.parent for path in args.folder.glob(f"*/{LABELS}"))
-    if not paths:
-        raise InputError(f"{args.folder} has no run with {LABELS}")
+    paths = labelled_paths(args.folder)
     shared, old = load_run(paths[0]).query_encoder, OldRule()
     single, together = list[Row](), list[Row]()
     for path in tqdm(paths):

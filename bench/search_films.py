@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from report import heading, number, table, write
+from search_calibration import FEW, Mask, facts_at, labelled_paths
 from tqdm import tqdm
 
 from nerv_clip import InputError
 from nerv_clip.cli import main_guard
-from nerv_clip.demo import read_labels
 from nerv_clip.demo.captions import query
-from nerv_clip.demo.facts import FACT_INDEX, PAIRS, fact_matrix, facts_of
-from nerv_clip.demo.kitchen import LABELS
+from nerv_clip.demo.facts import FACT_INDEX, PAIRS
 from nerv_clip.search import load_run
 from nerv_clip.search.absence import estimate_absence, lasting
 from nerv_clip.search.relevancy import (
@@ -32,11 +30,9 @@ from nerv_clip.search.relevancy import (
 )
 from nerv_clip.video.shots import Shots
 
-FEW = 5  # frames: what is shown in fewer, but not in none, counts neither as present nor as absent
 SCENES, LENGTHS = (1, 2, 3, 5, 10), (300, 100, 20)
 FILMS = 22  # of each kind, of kitchens drawn at random
 RULES = ("a level for each stretch", "one level, as in 0c28aba")
-Mask = NDArray[np.bool_]
 
 
 class Kitchen(NamedTuple):
@@ -60,6 +56,14 @@ def matched(index: Index, queries: list[EncodedQuery], shots: Shots) -> tuple[Ma
     return np.array(now), best[len(unrelated) :] > level
 
 
+def films_of(kitchens: list[Kitchen], scenes: int, rng: np.random.Generator) -> list[list[Kitchen]]:
+    """`FILMS` films of so many kitchens, drawn at random; of one, each kitchen once."""
+    if scenes == 1:
+        return [[kitchen] for kitchen in kitchens]
+    drawn = (rng.choice(len(kitchens), scenes, replace=False) for _ in range(FILMS))
+    return [[kitchens[at] for at in film] for film in drawn]
+
+
 def film_rows(kitchens: list[Kitchen], queries: list[EncodedQuery]) -> list[dict[str, str | int]]:
     """A row for each number of scenes and length of shots."""
     rows: list[dict[str, str | int]] = []
@@ -67,15 +71,9 @@ def film_rows(kitchens: list[Kitchen], queries: list[EncodedQuery]) -> list[dict
     for scenes in SCENES:
         for length in LENGTHS:
             present, absent = list[Mask](), list[Mask]()
-            films = (
-                [[kitchen] for kitchen in kitchens]
-                if scenes == 1
-                else [
-                    [kitchens[at] for at in rng.choice(len(kitchens), scenes, replace=False)]
-                    for _ in range(FILMS)
-                ]
-            )
-            for film in tqdm(films, f"{scenes} kitchens, shots of {length}"):
+            for film in tqdm(
+                films_of(kitchens, scenes, rng), f"{scenes} kitchens, shots of {length}"
+            ):
                 index = np.concatenate([kitchen.embeddings for kitchen in film])
                 frames = np.concatenate([kitchen.shown for kitchen in film]).sum(0)
                 shots = Shots(len(index), tuple(range(0, len(index), length)))
@@ -98,9 +96,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("folder", type=Path, help="runs of kitchens, with labels.json in each")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
-    paths = sorted(path.parent for path in args.folder.glob(f"*/{LABELS}"))
-    if len(paths) < max(SCENES):
-        raise InputError(f"{args.folder} has fewer than {max(SCENES)} runs with {LABELS}")
+    paths = labelled_paths(args.folder, max(SCENES))
     encoder = load_run(paths[0]).query_encoder
     queries = [encoder.encode_text(query(pair)) for pair in PAIRS]
     predicted, true = list[Kitchen](), list[Kitchen]()
@@ -108,8 +104,7 @@ def main(argv: list[str]) -> None:
         run = load_run(path, query_encoder=encoder)
         if run.true is None:
             raise InputError(f"{path} has no true.npy: evaluate it again")
-        facts = fact_matrix([facts_of(labels) for labels in read_labels(path / LABELS)])
-        shown = facts[:, [FACT_INDEX[pair] for pair in PAIRS]]
+        shown = facts_at(path)[:, [FACT_INDEX[pair] for pair in PAIRS]]
         predicted.append(Kitchen(np.array(run.index(1)), shown))
         true.append(Kitchen(np.array(run.true), shown))
     write(
