@@ -24,7 +24,7 @@ from tests.samples import write_test_video
 Done = subprocess.CompletedProcess[str]
 TINY_KITCHEN = ["--frames", "60", "--height", "36", "--samples", "1"]
 FEW_EPOCHS = ["-e", "4"]  # of a training on larger frames
-LITTLE_TIME = ["--minutes", "0.2"]
+LITTLE_TIME = ["--minutes", "0.1"]
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +117,7 @@ def test_commands_of_the_page_on_long_videos_run() -> None:
     (command,) = run_all(DOCS / "long_videos.md")
     assert "--minutes 10" in command
     config = json.loads(Path("output/ten_minutes/config.json").read_text())
-    assert config["budget"]["minutes"] == 0.2
+    assert config["budget"]["minutes"] == 0.1
 
 
 def test_commands_of_the_training_page_run() -> None:
