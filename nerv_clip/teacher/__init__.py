@@ -4,5 +4,7 @@
 - ``preprocessing``: open_clip's preprocessing of tensor batches
 - ``encoder``: `ClipEncoder`: images and texts to embeddings
 - ``loading``: load a teacher through open_clip
+- ``towers``: image towers, read cell by cell
+- ``dense``: `DenseTeacher`: frames to embeddings on a grid of cells
 - ``embeddings``: the true embeddings of a video, cached
 """

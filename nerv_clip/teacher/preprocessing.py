@@ -24,12 +24,25 @@ def preprocess(frames: Tensor, steps: Sequence[Step]) -> Tensor:
     can only be shown with 8 bits. Resized pixels may differ from PIL's by one of 255 levels, and by
     more where bicubic overshoot is clipped (a test counts them).
     """
-    if frames.is_floating_point():
-        frames = frames.clamp(0, 1).mul(255).round().byte()
+    frames = _bytes(frames)
     for step in steps[:-1]:
         frames = _apply(step, frames)
     normalised: Tensor = steps[-1](frames.float() / 255)
     return normalised
+
+
+def resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames (B, 3, H, W), uint8 or floats in [0, 1], as uint8 of another (height, width)."""
+    from torchvision.transforms import InterpolationMode, functional  # slow to import
+
+    cubic = InterpolationMode.BICUBIC
+    result: Tensor = functional.resize(_bytes(frames), list(size), cubic, antialias=True)
+    return result
+
+
+def _bytes(frames: Tensor) -> Tensor:
+    """Frames as uint8, which is what can be shown."""
+    return frames.clamp(0, 1).mul(255).round().byte() if frames.is_floating_point() else frames
 
 
 def _apply(step: Step, frames: Tensor) -> Tensor:
