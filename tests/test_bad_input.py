@@ -99,6 +99,7 @@ class Refused:
         (["--conv_type", "conv"], "--conv_type"),
         (["--fc_hw", "1_1", "--dec_strds", "2"], "less than the frame"),
         (["--clip_tap", "1"], "--predict_clip"),
+        (["--predict_dense"], "--predict_clip"),
         (["--predict_clip"], "--pixel_loss_warmup_epochs"),
         (["--best_metric", "clip_similarity_train"], "--predict_clip"),
         (["--best_metric", "psnr_val", "--data_split", "1_1_1"], "has no held-out frames"),

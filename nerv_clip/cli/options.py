@@ -89,6 +89,8 @@ def parse(argv: list[str]) -> Options:
     learning_rate(train.lr_type)
     if args.clip_tap is not None and not args.predict_clip:
         raise InputError("--clip_tap places the CLIP head: it needs --predict_clip")
+    if args.predict_dense and not args.predict_clip:
+        raise InputError("--predict_dense needs --predict_clip")
     return Options(
         data=VideoSpec(
             path=Path(args.data_path),

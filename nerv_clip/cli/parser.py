@@ -276,6 +276,31 @@ def _add_clip(group: argparse._ArgumentGroup, d: Defaults) -> None:
         help="put the CLIP head after this up-block; after the stem if absent",
     )
     group.add_argument(
+        "--predict_dense",
+        action="store_true",
+        default=model.predict_dense,
+        help="add the dense head: an embedding for each cell of a grid, to find places by text",
+    )
+    group.add_argument(
+        "--dense_tap",
+        type=int,
+        default=model.dense_tap,
+        help="put the dense head after this up-block, 0 for the stem; the first one with cells of "
+        "at most 16 pixels if absent",
+    )
+    group.add_argument(
+        "--dense_rank",
+        type=int,
+        default=model.dense_rank,
+        help="numbers that the dense head predicts for each cell",
+    )
+    group.add_argument(
+        "--dense_loss_weight",
+        type=float,
+        default=train.dense_loss_weight,
+        help="weight of the dense head's loss",
+    )
+    group.add_argument(
         "--clip_input",
         action="store_true",
         default=model.clip_input,

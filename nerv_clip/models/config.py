@@ -45,6 +45,9 @@ LIMITS: dict[str, tuple[int, int]] = {
     "clip_dim": (0, 16_384),
     "clip_tap": (0, 16),
     "clip_input": (0, 16_384),
+    "dense_dim": (0, 16_384),
+    "dense_rank": (0, 4096),
+    "dense_tap": (0, 16),
     "motion_tap": (0, 16),
     "motion_steps": (0, MAX_FRAMES),
     "cuts": (1, MAX_FRAMES),
@@ -85,6 +88,9 @@ class ModelConfig:
     clip_dim: int = 0  # embedding width, 0 for the teacher's
     clip_tap: int = 0  # up-block whose output the CLIP head reads, 0 for the stem
     clip_input: bool = False  # feed true embeddings to the stem (the predecessor network)
+    predict_dense: bool = False  # an embedding for each cell of a grid
+    dense_rank: int = 64  # numbers that the dense head predicts for each cell
+    dense_tap: int | None = None  # up-block whose output the dense head reads, 0 for the stem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +129,9 @@ class Architecture:
     clip_dim: int = 0  # output width of the CLIP head, 0 without one
     clip_tap: int = 0  # up-block whose output the CLIP head reads, 0 for the stem
     clip_input: int = 0  # width of the embedding at the input, 0 without one
+    dense_dim: int = 0  # width of the dense head's embeddings, 0 without one
+    dense_rank: int = 0  # numbers that the dense head predicts for each cell
+    dense_tap: int = 0  # up-block whose output the dense head reads, 0 for the stem
     motion_tap: int = 0  # up-block whose output the motion head reads, 0 without one
     motion_steps: int = 0  # number of train frames, 0 without a motion head
     cuts: tuple[int, ...] = ()  # first frame of each shot but the first

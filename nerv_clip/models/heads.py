@@ -13,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
 
 MOTION_CELL = 8  # pixels; motion is smooth, and coarse cells learn larger motions
+DENSE_CELL = 16  # pixels; the teacher's cells are as coarse
 
 
 class ClipHead(nn.Sequential):
@@ -47,6 +50,22 @@ class MotionHead(nn.Sequential):
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
         super().__init__(nn.Conv2d(width, hidden, 1), nn.GELU(), last)
+
+
+class DenseHead(nn.Sequential):
+    """Features (B, width, h, w) to coefficients (B, rank, h, w) of an embedding for each cell.
+
+    `expand` makes embeddings of them, by a ``basis`` of orthonormal rows (rank, dim). It is not
+    trained: `nerv_clip.training.builder.build_network` or a checkpoint sets it.
+    """
+
+    def __init__(self, *, width: int, rank: int, dim: int) -> None:
+        super().__init__(nn.Conv2d(width, rank, 1), nn.GELU(), nn.Conv2d(rank, rank, 1))
+        self.basis = nn.Parameter(torch.eye(rank, dim), requires_grad=False)
+
+    def expand(self, coefficients: Tensor) -> Tensor:
+        """Coefficients (B, rank, …) to unit embeddings (B, dim, …)."""
+        return normalize(torch.einsum("rd,br...->bd...", self.basis, coefficients), dim=1)
 
 
 class Shape(NamedTuple):
@@ -78,22 +97,39 @@ class Head:
 
 
 def _solve_clip(config: ModelConfig, shape: Shape) -> dict[str, int]:
-    if not 0 <= config.clip_tap <= len(shape.strides):
-        raise InputError(
-            f"`clip_tap` {config.clip_tap}: this network has up-blocks 1 to {len(shape.strides)} "
-            "(0 taps the stem)"
-        )
+    _check_tap("clip_tap", config.clip_tap, shape)
     return {"clip_dim": config.clip_dim, "clip_tap": config.clip_tap} if config.predict_clip else {}
 
 
 def _solve_motion(config: ModelConfig, shape: Shape) -> dict[str, int]:
-    """Tap the first up-block whose cells are at most `MOTION_CELL` pixels wide, or the last."""
     if not config.motion or shape.train_frames < 2:
         return {}
+    return {"motion_tap": _first_fine(shape, MOTION_CELL), "motion_steps": shape.train_frames}
+
+
+def _solve_dense(config: ModelConfig, shape: Shape) -> dict[str, int]:
+    if not config.predict_dense:
+        return {}
+    tap = _first_fine(shape, DENSE_CELL) if config.dense_tap is None else config.dense_tap
+    _check_tap("dense_tap", tap, shape)
+    rank = min(config.dense_rank, config.clip_dim)
+    return {"dense_dim": config.clip_dim, "dense_rank": rank, "dense_tap": tap}
+
+
+def _check_tap(name: str, tap: int, shape: Shape) -> None:
+    if not 0 <= tap <= len(shape.strides):
+        raise InputError(
+            f"`{name}` {tap}: this network has up-blocks 1 to {len(shape.strides)} "
+            "(0 taps the stem)"
+        )
+
+
+def _first_fine(shape: Shape, pixels: int) -> int:
+    """The first up-block whose cells are at most some pixels wide, or the last."""
     strides = shape.strides
     blocks = range(1, len(strides) + 1)
-    fine = (i for i in blocks if math.prod(strides[i:]) * shape.head_stride <= MOTION_CELL)
-    return {"motion_tap": next(fine, len(strides)), "motion_steps": shape.train_frames}
+    fine = (i for i in blocks if math.prod(strides[i:]) * shape.head_stride <= pixels)
+    return next(fine, len(strides))
 
 
 HEADS = (
@@ -109,6 +145,12 @@ HEADS = (
         tap=lambda arch: arch.motion_tap or None,
         build=lambda arch, width: MotionHead(width=width),
         draws=True,
+    ),
+    Head(
+        name="dense",
+        solve=_solve_dense,
+        tap=lambda arch: arch.dense_tap if arch.dense_dim else None,
+        build=lambda arch, width: DenseHead(width=width, rank=arch.dense_rank, dim=arch.dense_dim),
     ),
 )
 

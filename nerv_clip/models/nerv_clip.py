@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture
 from nerv_clip.models.encodings import build_encoding, input_widths
 from nerv_clip.models.frame_encoder import build_encoder, pad_to
-from nerv_clip.models.heads import HEADS, head_taps
+from nerv_clip.models.heads import HEADS, DenseHead, head_taps
 from nerv_clip.models.layers import (
     CellStem,
     DenseStem,
@@ -28,7 +29,8 @@ class Features(NamedTuple):
 
     ``inputs`` (B, C, h, w) is the input of the stem; ``hidden`` (B, C, h, w) the output of the
     last up-block that was computed; ``heads`` the outputs of the heads that tap the layers
-    computed, by name: ``"clip"`` (B, clip_dim), ``"motion"`` (B, 5, h, w).
+    computed, by name: ``"clip"`` (B, clip_dim), ``"motion"`` (B, 5, h, w), ``"dense"``
+    (B, dense_rank, h, w).
     """
 
     inputs: Tensor
@@ -73,10 +75,12 @@ class NeRVClip(nn.Module):
                                                │              └─► motion head ─► motion (5, h, w)
                                                └─► CLIP head ─► embedding (512)
 
+        stem or an up-block ─► dense head ─► an embedding for each cell (512, h, w)
+
         at a time between train frames:
         frame before, frame after, motion ─► warp and blend ─► frame (3, H, W)
 
-    The CLIP head taps the stem or an up-block, the motion head an up-block
+    The CLIP head and the dense head tap the stem or an up-block, the motion head an up-block
     (`nerv_clip.models.heads`). The up-blocks are residual (`nerv_clip.models.layers`) or those of
     HNeRV (arXiv 2304.02633), from which the encoder is taken as well; the temporal grids are
     FFNeRV's (arXiv 2212.12294). The encoder is used in training only: decoding reads the latents
@@ -212,6 +216,45 @@ class NeRVClip(nn.Module):
         if "clip" not in self.taps:
             raise TypeError("this network has no CLIP head")
         return self.forward_features(t, until=self.taps["clip"]).heads["clip"]
+
+    def embed_map(self, t: Tensor) -> Tensor:
+        """Unit embeddings (B, dense_dim, h, w) of a grid of cells at times ``t`` (B,).
+
+        The cells cover what the decoder draws before the crop to the frame's size
+        (``arch.padded``), so that cells at the right and at the bottom may lie outside of the
+        frame. No frame is drawn. Raises TypeError without a dense head.
+        """
+        return self._dense_head.expand(self._coefficients(t))
+
+    def embed_at(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+        """Unit embeddings (B, dense_dim) at the points ``x``, ``y`` (B,) of times ``t`` (B,).
+
+        ``x`` runs from 0 at the left edge of the frame to 1 at the right, ``y`` from 0 at the top
+        to 1 at the bottom. Between the middles of cells coefficients are interpolated linearly.
+        Raises `InputError` for points outside of the frame, TypeError without a dense head.
+        """
+        places = torch.stack([x, y], 1)
+        if not bool(((places >= 0) & (places <= 1)).all()):
+            raise InputError("x and y are places in the frame: give numbers from 0 to 1")
+        cells = self._coefficients(t)
+        height, width = self.arch.padded
+        drawn = places.new_tensor([self.arch.width / width, self.arch.height / height])
+        grid = (2 * places * drawn - 1).to(cells)[:, None, None]
+        sampled = nn.functional.grid_sample(cells, grid, "bilinear", "border", align_corners=False)
+        return self._dense_head.expand(sampled[:, :, 0, 0])
+
+    @property
+    def _dense_head(self) -> DenseHead:
+        head = self.head("dense")
+        if not isinstance(head, DenseHead):
+            raise TypeError("this network has no dense head")
+        return head
+
+    def _coefficients(self, t: Tensor) -> Tensor:
+        """The dense head's output (B, dense_rank, h, w)."""
+        if "dense" not in self.taps:
+            raise TypeError("this network has no dense head")
+        return self.forward_features(t, until=self.taps["dense"]).heads["dense"]
 
     def forward_features(self, t: Tensor, *, until: int, latent: Tensor | None = None) -> Features:
         """Features at times ``t`` (B,) up to the up-block ``until`` (0: the stem only).

@@ -13,7 +13,7 @@ from nerv_clip.models.nerv_clip import NeRVClip
 
 
 def decoder_parameters(*networks: NeRVClip) -> int:
-    """Number of parameters needed to decode frames: all but the encoder's and the CLIP head's.
+    """Number of parameters needed to decode frames: without encoder, CLIP head and dense head.
 
     A table of latents or of true embeddings counts as parameters.
     """
@@ -23,7 +23,7 @@ def decoder_parameters(*networks: NeRVClip) -> int:
 
 
 def head_parameters(*networks: NeRVClip) -> int:
-    """Number of parameters of the heads that frames do not need: the CLIP heads', 0 without."""
+    """Number of parameters of the CLIP and dense heads, which frames do not need."""
     return sum(
         _size(model.head(head.name)) for model in networks for head in HEADS if not head.draws
     )

@@ -22,6 +22,8 @@ def check_config(config: ModelConfig) -> None:
         raise InputError("`embed` '' needs `enc_strds`: without coordinates, latents are the input")
     if config.clip_input and config.predict_clip:
         raise InputError("`clip_input` and `predict_clip` exclude each other: choose one")
+    if config.predict_dense and not config.predict_clip:
+        raise InputError("`predict_dense` needs `predict_clip`")
     if config.clip_input and config.enc_strds:
         raise InputError("`clip_input` takes no encoder: leave out `enc_strds`")
 
@@ -57,6 +59,7 @@ def _check_ranges(config: ModelConfig) -> None:
         "ks": min(config.ks[1:]),
         "dec_strds": min(config.dec_strds or (1,)),
         "enc_strds": min(config.enc_strds or (1,)),
+        "dense_rank": config.dense_rank,
         "clip_dim": config.clip_dim if config.predict_clip or config.clip_input else 1,
     }
     for field, number in positive.items():

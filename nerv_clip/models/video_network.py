@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -69,9 +69,21 @@ class VideoNetwork(nn.Module):
 
         Raises TypeError without a CLIP head.
         """
+        return self._each(t, lambda network, own, rows: network.embed(own))
+
+    def embed_map(self, t: Tensor) -> Tensor:
+        """Unit embeddings (B, dim, h, w) of a grid of cells; see `NeRVClip.embed_map`."""
+        return self._each(t, lambda network, own, rows: network.embed_map(own))
+
+    def embed_at(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
+        """Unit embeddings (B, dim) at points of frames; see `NeRVClip.embed_at`."""
+        return self._each(t, lambda network, own, rows: network.embed_at(x[rows], y[rows], own))
+
+    def _each(self, t: Tensor, value: Callable[[NeRVClip, Tensor, Tensor], Tensor]) -> Tensor:
+        """Values (B, …) of the networks of times (B,): of a network, its times, and their rows."""
         if self._whole:
-            return self.networks[0].embed(t)
-        parts = [(rows, network.embed(own)) for rows, network, own in self._parts(t)]
+            return value(self.networks[0], t, torch.arange(len(t), device=t.device))
+        parts = [(rows, value(network, own, rows)) for rows, network, own in self._parts(t)]
         order = torch.cat([rows for rows, _ in parts]).argsort()
         return torch.cat([values for _, values in parts])[order]
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from nerv_clip.errors import InputError
+from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.same_video import check_video
+from nerv_clip.teacher.dense import DenseTeacher, Grid
+from nerv_clip.teacher.dense_maps import DenseMaps, map_video
 from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.loading import load_clip_encoder
-from nerv_clip.video.split import Split
+from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.video import Video, load_video
 
 
@@ -37,6 +41,33 @@ def embedded(
     """Inputs with the true embeddings computed, or read from their cache."""
     true = None if teacher is None else embed_video(teacher, video, progress=progress)
     return Inputs(video, split, teacher, true)
+
+
+def dense_inputs(
+    inputs: Inputs, arch: VideoArchitecture, progress: Progress = SILENT
+) -> list[DenseMaps] | None:
+    """The true dense embeddings of each segment, for networks with a dense head; None without.
+
+    They are computed, or read from their cache. Raises `InputError` where the teacher has no dense
+    form.
+    """
+    if not arch.first.dense_dim or inputs.teacher is None:
+        return None
+    dense, found = DenseTeacher(inputs.teacher), []
+    for segment in arch.segments:
+        network = segment.network
+        video = inputs.video.part(segment.seen.start, segment.seen.stop)
+        train = train_indices(inputs.split[segment.rows])
+        scale = math.prod(network.strides[: network.dense_tap])
+        height, width = network.padded
+        grid = Grid(
+            network.grid[0] * scale,
+            network.grid[1] * scale,
+            height / network.height,
+            width / network.width,
+        )
+        found.append(map_video(dense, video, train, grid, network.dense_rank, progress=progress))
+    return found
 
 
 def load_run_video(

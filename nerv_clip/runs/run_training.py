@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,9 +34,10 @@ from nerv_clip.runs.budget import EXTRA, Budget
 from nerv_clip.runs.config import SplitRecord
 from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluation
-from nerv_clip.runs.inputs import Inputs
+from nerv_clip.runs.inputs import Inputs, dense_inputs
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
+from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.loading import check_dim
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.config import TrainConfig
@@ -95,15 +96,17 @@ class RunTraining:
             )
         train = train_indices(inputs.split)
         arch = solve_video(model, video.shots, train, video.height, video.width)
+        self.dense = dense_inputs(inputs, arch, self.progress)
         torch.manual_seed(config.seed)
         self.trainer = SegmentTraining(
-            _build(arch, inputs, weight).to(device),
+            _build(arch, inputs, self.dense, weight).to(device),
             video,
             inputs.split,
             config,
             inputs.true,
             self.workers,
             max_steps=DEBUG_STEPS if debug else None,
+            dense=self.dense,
         )
         self.record = describe(
             inputs,
@@ -377,15 +380,21 @@ class RunTraining:
         self._save()
 
 
-def _build(arch: VideoArchitecture, inputs: Inputs, weight: Path | None) -> VideoNetwork:
+def _build(
+    arch: VideoArchitecture,
+    inputs: Inputs,
+    dense: Sequence[DenseMaps] | None,
+    weight: Path | None,
+) -> VideoNetwork:
     """Networks with random weights, or with those of the checkpoint ``weight``."""
     split, true = inputs.split, inputs.true
+    bases = None if dense is None else [maps.basis for maps in dense]
     if weight is None:
-        return build_video_network(arch, split, true_embeddings=true)
+        return build_video_network(arch, split, true_embeddings=true, bases=bases)
     content = load_checkpoint(weight)
     try:
         weights = [unpack(packed) for packed in packed_weights(content)]
-        return build_video_network(arch, split, true_embeddings=true, weights=weights)
+        return build_video_network(arch, split, true_embeddings=true, weights=weights, bases=bases)
     except DAMAGED:
         raise InputError(
             f"`weight` {weight} does not fit the network of these settings: use the settings that "

@@ -6,5 +6,6 @@
 - ``loading``: load a teacher through open_clip
 - ``towers``: image towers, read cell by cell
 - ``dense``: `DenseTeacher`: frames to embeddings on a grid of cells
+- ``dense_maps``: the dense embeddings of a video in low rank, cached
 - ``embeddings``: the true embeddings of a video, cached
 """

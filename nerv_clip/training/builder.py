@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from nerv_clip.models.config import Architecture
+from nerv_clip.models.heads import DenseHead
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.models.video_network import VideoNetwork
@@ -20,10 +21,12 @@ def build_video_network(
     *,
     true_embeddings: Tensor | None = None,
     weights: Sequence[Mapping[str, Tensor]] | None = None,
+    bases: Sequence[Tensor] | None = None,
 ) -> VideoNetwork:
     """The networks of all segments of a video, each as `build_network` makes it.
 
-    ``split`` and ``true_embeddings`` are those of the video; ``weights`` has those of each network.
+    ``split`` and ``true_embeddings`` are those of the video; ``weights`` has those of each network,
+    ``bases`` the bases of their dense heads.
     """
     if weights is not None and len(weights) != len(arch.segments):
         raise ValueError("the weights do not fit: they are of another number of segments")
@@ -34,6 +37,7 @@ def build_video_network(
             split[segment.rows],
             true_embeddings=None if true_embeddings is None else true_embeddings[segment.rows],
             weights=None if weights is None else weights[number],
+            basis=None if bases is None else bases[number],
         )
         networks.append(network)
     return VideoNetwork(arch, networks)
@@ -45,6 +49,7 @@ def build_network(
     *,
     true_embeddings: Tensor | None = None,
     weights: Mapping[str, Tensor] | None = None,
+    basis: Tensor | None = None,
 ) -> NeRVClip:
     """A network on the CPU with its train times and, with ``clip_input``, its table set.
 
@@ -52,7 +57,8 @@ def build_network(
     ``clip_input``. Weights are random (by torch's global generator), or those of another
     network's state dict with the same shapes, which may lack the encoder. The table of an encoder
     run is filled by `nerv_clip.training.trainer.Trainer.averaged`, because latents change while
-    the encoder is trained.
+    the encoder is trained. ``basis`` (rank, dim) is that of the dense head; without one, it is a
+    placeholder.
 
     Raises ValueError if ``weights`` do not fit, or without the embeddings that are needed.
     """
@@ -67,6 +73,9 @@ def build_network(
         if true_embeddings is None or model.table is None:
             raise ValueError("a network with `clip_input` needs `true_embeddings`")
         model.table.fill(times, true_embeddings[train][:, :, None, None])
+    head = model.head("dense")
+    if isinstance(head, DenseHead) and basis is not None:
+        head.basis.data.copy_(basis)
     return model
 
 

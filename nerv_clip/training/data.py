@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
@@ -19,7 +20,7 @@ def frame_times(frames: int) -> Tensor:
 
 
 class TrainingData:
-    """A video with its split and, optionally, true embeddings (T, dim).
+    """A video with its split and, optionally, true embeddings (T, dim), pooled and dense.
 
     Attributes: ``train``, the indices of the train frames; ``times`` (T,), float64, the time of
     every frame; ``device``.
@@ -31,10 +32,12 @@ class TrainingData:
         split: Sequence[Split],
         true_embeddings: Tensor | None,
         device: torch.device,
+        dense: DenseMaps | None = None,
     ) -> None:
         self.video, self.device = video, device
         self.train = train_indices(split)
         self.times = frame_times(len(video)).to(device)
+        self._dense = dense
         self._true = None if true_embeddings is None else true_embeddings.to(device)
 
     def frames(self, indices: list[int]) -> Tensor:
@@ -47,6 +50,15 @@ class TrainingData:
         if self._true is None:
             raise ValueError("a CLIP head is trained with true embeddings, but none were given")
         return self._true[indices]
+
+    def cells(self, indices: list[int]) -> Tensor:
+        """Coefficients of the true dense embeddings: (B, rank, h, w).
+
+        Raises ValueError if there are none.
+        """
+        if self._dense is None:
+            raise ValueError("a dense head is trained with true maps, but none were given")
+        return self._dense.read(indices).to(self.device)
 
     def following(self, indices: list[int]) -> list[int]:
         """For each train frame the next one of its shot; for the last one itself."""

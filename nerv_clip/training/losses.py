@@ -52,8 +52,8 @@ def pixel_loss(name: str, frames: Tensor, target: Tensor) -> Tensor:
 
 
 def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    """1 - cosine similarity of embeddings (B, dim), mean over the batch: a scalar in [0, 2]."""
-    return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=-1).mean()
+    """1 - cosine similarity of embeddings (B, dim, …), mean over all: a scalar in [0, 2]."""
+    return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=1).mean()
 
 
 def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:

@@ -74,6 +74,14 @@ def embeddings_between(batch: Batch) -> Pair:
     return Pair(embedding.float(), target)
 
 
+def cells(batch: Batch) -> Pair:
+    """The dense head's coefficients of the train frames, and the true ones.
+
+    The basis has orthonormal rows, so their cosine similarity is that of the embeddings.
+    """
+    return Pair(batch.heads["dense"].float(), batch.data.cells(batch.indices))
+
+
 def warped_neighbours(batch: Batch) -> Pair:
     """Frames warped and blended from their true neighbouring train frames, and the true frames."""
     data, model = batch.data, batch.model
@@ -114,6 +122,10 @@ def _trains_slerp(arch: Architecture, config: TrainConfig, epoch: int) -> bool:
     return wanted and _trains_clip(arch, config, epoch)
 
 
+def _trains_dense(arch: Architecture, config: TrainConfig, epoch: int) -> bool:
+    return "dense" in head_taps(arch) and epoch >= config.pixel_loss_warmup_epochs
+
+
 OBJECTIVES = (
     Objective(
         name="pixel",
@@ -142,6 +154,13 @@ OBJECTIVES = (
         active=lambda arch, config, epoch: "motion" in head_taps(arch),
         pair=warped_neighbours,
         loss=lambda config, pair: pixel_loss("PSNR", *pair),
+    ),
+    Objective(
+        name="dense",
+        weight=lambda config: config.dense_loss_weight,
+        active=_trains_dense,
+        pair=cells,
+        loss=lambda config, pair: clip_loss(*pair),
     ),
 )
 

@@ -144,7 +144,7 @@ def build_optimiser(
     grids: list[Tensor] = [m.values for m in model.modules() if isinstance(m, TemporalGrid)]
     matrices = _matrices(model) if name == "muon" else []
     listed = {id(p) for p in [*grids, *matrices]}
-    rest = [p for p in model.parameters() if id(p) not in listed]
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in listed]
     groups: list[dict[str, Any]] = [
         {"params": matrices, "lr": matrix_lr, "matrix": True},
         {"params": grids, "lr": grid_lr},

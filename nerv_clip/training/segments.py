@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.video_network import VideoNetwork
+from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.distributed import Workers
 from nerv_clip.training.results import EpochResult, Step
@@ -48,7 +49,8 @@ class SegmentTraining:
     by side in threads, which share PyTorch's threads among them; on a GPU, with ``compile`` and
     under ``torchrun`` one after the other. A single network is trained by `Trainer` alone, with
     the same weights. ``model`` comes from `nerv_clip.training.builder.build_video_network`; the
-    other arguments are those of `Trainer`, for the whole video.
+    other arguments are those of `Trainer`, for the whole video; ``dense`` has an entry for each
+    segment.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class SegmentTraining:
         true_embeddings: Tensor | None = None,
         workers: Workers | None = None,
         max_steps: int | None = None,
+        dense: Sequence[DenseMaps] | None = None,
     ) -> None:
         self.model, self.config, self.workers = model, config, workers or Workers()
         self.trainers = [
@@ -71,8 +74,11 @@ class SegmentTraining:
                 None if true_embeddings is None else true_embeddings[segment.rows],
                 self.workers,
                 max_steps,
+                None if dense is None else dense[number],
             )
-            for segment, network in zip(model.arch.segments, model.networks, strict=True)
+            for number, (segment, network) in enumerate(
+                zip(model.arch.segments, model.networks, strict=True)
+            )
         ]
         self.results: list[EpochResult | None] = [None] * len(self.trainers)  # of this epoch
         self.seconds = 0.0  # spent in this epoch so far

@@ -15,6 +15,7 @@ from torch import Tensor
 from nerv_clip.errors import InputError
 from nerv_clip.metrics import psnr
 from nerv_clip.models.nerv_clip import Decoded, NeRVClip
+from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.training.builder import check_train_times
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.training.data import TrainingData
@@ -39,7 +40,8 @@ class Trainer:
     """Trains a network on the train frames of a video.
 
     ``model`` comes from `nerv_clip.training.builder.build_network` with the same split; the
-    constructor does not change it. ``true_embeddings`` (T, dim) are needed to train a CLIP head.
+    constructor does not change it. ``true_embeddings`` (T, dim) are needed to train a CLIP head,
+    ``dense`` maps to train a dense head.
     ``max_steps`` limits the steps of an epoch. Raises ValueError if the network has other
     train times.
     """
@@ -53,12 +55,13 @@ class Trainer:
         true_embeddings: Tensor | None = None,
         workers: Workers | None = None,
         max_steps: int | None = None,
+        dense: DenseMaps | None = None,
     ) -> None:
         config.check(predict_clip="clip" in model.taps)
         self.model, self.video, self.split, self.config = model, video, split, config
         self.workers, self.max_steps = workers or Workers(), max_steps
         self.device = next(model.parameters()).device
-        self.data = TrainingData(video, split, true_embeddings, self.device)
+        self.data = TrainingData(video, split, true_embeddings, self.device, dense)
         self.train_frames, self.times = self.data.train, self.data.times
         check_train_times(model, self.times[self.train_frames])
         self.schedule = learning_rate(config.lr_type)

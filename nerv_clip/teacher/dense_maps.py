@@ -1,0 +1,134 @@
+"""The dense embeddings of a video in low rank, computed once and cached on disk.
+
+A map of 512 numbers for each of 400 cells takes 0.8 MB a frame. The embeddings of one video lie
+near a subspace of few dimensions: 64 coefficients a cell keep over .99 of their squared length
+(bench/results/where.md), and take 50 kB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nerv_clip.cache import cached
+from nerv_clip.files import atomic_write, user_cache
+from nerv_clip.progress import SILENT, Progress
+from nerv_clip.teacher.dense import DenseTeacher, Grid
+from nerv_clip.video.video import Video
+
+SAMPLED = 64  # frames from which the subspace is found
+BATCH = 4  # frames that are embedded at once
+
+
+class DenseMaps:
+    """The dense embeddings of T frames on a grid: unit vectors, as coefficients of a basis.
+
+    ``basis`` (rank, dim) has orthonormal rows, so that the cosine similarity of two embeddings is
+    that of their coefficients. ``coefficients`` (T, rank, rows, columns), float16, stay on disk.
+    """
+
+    def __init__(self, basis: Tensor, coefficients: NDArray[np.float16]) -> None:
+        self.basis, self.coefficients = basis, coefficients
+
+    def read(self, indices: Sequence[int]) -> Tensor:
+        """Coefficients of frames: (B, rank, rows, columns) float32."""
+        return torch.from_numpy(np.asarray(self.coefficients[list(indices)], np.float32))
+
+    def kept(self) -> float:
+        """The share of the embeddings' squared length that the basis keeps, in [0, 1]."""
+        total = sum(self.read([i]).square().sum(1).mean().item() for i in range(len(self)))
+        return total / len(self)
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+
+def map_video(
+    dense: DenseTeacher,
+    video: Video,
+    chosen: Sequence[int],
+    grid: Grid,
+    rank: int,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress = SILENT,
+) -> DenseMaps:
+    """The dense embeddings of all frames of a video, or of a segment of one.
+
+    The basis is found from at most `SAMPLED` of the frames ``chosen``, which should be train frames
+    only. Basis and coefficients are cached by all that they depend on. ``cache_dir`` defaults to
+    the user's cache folder.
+    """
+    folder = cache_dir or user_cache() / "dense"
+    sample = [chosen[i] for i in _spread(len(chosen), SAMPLED)]
+    part = (
+        f"{video.hash} {video.timestamps[0]} {len(video)}"  # of a segment the hash is the video's
+    )
+    key = f"{part} {dense.id} {grid} {rank} {sample}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+
+    def make_basis(place: Path) -> None:
+        second = torch.zeros(dense.dim, dense.dim, dtype=torch.float64)
+        with progress.task("dense CLIP: basis", len(sample), "frame") as task:
+            for _, maps in _maps(dense, video, sample, grid):
+                vectors = maps.permute(0, 2, 3, 1).reshape(-1, dense.dim).double()
+                second += vectors.T @ vectors
+                task.advance(len(maps))
+        rows = torch.linalg.eigh(second).eigenvectors[:, -rank:].flip(1).T
+        with atomic_write(place) as temporary:
+            np.save(temporary, rows.float().numpy())
+
+    read_basis = partial(_read, shape=(rank, dense.dim), kind=np.float32)
+    basis = torch.from_numpy(np.array(cached(folder / f"{name}-basis.npy", read_basis, make_basis)))
+    shape = (len(video), rank, grid.rows, grid.columns)
+
+    def make(place: Path) -> None:
+        with (
+            progress.task("dense CLIP", len(video), "frame") as task,
+            atomic_write(place) as temporary,
+        ):
+            out = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+            for start, maps in _maps(dense, video, range(len(video)), grid):
+                out[start : start + len(maps)] = torch.einsum("rd,bdhw->brhw", basis, maps).numpy()
+                task.advance(len(maps))
+            out.flush()
+
+    read = partial(_read, shape=shape, kind=np.float16)
+    return DenseMaps(basis, cached(folder / f"{name}.npy", read, make))
+
+
+def _maps(
+    dense: DenseTeacher, video: Video, indices: Sequence[int], grid: Grid
+) -> Iterator[tuple[int, Tensor]]:
+    """Maps of a few frames at a time, with the place of the first one in ``indices``."""
+    for start in range(0, len(indices), BATCH):
+        frames = video.read(list(indices[start : start + BATCH]))
+        yield start, dense.maps(frames, grid).cpu()
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most ``most`` of the numbers below ``count``, evenly spread."""
+    return [i * count // min(count, most) for i in range(min(count, most))]
+
+
+def _read(path: Path, shape: tuple[int, ...], kind: type[np.floating[Any]]) -> NDArray[Any] | None:
+    """The array in a file, mapped from disk; None where it is missing, damaged or another one."""
+    try:
+        values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if (values.dtype, values.shape) != (np.dtype(kind), shape):
+        return None
+    with suppress(OSError):  # another user's file
+        os.utime(path)  # marks it as used, for tools that delete old cache files
+    return values
