@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from nerv_clip import InputError, ModelConfig, TrainConfig, load_model, load_video, split_frames
+from nerv_clip import (
+    InputError,
+    ModelConfig,
+    Run,
+    TrainConfig,
+    evaluate,
+    load_model,
+    load_video,
+    split_frames,
+)
 from nerv_clip.models.checkpoint import export_model
 from nerv_clip.models.heads import DenseHead
 from nerv_clip.models.nerv_clip import NeRVClip
@@ -23,6 +32,7 @@ from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.segments import SegmentTraining
 from nerv_clip.video.video import Video
 from tests.runs import CLIP_FLAGS, train
+from train.train_nerv_clip import main
 
 MODEL = ModelConfig(
     modelsize=0.05, lower_width=4, predict_clip=True, predict_dense=True, clip_dim=16, dense_rank=8
@@ -148,8 +158,19 @@ def similarity(model: VideoNetwork, basis: torch.Tensor, true: torch.Tensor, tim
 
 def test_a_run_with_a_dense_head_is_trained_and_loaded(video_file: Path, teacher: str) -> None:
     dense = ["--predict_dense", "--dense_tap", "0", "--dense_rank", "4"]
+    dense += ["-e", "16", "--eval_freq", "16", "--pixel_loss_warmup_epochs", "1"]
     run = train(video_file, *CLIP_FLAGS, "--clip_model", teacher, *dense)
     model = load_model(run / "model_best.pth")
     network = model.arch.first
     assert (network.dense_dim, network.dense_rank, network.dense_tap) == (16, 4, 0)
     assert model.embed_map(torch.zeros(1, dtype=torch.float64)).shape == (1, 16, *network.grid)
+    found, sizes = Run(run).read_metrics(), Run(run).read_config().parameters
+    assert sizes.dense_head == sum(p.numel() for p in model.networks[0].dense_head.parameters())
+    table = Run(run).read_per_frame()
+    assert table["dense_similarity"].mean() == pytest.approx(found.all.dense_similarity)
+    assert found.train.dense_similarity is not None
+    assert found.train.dense_similarity > 0.3  # random vectors: 0 ± .25
+    before = table["dense_similarity"].tolist()
+    assert evaluate(run).per_frame["dense_similarity"].tolist() == pytest.approx(before)
+    main(["--data_path", str(video_file), "--outf", "run", "--eval_only"])
+    assert Run(run).read_metrics().val == found.val

@@ -31,7 +31,7 @@ from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.config import RunConfig, SplitRecord
 from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run
-from nerv_clip.runs.inputs import Inputs
+from nerv_clip.runs.inputs import Inputs, dense_inputs
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.run_training import RunTraining
 from nerv_clip.runs.same_video import check_video
@@ -138,8 +138,10 @@ class TrainCommand:
                 f"widths {' '.join(map(str, segment.network.widths))}"
             )
         parts = [f"{decoder_parameters(*networks) / 1e6:.4f} M parameters"]
-        if arch.clip_dim:
-            parts.append(f"{head_parameters(*networks) / 1e6:.4f} M in the CLIP head")
+        heads = {"clip": "the CLIP head", "dense": "the dense head"}
+        for name, count in head_parameters(*networks).items():
+            if count:
+                parts.append(f"{count / 1e6:.4f} M in {heads[name]}")
         parts.append(f"{_peak_gib(self.device):.1f} GiB of memory")
         parts.append(f"about {_duration(seconds)} for {left} epochs of {trainer.steps} steps")
         self.terminal.message(" | ".join(parts))
@@ -235,6 +237,7 @@ class EvaluateCommand:
                 self.run,
                 self.checkpoint,
                 self.inputs,
+                dense_inputs(self.inputs, self.arch, self.terminal),
                 device=self.device,
                 images=self.options.dump_images,
                 videos=self.options.dump_videos,

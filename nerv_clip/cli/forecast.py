@@ -102,7 +102,8 @@ def estimate(options: Options) -> Estimate:
     model = build_video_network(arch, split, true_embeddings=true).to(device)
     video = still_video(frame, frames, shots)
     training = SegmentTraining(model, video, split, options.train, true)
-    sizes = decoder_parameters(*model.networks), head_parameters(*model.networks)
+    heads = head_parameters(*model.networks)
+    sizes = decoder_parameters(*model.networks), sum(heads.values())
     saved, epochs = _SavedActivations(), options.train.epochs
     with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda packed: packed.tensor):
         seconds = training.measure_epoch()

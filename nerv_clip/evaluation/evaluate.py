@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from nerv_clip.evaluation.results import (
 from nerv_clip.metrics import ms_ssim, ms_ssim_scales, psnr
 from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.segments import VideoArchitecture
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
+from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split, train_indices
@@ -40,6 +43,7 @@ def evaluate_checkpoint(
     *,
     true_embeddings: Tensor | None = None,
     teacher: ClipEncoder | None = None,
+    dense: Sequence[DenseMaps] | None = None,
     device: torch.device | str = "cpu",
     drawn: Callable[[Tensor], None] = lambda frame: None,
     progress: Progress = SILENT,
@@ -47,10 +51,10 @@ def evaluate_checkpoint(
     """Decode every frame once in freshly built networks, and score it.
 
     ``split`` has an entry for each frame. ``true_embeddings`` (T, dim) are needed for the CLIP
-    similarity of a CLIP head. With a ``teacher``, its embeddings of the decoded, the blended and
-    the perturbed frames are computed as well, which is slow. ``drawn`` is called with each decoded
-    frame in order, (3, H, W) in [0, 1]. Metrics of a split without frames
-    are None, never 0.
+    similarity of a CLIP head, the ``dense`` maps of each segment for that of a dense head. With a
+    ``teacher``, its embeddings of the decoded, the blended and the perturbed frames are computed as
+    well, which is slow. ``drawn`` is called with each decoded frame in order, (3, H, W) in [0, 1].
+    Metrics of a split without frames are None, never 0.
     """
     model = load_model(checkpoint, device)
     place = torch.device(device)
@@ -73,6 +77,8 @@ def evaluate_checkpoint(
             mixed = blend(video, index, train, place) if wanted else None
             if mixed is not None:
                 row["blend_psnr"] = psnr(mixed, target).item()
+            if dense is not None:
+                row["dense_similarity"] = _dense_similarity(model, index, dense)
             if decoded.embeddings is not None:
                 embeddings.append(decoded.embeddings.float().cpu())
             if teacher is not None:
@@ -99,8 +105,21 @@ def _frame_row(index: int, split: list[Split], frames: Tensor, target: Tensor) -
         "split": split[index],
         "psnr": psnr(frames, target).item(),
         "ms_ssim": ms_ssim(frames, target).item(),
+        "dense_similarity": float("nan"),
         "blend_psnr": float("nan"),
     }
+
+
+@torch.no_grad()
+def _dense_similarity(model: VideoNetwork, index: int, dense: Sequence[DenseMaps]) -> float:
+    """Mean cosine similarity of the predicted and the true embeddings of the cells of a frame."""
+    firsts = [segment.first for segment in model.arch.segments]
+    number = bisect_right(firsts, index) - 1
+    maps = dense[number]
+    t = torch.tensor([frame_time(index, model.arch.frames)], dtype=torch.float64)
+    predicted = model.embed_map(t.to(next(model.parameters()).device)).cpu()
+    true = torch.einsum("rd,brhw->bdhw", maps.basis, maps.read([index - firsts[number]]))
+    return F.cosine_similarity(predicted, true, dim=1).mean().item()
 
 
 def _with_similarity(
@@ -153,6 +172,7 @@ def _split_metrics(rows: pd.DataFrame) -> SplitMetrics:
         ms_ssim=_mean(rows["ms_ssim"]),
         clip_similarity=_mean(rows["clip_similarity"]),
         teacher_similarity=_mean(rows["teacher_similarity"]),
+        dense_similarity=_mean(rows["dense_similarity"]),
     )
 
 

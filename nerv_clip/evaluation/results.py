@@ -21,8 +21,10 @@ COLUMNS = (  # of clip_similarity_per_frame.csv
     "ms_ssim",
     "clip_similarity",
     "teacher_similarity",
+    "dense_similarity",
     "blend_psnr",
 )
+ADDED = ("dense_similarity",)  # which older files do not have
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class SplitMetrics:
 
     ``psnr`` in dB and ``ms_ssim`` of the decoded frames; ``clip_similarity``, cosine of predicted
     and true embeddings; ``teacher_similarity``, cosine of the teacher's embeddings of decoded and
-    true frames; ``blend_psnr`` in dB, of the linear blend of the neighbouring train frames in the
+    true frames; ``dense_similarity``, cosine of predicted and true embeddings of cells;
+    ``blend_psnr`` in dB, of the linear blend of the neighbouring train frames in the
     same shot, of held-out frames only.
     """
 
@@ -39,6 +42,7 @@ class SplitMetrics:
     ms_ssim: float | None
     clip_similarity: float | None
     teacher_similarity: float | None
+    dense_similarity: float | None = None
     blend_psnr: float | None = None
 
 
@@ -113,6 +117,8 @@ class Metrics:
                 text += f" / MS-SSIM {found.ms_ssim:.4f}"
             if found.clip_similarity is not None:
                 text += f" / CLIP {found.clip_similarity:.4f}"
+            if found.dense_similarity is not None:
+                text += f" / cells {found.dense_similarity:.4f}"
             if found.teacher_similarity is not None:
                 text += f" / CLIP on the reconstructed frame {found.teacher_similarity:.4f}"
             if split == "val" and found.blend_psnr is not None:

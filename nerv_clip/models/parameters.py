@@ -19,14 +19,16 @@ def decoder_parameters(*networks: NeRVClip) -> int:
     """
     total = sum(_size(model) - _size(model.encoder) for model in networks)
     tables = (model.table.values.numel() for model in networks if model.table is not None)
-    return total + sum(tables) - head_parameters(*networks)
+    return total + sum(tables) - sum(head_parameters(*networks).values())
 
 
-def head_parameters(*networks: NeRVClip) -> int:
-    """Number of parameters of the CLIP and dense heads, which frames do not need."""
-    return sum(
-        _size(model.head(head.name)) for model in networks for head in HEADS if not head.draws
-    )
+def head_parameters(*networks: NeRVClip) -> dict[str, int]:
+    """Numbers of parameters of the heads that frames do not need, by name: 0 without the head.
+
+    The basis of a dense head counts as parameters.
+    """
+    names = [head.name for head in HEADS if not head.draws]
+    return {name: sum(_size(model.head(name)) for model in networks) for name in names}
 
 
 def _size(part: nn.Module | None) -> int:

@@ -112,10 +112,11 @@ class TeacherRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterCounts:
-    """Parameters of the decoder (with stored latents), and of the CLIP head."""
+    """Parameters of the decoder (with stored latents), of the CLIP and of the dense head."""
 
     decoder: int
     clip_head: int
+    dense_head: int = 0  # with its basis
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,8 +93,9 @@ def _teacher(teacher: ClipEncoder) -> TeacherRecord:
 
 def _count(arch: VideoArchitecture) -> ParameterCounts:
     networks = [without_memory(segment.network) for segment in arch.segments]
+    heads = head_parameters(*networks)
     return ParameterCounts(
-        decoder=decoder_parameters(*networks), clip_head=head_parameters(*networks)
+        decoder=decoder_parameters(*networks), clip_head=heads["clip"], dense_head=heads["dense"]
     )
 
 

@@ -15,9 +15,10 @@ from nerv_clip.evaluation.results import Evaluation
 from nerv_clip.files import atomic_write, file_hash, make_folder, sweep
 from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.inputs import Inputs, embedded, load_run_teacher, load_run_video
+from nerv_clip.runs.inputs import Inputs, dense_inputs, embedded, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.same_video import check_video
+from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.training.distributed import resolve_device
 from nerv_clip.video.video import Video, frame_store
 from nerv_clip.video.writer import QUALITY_DB, write_comparison, write_image, write_video
@@ -45,13 +46,15 @@ def evaluate(
     teacher = None if config.teacher is None else load_run_teacher(target, place)
     inputs = embedded(video, config.split_frames(), teacher, progress)
     with target.locked(progress):
-        return evaluate_run(target, target.best, inputs, device=place, progress=progress)
+        dense = dense_inputs(inputs, config.architecture, progress)
+        return evaluate_run(target, target.best, inputs, dense, device=place, progress=progress)
 
 
 def evaluate_run(
     run: Run,
     checkpoint: Path,
     inputs: Inputs,
+    dense: Sequence[DenseMaps] | None = None,
     *,
     device: torch.device | str = "cpu",
     images: bool = False,
@@ -60,6 +63,7 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate a checkpoint with its inputs, and write the result into a run directory.
 
+    ``dense`` are the true maps of its segments, if it has a dense head.
     Every frame is decoded once, and kept in memory, or on disk where the video is, until all files
     are written. ``images`` and ``videos`` also write the decoded frames as PNG files and as MP4.
     """
@@ -70,6 +74,7 @@ def evaluate_run(
         inputs.split,
         true_embeddings=inputs.true,
         teacher=inputs.teacher,
+        dense=dense,
         device=device,
         drawn=lambda frame: store.append(frame.mul(255).round().byte().cpu().contiguous()),
         progress=progress,

@@ -17,7 +17,7 @@ import msgspec
 import pandas as pd
 
 from nerv_clip.errors import InputError
-from nerv_clip.evaluation.results import COLUMNS, Metrics
+from nerv_clip.evaluation.results import ADDED, COLUMNS, Metrics
 from nerv_clip.files import atomic_write, cannot_write, make_folder, sweep
 from nerv_clip.locks import UNSUPPORTED
 from nerv_clip.models.config import MAX_FRAMES
@@ -220,6 +220,8 @@ class Run:
     def read_per_frame(self) -> pd.DataFrame:
         """A row for each frame, as `Evaluation.per_frame`; raises `InputError` if damaged."""
         table = read_table(self.per_frame, MAX_FRAMES)
+        for name in set(ADDED) - set(table):
+            table[name] = float("nan")
         if not set(COLUMNS) <= set(table) or not set(table["split"]) <= {"train", "val", "unused"}:
             raise InputError(f"{self.per_frame} is damaged: evaluate the run again (`evaluate`)")
         return table

@@ -262,6 +262,7 @@ class RunTraining:
             self.run,
             self.run.best,
             self.inputs,
+            self.dense,
             device=self.device,
             images=self.images,
             videos=self.videos,
@@ -350,6 +351,7 @@ class RunTraining:
                 self.inputs.video,
                 self.inputs.split,
                 true_embeddings=self.inputs.true,
+                dense=self.dense,
                 device=self.device,
                 progress=self.progress,
             )

@@ -79,7 +79,7 @@ class Curves:
         """Log an evaluation; ``similarity`` (T,) is empty without a CLIP head."""
         for split in SPLITS:
             found = metrics.of(split)
-            for name in ("psnr", "ms_ssim", "clip_similarity"):
+            for name in ("psnr", "ms_ssim", "clip_similarity", "dense_similarity"):
                 value = getattr(found, name)
                 if value is not None:
                     self._add("scalar", epoch, f"eval/{name}_{split}", value)
