@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nerv_clip.errors import InputError
+from nerv_clip.models.config import Architecture
 from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.run import Run
@@ -55,19 +56,18 @@ def dense_inputs(
         return None
     dense, found = DenseTeacher(inputs.teacher), []
     for segment in arch.segments:
-        network = segment.network
         video = inputs.video.part(segment.seen.start, segment.seen.stop)
         train = train_indices(inputs.split[segment.rows])
-        scale = math.prod(network.strides[: network.dense_tap])
-        height, width = network.padded
-        grid = Grid(
-            network.grid[0] * scale,
-            network.grid[1] * scale,
-            height / network.height,
-            width / network.width,
-        )
-        found.append(map_video(dense, video, train, grid, network.dense_rank, progress=progress))
+        grid, rank = dense_grid(segment.network), segment.network.dense_rank
+        found.append(map_video(dense, video, train, grid, rank, progress=progress))
     return found
+
+
+def dense_grid(arch: Architecture) -> Grid:
+    """The cells of a network's dense head."""
+    scale = math.prod(arch.strides[: arch.dense_tap])
+    (rows, columns), (height, width) = arch.grid, arch.padded
+    return Grid(rows * scale, columns * scale, height / arch.height, width / arch.width)
 
 
 def load_run_video(
