@@ -22,10 +22,11 @@ from torch import Tensor
 from nerv_clip import InputError, Run, load_model
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.demo import read_labels
+from nerv_clip.demo.captions import query
 from nerv_clip.demo.facts import Labels, VisibleObject
 from nerv_clip.models.motion import neighbours, warp_and_blend
 from nerv_clip.runs.inputs import Inputs, dense_grid, dense_inputs, load_run_teacher, load_run_video
-from nerv_clip.teacher.dense import DenseTeacher
+from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.encoder import ClipEncoder
 
@@ -51,6 +52,7 @@ class Clip:
     inputs: Inputs
     teacher: ClipEncoder
     maps: DenseMaps
+    grid: Grid
 
     @property
     def train(self) -> list[int]:
@@ -75,7 +77,8 @@ def load(path: Path) -> Clip:
     maps = dense_inputs(inputs, config.architecture, progress)
     if maps is None or len(maps) != 1:
         raise InputError(f"{path} has several segments: measure videos of one")
-    return Clip(run, read_labels(path / "labels.json"), inputs, teacher, maps[0])
+    grid = dense_grid(config.architecture.first)
+    return Clip(run, read_labels(path / "labels.json"), inputs, teacher, maps[0], grid)
 
 
 def boxes(clip: Clip) -> Iterator[Box]:
@@ -93,15 +96,11 @@ def sources(clip: Clip) -> dict[str, Maps]:
     """What is compared, by name."""
     model, video = load_model(clip.run.best), clip.inputs.video
     network, dense = model.networks[0], DenseTeacher(clip.teacher)
-    grid, basis = dense_grid(network.arch), clip.maps.basis
     times = torch.linspace(0, 1, len(video), dtype=torch.float64)
-
-    def expand(coefficients: Tensor) -> Tensor:
-        return torch.einsum("rd,rhw->dhw", basis, coefficients)
 
     def warped(frame: int) -> Tensor:
         if network.head("motion") is None or clip.inputs.split[frame] == "train":
-            return expand(clip.maps.read([frame])[0])
+            return clip.maps.embeddings([frame])[0]
         t = times[frame : frame + 1]
         found = neighbours(network.train_times, t)
         motion = network.forward_features(t, until=network.taps["motion"]).heads["motion"]
@@ -111,24 +110,26 @@ def sources(clip: Clip) -> dict[str, Maps]:
             for i in (found.before, found.after)
         )
         gaps = found.gaps * (len(video) - 1)
-        return expand(warp_and_blend(motion, before, after, gaps, size)[0])
+        coefficients = warp_and_blend(motion, before, after, gaps, size)[0]
+        return torch.einsum("rd,rhw->dhw", clip.maps.basis, coefficients)
 
     return {
-        "teacher, true frame": lambda i: expand(clip.maps.read([i])[0]),
+        "teacher, true frame": lambda i: clip.maps.embeddings([i])[0],
         "predicted": lambda i: model.embed_map(times[i : i + 1])[0],
-        "teacher, reconstruction": lambda i: dense.maps(model(times[i : i + 1]).frames, grid)[0],
-        "nearest train frame": lambda i: expand(clip.maps.read([clip.nearest(i)])[0]),
+        "teacher, reconstruction": lambda i: dense.maps(model(times[i : i + 1]).frames, clip.grid)[
+            0
+        ],
+        "nearest train frame": lambda i: clip.maps.embeddings([clip.nearest(i)])[0],
         "warped train frames": warped,
     }
 
 
-def peak(vectors: Tensor, query: Tensor, clip: Clip) -> Place:
+def peak(vectors: Tensor, text: Tensor, clip: Clip) -> Place:
     """The pixel where the cosine similarity to a query is highest."""
     height, width = clip.inputs.video.height, clip.inputs.video.width
-    scores = torch.einsum("d,dhw->hw", query, F.normalize(vectors, dim=0))
-    grid = dense_grid(clip.run.read_config().architecture.first)
-    y = (torch.arange(height) + 0.5) / height / grid.height
-    x = (torch.arange(width) + 0.5) / width / grid.width
+    scores = torch.einsum("d,dhw->hw", text, F.normalize(vectors, dim=0))
+    y = (torch.arange(height) + 0.5) / height / clip.grid.height
+    x = (torch.arange(width) + 0.5) / width / clip.grid.width
     places = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), -1)[None]
     fine = F.grid_sample(scores[None, None], places, "bilinear", "border", align_corners=False)
     row, column = divmod(int(fine.argmax()), width)
@@ -147,8 +148,7 @@ def score(clip: Clip, every: int) -> dict[str, dict[str, float]]:
     """Pointing accuracy by source and group of boxes."""
     video, found = clip.inputs.video, [b for b in boxes(clip) if b.frame % every == 0]
     names = sorted({f"{b.thing.colour} {b.thing.kind}" for b in found})
-    texts = [f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names]
-    queries = dict(zip(names, clip.teacher.texts(texts), strict=True))
+    queries = dict(zip(names, clip.teacher.texts([query(name) for name in names]), strict=True))
     groups: dict[str, Callable[[Box], bool]] = {
         "seen": lambda b: clip.inputs.split[b.frame] == "train",
         "held out": lambda b: clip.inputs.split[b.frame] == "val",
@@ -164,8 +164,8 @@ def score(clip: Clip, every: int) -> dict[str, dict[str, float]]:
         for b in found:
             if b.frame != shown:
                 vectors, shown = maps(b.frame), b.frame
-            query = queries[f"{b.thing.colour} {b.thing.kind}"]
-            hits.append(inside(peak(vectors, query, clip), b.thing.box))
+            text = queries[f"{b.thing.colour} {b.thing.kind}"]
+            hits.append(inside(peak(vectors, text, clip), b.thing.box))
         results[name] = means(found, hits, groups)
     centre = [inside(middle, b.thing.box) for b in found]
     results["centre of the frame (pooled embedding)"] = means(found, centre, groups)

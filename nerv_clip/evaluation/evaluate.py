@@ -118,7 +118,7 @@ def _dense_similarity(model: VideoNetwork, index: int, dense: Sequence[DenseMaps
     maps = dense[number]
     t = torch.tensor([frame_time(index, model.arch.frames)], dtype=torch.float64)
     predicted = model.embed_map(t.to(next(model.parameters()).device)).cpu()
-    true = torch.einsum("rd,brhw->bdhw", maps.basis, maps.read([index - firsts[number]]))
+    true = maps.embeddings([index - firsts[number]])
     return F.cosine_similarity(predicted, true, dim=1).mean().item()
 
 

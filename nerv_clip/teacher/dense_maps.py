@@ -44,6 +44,10 @@ class DenseMaps:
         """Coefficients of frames: (B, rank, rows, columns) float32."""
         return torch.from_numpy(np.asarray(self.coefficients[list(indices)], np.float32))
 
+    def embeddings(self, indices: Sequence[int]) -> Tensor:
+        """Embeddings of frames: (B, dim, rows, columns), shorter than 1 by what is lost."""
+        return torch.einsum("rd,brhw->bdhw", self.basis, self.read(indices))
+
     def kept(self) -> float:
         """The share of the embeddings' squared length that the basis keeps, in [0, 1]."""
         total = sum(self.read([i]).square().sum(1).mean().item() for i in range(len(self)))
@@ -71,9 +75,8 @@ def map_video(
     """
     folder = cache_dir or user_cache() / "dense"
     sample = [chosen[i] for i in _spread(len(chosen), SAMPLED)]
-    part = (
-        f"{video.hash} {video.timestamps[0]} {len(video)}"  # of a segment the hash is the video's
-    )
+    # the hash of a segment is that of the whole video
+    part = f"{video.hash} {video.timestamps[0]} {len(video)}"
     key = f"{part} {dense.id} {grid} {rank} {sample}"
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -112,18 +113,15 @@ class Objective:
     loss: Callable[[TrainConfig, Pair], Tensor]
 
 
-def _trains_clip(arch: Architecture, config: TrainConfig, epoch: int) -> bool:
-    return "clip" in head_taps(arch) and epoch >= config.pixel_loss_warmup_epochs
+def _trains(name: str, arch: Architecture, config: TrainConfig, epoch: int) -> bool:
+    """Whether a network has the head ``name``, and an epoch is after the warm-up."""
+    return name in head_taps(arch) and epoch >= config.pixel_loss_warmup_epochs
 
 
 def _trains_slerp(arch: Architecture, config: TrainConfig, epoch: int) -> bool:
     # the latents of an encoder run are known at train frames only
     wanted = config.slerp_loss_weight > 0 and not arch.enc_strides
-    return wanted and _trains_clip(arch, config, epoch)
-
-
-def _trains_dense(arch: Architecture, config: TrainConfig, epoch: int) -> bool:
-    return "dense" in head_taps(arch) and epoch >= config.pixel_loss_warmup_epochs
+    return wanted and _trains("clip", arch, config, epoch)
 
 
 OBJECTIVES = (
@@ -137,7 +135,7 @@ OBJECTIVES = (
     Objective(
         name="clip",
         weight=lambda config: config.clip_loss_weight,
-        active=_trains_clip,
+        active=partial(_trains, "clip"),
         pair=embeddings,
         loss=lambda config, pair: clip_loss(*pair),
     ),
@@ -158,7 +156,7 @@ OBJECTIVES = (
     Objective(
         name="dense",
         weight=lambda config: config.dense_loss_weight,
-        active=_trains_dense,
+        active=partial(_trains, "dense"),
         pair=cells,
         loss=lambda config, pair: clip_loss(*pair),
     ),
