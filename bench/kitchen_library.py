@@ -24,7 +24,7 @@ from PIL import Image
 from nerv_clip import InputError
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.demo import write_kitchen
-from nerv_clip.demo.kitchen import LABELS
+from nerv_clip.demo.kitchen import LABELS, MASKS
 from nerv_clip.files import atomic_write
 
 FRAMES, SIZE, SAMPLES = 300, (90, 160), 4
@@ -84,7 +84,8 @@ def train(seed: int, folder: Path, flags: list[str]) -> None:
     for name in ("model_latest.pth", "comparison.mp4", "baselines.npz"):  # not measured here
         (run / name).unlink(missing_ok=True)
     shutil.rmtree(run / "logs", ignore_errors=True)
-    shutil.copy(videos / str(seed) / LABELS, run)
+    for name in (MASKS, LABELS):
+        shutil.copy(videos / str(seed) / name, run)
 
 
 def main(argv: list[str]) -> None:
@@ -101,7 +102,7 @@ def main(argv: list[str]) -> None:
         video = folder / "videos" / f"{seed}.mp4"
         if not video.exists():
             progress.message(f"kitchen {seed}")
-            write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress)
+            write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress, masks=True)
             encode(rendered(video.with_suffix("")), video)
     with (
         progress.task("training", len(args.seeds), "run") as task,

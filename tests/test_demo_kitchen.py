@@ -33,15 +33,15 @@ pytest.importorskip("embreex", reason="embreex is not installed (no wheel for Li
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small kitchen: 60 frames of 36x64."""
     out = tmp_path_factory.mktemp("data") / "Kitchen"
-    write_kitchen(out, 3, 60, (36, 64), 1)
+    write_kitchen(out, 3, 60, (36, 64), 1, masks=True)
     return out
 
 
 def test_same_seed_renders_the_same_files(kitchen: Path, tmp_path: Path) -> None:
-    write_kitchen(tmp_path / "again", 3, 60, (36, 64), 1)
+    write_kitchen(tmp_path / "again", 3, 60, (36, 64), 1, masks=True)
     names = sorted(file.name for file in kitchen.iterdir())
     assert names == sorted(file.name for file in (tmp_path / "again").iterdir())
-    assert len(names) == 61
+    assert len(names) == 62
     for name in names:
         assert (kitchen / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
     other = render(make_story(4, 60).scene(10), 36, 64, 1)
@@ -52,6 +52,20 @@ def test_kitchen_is_read_as_a_video(kitchen: Path) -> None:
     video = load_video(VideoSpec(kitchen))
     assert (len(video), video.height, video.width) == (60, 36, 64)
     assert len(read_labels(kitchen / "labels.json")) == 60
+
+
+def test_masks_lie_in_the_boxes_of_the_labels(kitchen: Path) -> None:
+    masks = np.load(kitchen / "masks.npz")["masks"]
+    labels = read_labels(kitchen / "labels.json")
+    assert masks.shape == (60, 36, 64)
+    assert max(len(frame.objects) for frame in labels) > 1
+    for mask, frame in zip(masks, labels, strict=True):
+        assert set(np.unique(mask)) == {*range(len(frame.objects) + 1)}
+        for number, thing in enumerate(frame.objects, start=1):
+            rows, columns = np.nonzero(mask == number)
+            box = (columns.min(), rows.min(), columns.max(), rows.max())
+            assert box == thing.box  # with one ray a pixel, a pixel has one owner
+            assert (mask == number).mean() == pytest.approx(thing.area, abs=1e-4)
 
 
 def test_labels_agree_with_the_scene(kitchen: Path) -> None:

@@ -62,7 +62,7 @@ def kitchen() -> Tensor:
 def rendered(seed: int, index: int) -> tuple[Tensor, Labels]:
     """A frame (3, H, W) of a kitchen, rendered on this machine, with its labels."""
     pytest.importorskip("embreex", reason="embreex is not installed (no wheel for Linux on ARM)")
-    pixels, labels = render_frame(seed, 300, index, SIZE, SAMPLES)
+    pixels, labels, _ = render_frame(seed, 300, index, SIZE, SAMPLES)
     return torch.from_numpy(pixels).permute(2, 0, 1), labels
 
 

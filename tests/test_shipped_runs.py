@@ -24,7 +24,7 @@ TRAIN, HELD_OUT = (0, 150, 294), (3, 151, 299)  # by their split, 3_3_4
 def true_frame(index: int) -> Tensor:
     """A frame (1, 3, H, W) in [0, 1] of the kitchen of seed 0, rendered."""
     pytest.importorskip("embreex", reason="embreex is not installed (no wheel for Linux on ARM)")
-    pixels, _ = render_frame(0, FRAMES, index, SIZE, SAMPLES)
+    pixels, _, _ = render_frame(0, FRAMES, index, SIZE, SAMPLES)
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255
 
 

@@ -20,9 +20,14 @@ def main(argv: list[str]) -> None:
         "--height", type=int, default=180, help="height in pixels; the width follows from 16:9"
     )
     parser.add_argument("--samples", type=int, default=9, help="rays per pixel, a square number")
+    parser.add_argument(
+        "--masks", action="store_true", help="also write masks.npz: which object each pixel shows"
+    )
     args = parser.parse_args(argv)
     size = (args.height, round(args.height * 16 / 9))
-    write_kitchen(args.out, args.seed, args.frames, size, args.samples, Terminal())
+    write_kitchen(
+        args.out, args.seed, args.frames, size, args.samples, Terminal(), masks=args.masks
+    )
 
 
 if __name__ == "__main__":

@@ -285,8 +285,8 @@ def _add_clip(group: argparse._ArgumentGroup, d: Defaults) -> None:
         "--dense_tap",
         type=int,
         default=model.dense_tap,
-        help="put the dense head after this up-block, 0 for the stem; the first one with cells of "
-        "at most 16 pixels if absent",
+        help="put the dense head after this up-block, 0 for the stem; the first one with at least "
+        "12 cells along the short side if absent",
     )
     group.add_argument(
         "--dense_rank",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.demo.room import HAND
-from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Scene
+from nerv_clip.demo.scene import COLOURS, PAN_PLACE, Item, Scene
 from nerv_clip.demo.shapes import KINDS
 
 
@@ -85,11 +85,8 @@ def label(
     visible = []
     hand_places = {(round(h.x, 3), round(h.y, 3)) for h in scene.hands}
     hand = bool((owners == HAND).mean() >= thresholds.area)
-    for index, item in enumerate(scene.items):
-        mask = owners == index
+    for item, mask in _visible(scene, owners, thresholds):
         area = float(mask.mean())
-        if area < thresholds.area:
-            continue
         rows, columns = np.nonzero(mask.any(2))
         box = (int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max()))
         held = hand and (round(item.x, 3), round(item.y, 3)) in hand_places
@@ -103,6 +100,27 @@ def label(
     lights = "on" if scene.light.lamp >= thresholds.bright else "off"
     outside = "day" if scene.light.day >= thresholds.bright else "night"
     return Labels(tuple(visible), hand, _actions(scene, visible, thresholds), lights, outside)
+
+
+def mask_of(scene: Scene, owners: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """The object that most rays of each pixel hit: (H, W), counted from 1 as `label` lists them.
+
+    0 is where no listed object covers half of the pixel.
+    """
+    numbers = np.zeros(owners.shape[:2], np.uint8)
+    for number, (_, mask) in enumerate(_visible(scene, owners, DEFAULT), start=1):
+        numbers[mask.mean(2) >= 0.5] = number
+    return numbers
+
+
+def _visible(
+    scene: Scene, owners: NDArray[np.integer[Any]], thresholds: Thresholds
+) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
+    """The items that are large enough in the picture, with the rays (H, W, samples) that hit."""
+    for index, item in enumerate(scene.items):
+        mask = owners == index
+        if float(mask.mean()) >= thresholds.area:
+            yield item, mask
 
 
 def ambiguous_facts(scene: Scene, owners: NDArray[np.integer[Any]]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""A rendered kitchen as files: pictures, and ``labels.json`` with their labels."""
+"""A rendered kitchen as files: pictures, ``labels.json`` with their labels, and masks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nerv_clip.demo.facts import Labels, label
+from nerv_clip.demo.facts import Labels, label, mask_of
 from nerv_clip.demo.pool import SEEDS
 from nerv_clip.demo.shading import picture
 from nerv_clip.demo.story import MIN_FRAMES, Story, make_story
@@ -26,13 +26,21 @@ from nerv_clip.progress import SILENT, Progress
 SIZE = (180, 320)  # height and width in pixels
 SAMPLES = 9  # rays a pixel
 MIN_SIDE = 16  # pixels
-LABELS = "labels.json"
+LABELS, MASKS = "labels.json", "masks.npz"
+
+
+class Rendered(NamedTuple):
+    """A frame: ``pixels`` (H, W, 3), its labels, and its ``mask`` (H, W), see `mask_of`."""
+
+    pixels: NDArray[np.uint8]
+    labels: Labels
+    mask: NDArray[np.uint8]
 
 
 def render_kitchen(
     seed: int, frames: int, size: tuple[int, int] = SIZE, samples: int = SAMPLES
-) -> Iterator[tuple[NDArray[np.uint8], Labels]]:
-    """Render every frame (H, W, 3) of a seed's kitchen with its labels, in order, on all cores.
+) -> Iterator[Rendered]:
+    """Render every frame of a seed's kitchen, in order, on all cores.
 
     ``size`` is (height, width) in pixels, ``samples`` the number of rays a pixel.
     """
@@ -44,11 +52,12 @@ def render_kitchen(
 
 def render_frame(
     seed: int, frames: int, frame: int, size: tuple[int, int], samples: int
-) -> tuple[NDArray[np.uint8], Labels]:
-    """Render one frame (H, W, 3) of a kitchen of ``frames`` frames, with its labels."""
+) -> Rendered:
+    """Render one frame of a kitchen of ``frames`` frames."""
     scene = make_story(seed, frames).scene(frame)
     traced = trace(scene, *size, samples)
-    return picture(traced, scene), label(scene, traced.owner_map)
+    owners = traced.owner_map
+    return Rendered(picture(traced, scene), label(scene, owners), mask_of(scene, owners))
 
 
 def write_kitchen(
@@ -58,13 +67,16 @@ def write_kitchen(
     size: tuple[int, int] = SIZE,
     samples: int = SAMPLES,
     progress: Progress = SILENT,
+    *,
+    masks: bool = False,
 ) -> None:
     """Render a seed's kitchen into a folder: ``0000.png``, ``0001.png``, … and ``labels.json``.
 
     ``size`` is (height, width) in pixels, ``samples`` the number of rays a pixel, a square number.
-    The folder is written when all frames are done, and replaces an earlier kitchen. Raises
-    `InputError` for a value out of range, if the folder holds other files, and if a package that
-    rendering needs is not installed.
+    With ``masks``, ``masks.npz`` is written as well: an array ``masks`` (frames, H, W) of
+    `mask_of`. The folder is written when all frames are done, and replaces an earlier kitchen.
+    Raises `InputError` for a value out of range, if the folder holds other files, and if a package
+    that rendering needs is not installed.
     """
     if frames < MIN_FRAMES:
         raise InputError(f"`frames` {frames} is out of range: give {MIN_FRAMES} frames or more")
@@ -79,11 +91,17 @@ def write_kitchen(
     require_renderer()
     make_folder(out.parent)
     with exclusive(out):
-        _write_kitchen(out, seed, frames, size, samples, progress)
+        _write_kitchen(out, seed, frames, size, samples, progress, masks)
 
 
 def _write_kitchen(
-    out: Path, seed: int, frames: int, size: tuple[int, int], samples: int, progress: Progress
+    out: Path,
+    seed: int,
+    frames: int,
+    size: tuple[int, int],
+    samples: int,
+    progress: Progress,
+    masks: bool,
 ) -> None:
     from PIL import Image
 
@@ -91,12 +109,16 @@ def _write_kitchen(
     shutil.rmtree(part, ignore_errors=True)
     make_folder(part)
     all_labels: list[Labels] = []
+    all_masks: list[NDArray[np.uint8]] = []
     try:
         with progress.task("kitchen", frames, "frame") as task:
-            for pixels, labels in render_kitchen(seed, frames, size, samples):
-                Image.fromarray(pixels).save(part / f"{len(all_labels):04}.png")
-                all_labels.append(labels)
+            for frame in render_kitchen(seed, frames, size, samples):
+                Image.fromarray(frame.pixels).save(part / f"{len(all_labels):04}.png")
+                all_labels.append(frame.labels)
+                all_masks.append(frame.mask)
                 task.advance()
+        if masks:
+            np.savez_compressed(part / MASKS, masks=np.stack(all_masks))
         content = labels_json(make_story(seed, frames), seed, all_labels, size)
         (part / LABELS).write_text(json.dumps(content, indent=1) + "\n")
         shutil.rmtree(out, ignore_errors=True)

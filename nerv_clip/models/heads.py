@@ -21,7 +21,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.models.config import Architecture, ModelConfig
 
 MOTION_CELL = 8  # pixels; motion is smooth, and coarse cells learn larger motions
-DENSE_CELL = 16  # pixels; the teacher's cells are as coarse
+DENSE_ROWS = 12  # cells along the short side of a frame; the teacher sees about as many
 
 
 class ClipHead(nn.Sequential):
@@ -69,8 +69,12 @@ class DenseHead(nn.Sequential):
 
 
 class Shape(NamedTuple):
-    """What a head's size may depend on: the decoder's strides, and the number of train frames."""
+    """What a head's size may depend on: the decoder's shape, and the number of train frames.
 
+    ``grid`` is the height and width of the stem's output.
+    """
+
+    grid: tuple[int, int]
     strides: tuple[int, ...]
     head_stride: int
     train_frames: int
@@ -104,13 +108,20 @@ def _solve_clip(config: ModelConfig, shape: Shape) -> dict[str, int]:
 def _solve_motion(config: ModelConfig, shape: Shape) -> dict[str, int]:
     if not config.motion or shape.train_frames < 2:
         return {}
-    return {"motion_tap": _first_fine(shape, MOTION_CELL), "motion_steps": shape.train_frames}
+    strides = shape.strides
+    blocks = range(1, len(strides) + 1)
+    sides = [math.prod(strides[i:]) * shape.head_stride for i in blocks]  # of cells, in pixels
+    tap = _first([side <= MOTION_CELL for side in sides])
+    return {"motion_tap": tap, "motion_steps": shape.train_frames}
 
 
 def _solve_dense(config: ModelConfig, shape: Shape) -> dict[str, int]:
     if not config.predict_dense:
         return {}
-    tap = _first_fine(shape, DENSE_CELL) if config.dense_tap is None else config.dense_tap
+    tap = config.dense_tap
+    if tap is None:
+        short, blocks = min(shape.grid), range(1, len(shape.strides) + 1)
+        tap = _first([short * math.prod(shape.strides[:i]) >= DENSE_ROWS for i in blocks])
     _check_tap("dense_tap", tap, shape)
     rank = min(config.dense_rank, config.clip_dim)
     return {"dense_dim": config.clip_dim, "dense_rank": rank, "dense_tap": tap}
@@ -124,12 +135,9 @@ def _check_tap(name: str, tap: int, shape: Shape) -> None:
         )
 
 
-def _first_fine(shape: Shape, pixels: int) -> int:
-    """The first up-block whose cells are at most some pixels wide, or the last."""
-    strides = shape.strides
-    blocks = range(1, len(strides) + 1)
-    fine = (i for i in blocks if math.prod(strides[i:]) * shape.head_stride <= pixels)
-    return next(fine, len(strides))
+def _first(suited: list[bool]) -> int:
+    """The first of the up-blocks, counted from 1, that suits, or the last."""
+    return suited.index(True) + 1 if any(suited) else len(suited)
 
 
 HEADS = (

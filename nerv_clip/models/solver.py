@@ -65,7 +65,7 @@ def solve(
     """
     check_config(config)
     grid, strides, head_stride = choose_shape(config, height, width)
-    shape = Shape(strides, head_stride, train_frames)
+    shape = Shape(grid, strides, head_stride, train_frames)
     target = config.modelsize * 1e6
     base = Architecture(
         frames=frames,
