@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import torch
 from memory import synthetic
 
@@ -195,10 +194,6 @@ def _content(path: Path) -> bytes:
     timed = TIMED.get(path.name)
     if path.suffix == ".pth":  # equal states may be stored by different bytes
         return repr(_plain({**load_checkpoint(path), "spent": None})).encode()  # its seconds
-    if path.name == "comparison.mp4":  # under load, x264 may encode the same frames otherwise
-        with av.open(str(path)) as container:
-            frames = [frame.pts for frame in container.decode(video=0)]
-            return repr((container.metadata["comment"], frames)).encode()
     if path.name == "metrics.json":
         return json.dumps({**json.loads(path.read_text()), timed: None}).encode()
     if path.name == "history.csv":

@@ -224,7 +224,7 @@ class NeRVClip(nn.Module):
         (``arch.padded``), so that cells at the right and at the bottom may lie outside of the
         frame. No frame is drawn. Raises TypeError without a dense head.
         """
-        return self._dense_head.expand(self._coefficients(t))
+        return self._dense_head.expand(self.map_coefficients(t))
 
     def embed_at(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """Unit embeddings (B, dense_dim) at the points ``x``, ``y`` (B,) of times ``t`` (B,).
@@ -236,12 +236,18 @@ class NeRVClip(nn.Module):
         places = torch.stack([x, y], 1)
         if not bool(((places >= 0) & (places <= 1)).all()):
             raise InputError("x and y are places in the frame: give numbers from 0 to 1")
-        cells = self._coefficients(t)
+        cells = self.map_coefficients(t)
         height, width = self.arch.padded
         drawn = places.new_tensor([self.arch.width / width, self.arch.height / height])
         grid = (2 * places * drawn - 1).to(cells)[:, None, None]
         sampled = nn.functional.grid_sample(cells, grid, "bilinear", "border", align_corners=False)
         return self._dense_head.expand(sampled[:, :, 0, 0])
+
+    def map_coefficients(self, t: Tensor) -> Tensor:
+        """The dense head's output (B, dense_rank, h, w), which `embed_map` expands by its basis."""
+        if "dense" not in self.taps:
+            raise TypeError("this network has no dense head")
+        return self.forward_features(t, until=self.taps["dense"]).heads["dense"]
 
     @property
     def _dense_head(self) -> DenseHead:
@@ -249,12 +255,6 @@ class NeRVClip(nn.Module):
         if not isinstance(head, DenseHead):
             raise TypeError("this network has no dense head")
         return head
-
-    def _coefficients(self, t: Tensor) -> Tensor:
-        """The dense head's output (B, dense_rank, h, w)."""
-        if "dense" not in self.taps:
-            raise TypeError("this network has no dense head")
-        return self.forward_features(t, until=self.taps["dense"]).heads["dense"]
 
     def forward_features(self, t: Tensor, *, until: int, latent: Tensor | None = None) -> Features:
         """Features at times ``t`` (B,) up to the up-block ``until`` (0: the stem only).

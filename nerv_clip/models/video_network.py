@@ -75,6 +75,10 @@ class VideoNetwork(nn.Module):
         """Unit embeddings (B, dim, h, w) of a grid of cells; see `NeRVClip.embed_map`."""
         return self._each(t, lambda network, own, rows: network.embed_map(own))
 
+    def map_coefficients(self, t: Tensor) -> Tensor:
+        """Coefficients (B, dense_rank, h, w) of `embed_map`, each of the basis of its segment."""
+        return self._each(t, lambda network, own, rows: network.map_coefficients(own))
+
     def embed_at(self, x: Tensor, y: Tensor, t: Tensor) -> Tensor:
         """Unit embeddings (B, dim) at points of frames; see `NeRVClip.embed_at`."""
         return self._each(t, lambda network, own, rows: network.embed_at(x[rows], y[rows], own))

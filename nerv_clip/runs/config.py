@@ -21,6 +21,7 @@ from nerv_clip.runs.budget import Budget
 from nerv_clip.runs.older_configs import upgrade
 from nerv_clip.training.config import TrainConfig
 from nerv_clip.video.shots import Shots
+from nerv_clip.video.source_map import SourceMap
 from nerv_clip.video.spec import VideoSpec
 from nerv_clip.video.split import Split, parse_split, split_frames
 
@@ -47,7 +48,8 @@ class VideoRecord:
     ``height``, ``width`` (pixels), ``fps`` and ``timestamps`` (seconds since the first frame of
     the source, one a frame) describe what was read. The source's own clock shows ``origin``
     seconds at its first frame. ``shots`` are the stretches between cuts; none stand in a file of
-    a format before 2, whose video is one shot.
+    a format before 2, whose video is one shot. ``source_map`` leads from places in a frame to
+    pixels of the source; older files have none.
     """
 
     path: str
@@ -65,6 +67,7 @@ class VideoRecord:
     timestamps: tuple[float, ...]
     origin: float = 0.0
     shots: tuple[ShotRecord, ...] = ()
+    source_map: SourceMap | None = None
 
     @property
     def cuts(self) -> Shots:

@@ -72,6 +72,7 @@ def _video(video: Video) -> VideoRecord:
         fps=video.fps,
         timestamps=video.timestamps,
         origin=video.origin,
+        source_map=video.source_map,
         shots=tuple(
             ShotRecord(
                 first=own.start,

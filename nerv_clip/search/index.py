@@ -52,7 +52,7 @@ def load_index(
     def make(place: Path) -> None:
         model = load_model(checkpoint)
         values = embed_times(model, times, BATCH, progress, "indexing").half().numpy()
-        if not _all_finite(values):
+        if not all_finite(values):
             raise InputError(f"{checkpoint} predicts embeddings with NaN: train it again")
         with atomic_write(place) as temporary, temporary.open("wb") as file:
             np.save(file, values)
@@ -66,10 +66,11 @@ def _read_mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float16] | No
         values = read_array(path, shape, mapped=True)
     except InputError:
         return None
-    return values if values.dtype == np.float16 and _all_finite(values) else None
+    return values if values.dtype == np.float16 and all_finite(values) else None
 
 
-def _all_finite(index: NDArray[np.float16]) -> bool:
+def all_finite(index: NDArray[np.float16]) -> bool:
+    """Whether no value of an index (N, …) is NaN or infinite; it is read in chunks."""
     chunks = range(0, len(index), CHUNK)
     return all(np.isfinite(index[start : start + CHUNK]).all() for start in chunks)
 

@@ -121,8 +121,8 @@ class EncodedQuery:
         least = (distances * (self.weights / self.weights.max())).min(1)
         shares = self.weights / self.weights.sum()
         cosine: Curve = products @ np.where(self.negated, -shares, shares).astype(np.float32)
-        relevancy = _logistic(lasting(least, grid, shots)).astype(np.float32)
-        edge = _logistic((absent - present).max(1)).astype(np.float32)
+        relevancy = logistic(lasting(least, grid, shots)).astype(np.float32)
+        edge = logistic((absent - present).max(1)).astype(np.float32)
         return Scores(relevancy, cosine, edge)
 
 
@@ -165,5 +165,6 @@ def image_query(label: str, vector: Vectors) -> EncodedQuery:
     return EncodedQuery(label, label, unit[None], one, np.zeros(1, bool), None, (None,))
 
 
-def _logistic(distance: NDArray[np.floating]) -> NDArray[np.floating]:
+def logistic(distance: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The relevancy in [0, 1] of a distance from the level of a match."""
     return np.asarray(1 / (1 + np.exp(-TEMPERATURE * distance)))

@@ -33,6 +33,7 @@ from nerv_clip.video.packets import (
     read_packets,
 )
 from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
+from nerv_clip.video.source_map import SourceMap
 
 # playlists, which name other files or addresses, and text, which FFmpeg would draw as a terminal
 NO_VIDEOS = frozenset({"concat", "dash", "hls", "rtsp", "sdp", "tty", "webm_dash_manifest"})
@@ -93,7 +94,7 @@ def decode_runs(
                 continue
             if len(frames) == length and frames[0].pts not in begun:
                 begun.add(frames[0].pts)
-                yield [_upright(frame, stretch) for frame in frames]
+                yield [_upright(frame, stretch)[0] for frame in frames]
 
 
 @contextmanager
@@ -155,7 +156,7 @@ def _pictures(
                 "convert it to BT.709"
             )
         time = clock.time(frame.pts if timed else next(decoded, None))
-        yield Picture(_upright(frame, stretch), time, expected, clock.origin, skipped)
+        yield Picture(*_upright(frame, stretch), time, expected, clock.origin, skipped)
     if index + 1 < len(times):
         raise _lost(path, index + 1, "is missing")
 
@@ -241,8 +242,9 @@ def _stretch(stream: av.VideoStream) -> float:
     return ratio if 1 / MAX_STRETCH <= ratio <= MAX_STRETCH else 1.0
 
 
-def _upright(frame: av.VideoFrame, stretch: float) -> NDArray[np.uint8]:
+def _upright(frame: av.VideoFrame, stretch: float) -> tuple[NDArray[np.uint8], SourceMap]:
     """The pixels, square, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
+    height, stored_width = frame.height, frame.width
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if frame.format.name.startswith("gray") and frame.color_range == ColorRange.MPEG:
         # FFmpeg takes every grey frame for one of full range
@@ -253,13 +255,18 @@ def _upright(frame: av.VideoFrame, stretch: float) -> NDArray[np.uint8]:
         frame = frame.reformat(width=width, format="rgb24", interpolation=Interpolation.BICUBIC)
     pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     if matrix is None:
-        return pixels
+        return pixels, SourceMap.of(height, stored_width)
     values = np.frombuffer(bytes(cast(Any, matrix)), dtype=np.int32)
     # x' = a x + c y, y' = b x + d y, in 16.16 fixed point; only the signs matter here
     a, b, c, d = (int(values[i]) for i in (0, 1, 3, 4))
-    if abs(b) > abs(a):
+    transposed = abs(b) > abs(a)
+    if transposed:
         pixels, a, d = pixels.transpose(1, 0, 2), c, b
-    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    mirrored, flipped = a < 0, d < 0
+    source = SourceMap.of(
+        height, stored_width, transposed=transposed, mirrored=mirrored, flipped=flipped
+    )
+    return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1], source
 
 
 def _lost(path: Path, index: int, what: str) -> InputError:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
+from nerv_clip.video.source_map import SourceMap
 
 IMAGE_FPS = 25.0  # frames a second of images without timestamps
 MAX_PIXELS = 2**26  # of a picture: 8192 x 8192; decoded, one takes 3 to 16 bytes a pixel
@@ -28,10 +29,11 @@ class Picture(NamedTuple):
     ``pixels`` uint8 (H, W, 3); ``time`` in seconds since the first picture; ``expected``, about
     how many pictures the source has, None where that is unknown. ``origin`` is the first
     picture's time on the source's own clock, in seconds; ``skipped`` the number of frames before
-    the first picture that could not be decoded.
+    the first picture that could not be decoded. ``source`` leads to the stored pixels.
     """
 
     pixels: NDArray[np.uint8]
+    source: SourceMap
     time: float
     expected: int | None
     origin: float = 0.0

@@ -17,6 +17,7 @@ from nerv_clip.errors import InputError
 from nerv_clip.reading import read_bytes
 from nerv_clip.video.decoder import decode_runs, decode_video
 from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
+from nerv_clip.video.source_map import SourceMap
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -34,14 +35,16 @@ NO_DELAY = 100.0  # milliseconds for which a frame with a delay of 0 is shown, a
 # formats whose files can hold an animation, or pages; others have a preview as second image
 SEQUENCES = frozenset({"AVIF", "PNG", "TIFF", "WEBP"})
 ORIENTATION = 0x0112  # the EXIF tag
-TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# whether an image is transposed, and then mirrored and flipped, for each value of the tag
+TURNS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (False, True, True),
+    4: (False, False, True),
+    5: (True, False, False),
+    6: (True, True, False),
+    7: (True, True, True),
+    8: (True, False, True),
 }
 
 
@@ -94,8 +97,8 @@ def _images(files: list[Path]) -> Iterator[Picture]:
                     f"{file} holds {count} images: give this file alone as `path`, or a folder of "
                     "single images"
                 )
-            pixels = _rgb(_oriented(image))
-        yield Picture(pixels, index / IMAGE_FPS, len(files))
+            pixels = _upright(image)
+        yield Picture(*pixels, index / IMAGE_FPS, len(files))
 
 
 def _sequence(path: Path) -> Iterator[Picture]:
@@ -110,7 +113,7 @@ def _sequence(path: Path) -> Iterator[Picture]:
         for index in range(count):
             image.seek(index)
             check_size(path, image.height, image.width)
-            yield Picture(_rgb(_oriented(image)), time, count)
+            yield Picture(*_upright(image), time, count)
             delay = float(image.info.get("duration", 1000 / IMAGE_FPS))
             time += (delay or NO_DELAY) / 1000
 
@@ -125,7 +128,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises `InputError` where it cannot be read.
     """
     with _reading(path) as image:
-        return _rgb(_oriented(image))
+        return _upright(image)[0]
 
 
 @contextmanager
@@ -151,13 +154,20 @@ def _reading(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"{path} cannot be read as an image ({reason})") from None
 
 
-def _oriented(image: Image.Image) -> Image.Image:
-    """The image, rotated as its EXIF data say; other EXIF data may be damaged."""
+def _upright(image: Image.Image) -> tuple[NDArray[np.uint8], SourceMap]:
+    """The pixels, turned as the EXIF data say: uint8 (H, W, 3); other EXIF data may be damaged."""
     try:
-        turn = TRANSPOSE.get(image.getexif().get(ORIENTATION, 1))
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1), TURNS[1])
     except (struct.error, ValueError, SyntaxError, TypeError):
-        turn = None
-    return image if turn is None else image.transpose(turn)
+        turn = TURNS[1]
+    transposed, mirrored, flipped = turn
+    source = SourceMap.of(
+        image.height, image.width, transposed=transposed, mirrored=mirrored, flipped=flipped
+    )
+    pixels = _rgb(image)
+    if transposed:
+        pixels = pixels.transpose(1, 0, 2)
+    return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1], source
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

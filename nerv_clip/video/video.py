@@ -28,6 +28,7 @@ from nerv_clip.video.frame_store import (
 from nerv_clip.video.picture import IMAGE_FPS, Picture
 from nerv_clip.video.reader import pictures
 from nerv_clip.video.shots import Shots, check_increasing
+from nerv_clip.video.source_map import SourceMap
 from nerv_clip.video.spec import VideoSpec
 
 GIB = 2**30
@@ -40,7 +41,8 @@ class Video:
     Attributes: ``spec``, what was read; ``frames``, their number; ``height`` and ``width`` in
     pixels; ``timestamps``, each frame's seconds since the first frame of the source; ``origin``,
     what the source's own clock shows at its first frame, in seconds; ``fps``, the mean rate;
-    ``shots``, the stretches between cuts; ``hash``, SHA-256 in hex of the pixels and the shape;
+    ``shots``, the stretches between cuts; ``source_map``, which leads to pixels of the source, None
+    for a video that was not read from one; ``hash``, SHA-256 in hex of the pixels and the shape;
     ``device``, where `read` puts frames.
     """
 
@@ -54,12 +56,14 @@ class Video:
         device: torch.device,
         origin: float = 0.0,
         shots: Shots | None = None,
+        source_map: SourceMap | None = None,
     ) -> None:
         self.spec = spec
         self.frames, self.height, self.width = shape
         self.timestamps = timestamps
         self.origin = origin
         self.shots = shots or Shots(self.frames)
+        self.source_map = source_map
         self.fps = _mean_rate(timestamps)
         self.hash = digest
         self.device = device
@@ -89,6 +93,7 @@ class Video:
             self.device,
             self.origin,
             self.shots.part(first, after),
+            self.source_map,
         )
 
     def read(self, indices: Sequence[int] | Tensor) -> Tensor:
@@ -173,7 +178,10 @@ def load_video(
     if finder is not None:
         given = [spec.start + cut for cut in finder.finish()]
     parts = shots_read(given, spec, len(times))
-    return Video(spec, store, shape, tuple(times), digest.hexdigest(), target, origin, parts)
+    source_map = _source_map(first[0], spec)
+    return Video(
+        spec, store, shape, tuple(times), digest.hexdigest(), target, origin, parts, source_map
+    )
 
 
 def shots_read(firsts: Sequence[int], spec: VideoSpec, frames: int) -> Shots:
@@ -263,10 +271,24 @@ def fit(pixels: NDArray[np.uint8], spec: VideoSpec) -> Tensor:
         (height, width), (rows, columns) = spec.crop, pixels.shape[:2]
         if height > rows or width > columns:
             raise InputError(f"`crop` {height}_{width} is larger than the frames, {rows}x{columns}")
-        top, left = (rows - height) // 2, (columns - width) // 2
+        top, left = _corner(spec.crop, rows, columns)
         pixels = pixels[top : top + height, left : left + width]
     frame = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
     if spec.resize is None or spec.resize == tuple(frame.shape[1:]):
         return frame.contiguous()
     resized = F.interpolate(frame[None].float(), spec.resize, mode="bicubic", antialias=True)[0]
     return resized.clamp(0, 255).round().byte()
+
+
+def _corner(crop: tuple[int, int], rows: int, columns: int) -> tuple[int, int]:
+    """The first row and column of a centre crop."""
+    return (rows - crop[0]) // 2, (columns - crop[1]) // 2
+
+
+def _source_map(picture: Picture, spec: VideoSpec) -> SourceMap:
+    """From places in the frames to pixels of the source; a resize keeps the places."""
+    if spec.crop is None:
+        return picture.source
+    (height, width), (rows, columns) = spec.crop, picture.pixels.shape[:2]
+    top, left = _corner(spec.crop, rows, columns)
+    return picture.source.part(left / columns, top / rows, width / columns, height / rows)

@@ -210,6 +210,7 @@ def _encode(
         codec = stream.codec_context
         codec.color_range, codec.colorspace = ColorRange.MPEG, Colorspace.ITU709
         codec.color_primaries = codec.color_trc = 1
+        codec.thread_type = "FRAME"  # with slices, the bytes sometimes differed under load
         decoder = av.CodecContext.create("h264", "r")
         for picture in chain(pictures, [None]):
             if picture is None:
