@@ -8,6 +8,8 @@ true ones. Neither needs the source video. The modules, each importing only thos
 - ``index``: predicted embeddings on a grid of times
 - ``absence``: how high a text scores that a video does not show
 - ``relevancy``: scores of an index for a query
+- ``maps``: predicted embeddings of the cells of the frames
+- ``places``: where in a frame a query is shown
 - ``query_encoder``: from texts and images to queries
 - ``moments``: from a curve of scores to moments
 - ``trained_run``: search in one run

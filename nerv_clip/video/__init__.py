@@ -1,6 +1,7 @@
 """Videos: read, write, split into train and held-out frames.
 
 - ``spec``: which frames of a source are read, and at what size
+- ``source_map``: from places in a frame to pixels of the source
 - ``reader``: decode a file or a folder of images
 - ``video``: `Video` and `load_video`
 - ``shots``: `Shots`: the stretches between cuts
