@@ -1,21 +1,34 @@
-"""Places found by text: the peak of a map against the boxes of the renderer's labels.
+"""Places found by text: the peak and the lit region of a map against the renderer's labels.
 
-For each labelled thing of a frame, the query is 'a COLOUR THING', and its peak is the pixel where
-the map of the query is highest. Pointing accuracy is the share of peaks inside the box. Runs are
-those of `kitchen_library.py` with `--predict_dense`; a video is the unit of the intervals.
+For each labelled thing of a frame, the query is 'a COLOUR THING'. Pointing accuracy is the share of
+maps whose highest pixel lies in the box of the thing. IoU is that of the pixels with a relevancy
+above 0.5 and the pixels that show the thing, and 'box IoU' that of the region around the peak and
+the box. 'Lit by absent things' is the share of pixels above 0.5 for 20 things that the video does
+not show. Runs are those of `kitchen_library.py` with `--predict_dense`; a video is the unit of the
+intervals. 'Moved' are boxes that are more than 2 % of the frame's width elsewhere in the nearest
+train frame; big boxes cover more than 1 % of the frame.
+
+The table of equal bytes stores the coefficients of the train frames: principal components of their
+maps, of fewer cells and of every n-th train frame, in 8 bits, compressed by LZMA. Of all such
+tables that are no larger than the dense head, it is the one that is nearest to the train frames'
+maps; between frames and cells it is interpolated linearly.
 """
 
 from __future__ import annotations
 
 import argparse
+import lzma
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from report import heading, table, write
 from torch import Tensor
 
@@ -23,23 +36,37 @@ from nerv_clip import InputError, Run, load_model
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.demo import read_labels
 from nerv_clip.demo.captions import query
-from nerv_clip.demo.facts import Labels, VisibleObject
+from nerv_clip.demo.facts import PAIRS, Labels
+from nerv_clip.demo.kitchen import MASKS
 from nerv_clip.models.motion import neighbours, warp_and_blend
+from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.runs.inputs import Inputs, dense_grid, dense_inputs, load_run_teacher, load_run_video
+from nerv_clip.search import TrainedRun, load_run
+from nerv_clip.search.maps import MapIndex, load_maps
+from nerv_clip.search.places import Maps, map_reference, map_scores, region
+from nerv_clip.search.relevancy import THRESHOLD, text_reference
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.encoder import ClipEncoder
 
 BIG = 0.01  # share of the frame
-MOVED = 0.02  # of the frame's width: the middle of a box, against the nearest train frame
-Place = tuple[int, int]  # row and column of a pixel
+MOVED = 0.02  # of the frame's width
+ABSENT = 20  # things that a video does not show
+BATCH = 8
+Corners = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Box(NamedTuple):
-    """A labelled thing in a frame; ``moved``, if it is elsewhere in the nearest train frame."""
+    """A labelled thing in a frame.
+
+    ``number`` is that of its mask; ``moved``, whether it is elsewhere in the nearest train frame.
+    """
 
     frame: int
-    thing: VisibleObject
+    name: str
+    number: int
+    corners: tuple[int, int, int, int]  # inclusive pixels
+    area: float
     moved: bool
 
 
@@ -47,10 +74,12 @@ class Box(NamedTuple):
 class Clip:
     """A run with its video, its labels, and the true maps of its only segment."""
 
-    run: Run
+    searched: TrainedRun
     labels: list[Labels]
+    masks: NDArray[np.uint8]
     inputs: Inputs
     teacher: ClipEncoder
+    model: VideoNetwork
     maps: DenseMaps
     grid: Grid
 
@@ -62,8 +91,10 @@ class Clip:
         """The nearest train frame, itself for one."""
         return min(self.train, key=lambda i: abs(i - frame))
 
-
-Maps = Callable[[int], Tensor]  # of a frame: vectors (dim, h, w) over the frame's own extent
+    def index(self, coefficients: Tensor) -> MapIndex:
+        """An index of coefficients (T, rank, rows, columns) of the true maps' basis."""
+        cells = F.normalize(coefficients.float(), dim=1).permute(0, 2, 3, 1).half().numpy()
+        return MapIndex(np.arange(len(cells)), cells, (self.maps.basis.numpy(),), (0,), self.grid)
 
 
 def load(path: Path) -> Clip:
@@ -77,8 +108,9 @@ def load(path: Path) -> Clip:
     maps = dense_inputs(inputs, config.architecture, progress)
     if maps is None or len(maps) != 1:
         raise InputError(f"{path} has several segments: measure videos of one")
-    grid = dense_grid(config.architecture.first)
-    return Clip(run, read_labels(path / "labels.json"), inputs, teacher, maps[0], grid)
+    grid, labels = dense_grid(config.architecture.first), read_labels(path / "labels.json")
+    masks, model = np.load(path / MASKS)["masks"], load_model(run.best)
+    return Clip(load_run(path), labels, masks, inputs, teacher, model, maps[0], grid)
 
 
 def boxes(clip: Clip) -> Iterator[Box]:
@@ -86,134 +118,251 @@ def boxes(clip: Clip) -> Iterator[Box]:
     width = clip.inputs.video.width
     for frame, labels in enumerate(clip.labels):
         before = {(o.kind, o.colour): o.box for o in clip.labels[clip.nearest(frame)].objects}
-        for thing in labels.objects:
+        for number, thing in enumerate(labels.objects, start=1):
             there = before.get((thing.kind, thing.colour))
             shift = np.inf if there is None else np.abs(np.subtract(there, thing.box)).max()
-            yield Box(frame, thing, bool(shift > MOVED * width))
+            name = f"{thing.colour} {thing.kind}"
+            moved = bool(shift > MOVED * width)
+            yield Box(frame, name, number, thing.box, thing.area, moved)
 
 
-def sources(clip: Clip) -> dict[str, Maps]:
+def sources(clip: Clip) -> Iterator[tuple[str, MapIndex]]:
     """What is compared, by name."""
-    model, video = load_model(clip.run.best), clip.inputs.video
-    network, dense = model.networks[0], DenseTeacher(clip.teacher)
-    times = torch.linspace(0, 1, len(video), dtype=torch.float64)
+    true = torch.from_numpy(np.array(clip.maps.coefficients)).float()
+    frames = range(len(true))
+    yield "teacher, true frame", clip.index(true)
+    yield "predicted", load_maps(clip.searched.run.best)
+    yield "teacher, reconstruction", clip.index(on_reconstructions(clip))
+    yield "nearest train frame", clip.index(true[[clip.nearest(i) for i in frames]])
+    if clip.model.networks[0].head("motion") is not None:
+        yield "warped train frames", clip.index(torch.cat([warped(clip, true, i) for i in frames]))
+    yield "table of equal bytes", clip.index(small_table(clip, true))
 
-    def warped(frame: int) -> Tensor:
-        if network.head("motion") is None or clip.inputs.split[frame] == "train":
-            return clip.maps.embeddings([frame])[0]
-        t = times[frame : frame + 1]
-        found = neighbours(network.train_times, t)
-        motion = network.forward_features(t, until=network.taps["motion"]).heads["motion"]
-        size = network.arch.padded
-        before, after = (
-            F.interpolate(clip.maps.read([clip.train[int(i)]]), size, mode="bilinear")
-            for i in (found.before, found.after)
+
+def on_reconstructions(clip: Clip) -> Tensor:
+    """The teacher's coefficients of the frames that the network draws."""
+    dense, found = DenseTeacher(clip.teacher), []
+    times = torch.linspace(0, 1, len(clip.labels), dtype=torch.float64)
+    with Terminal().task("teacher on the reconstruction", len(times), "frame") as task:
+        for start in range(0, len(times), BATCH):
+            t = times[start : start + BATCH]
+            maps = dense.maps(clip.model(t).frames.clamp(0, 1), clip.grid)
+            found.append(torch.einsum("rd,bdhw->brhw", clip.maps.basis, maps))
+            task.advance(len(t))
+    return torch.cat(found)
+
+
+def warped(clip: Clip, true: Tensor, frame: int) -> Tensor:
+    """Coefficients of the neighbouring train frames, moved by the network's motion and blended."""
+    network, last = clip.model.networks[0], len(true) - 1
+    if clip.inputs.split[frame] == "train":
+        return true[frame : frame + 1]
+    t = torch.tensor([frame / last], dtype=torch.float64)
+    found = neighbours(network.train_times, t)
+    motion = network.forward_features(t, until=network.taps["motion"]).heads["motion"]
+    size = network.arch.padded
+    before, after = (
+        F.interpolate(true[[clip.train[int(i)]]], size, mode="bilinear")
+        for i in (found.before, found.after)
+    )
+    moved = warp_and_blend(motion, before, after, found.gaps * last, size)
+    return F.adaptive_avg_pool2d(moved, (clip.grid.rows, clip.grid.columns))
+
+
+def small_table(clip: Clip, true: Tensor) -> Tensor:
+    """Coefficients of all frames from the best table that is no larger than the dense head."""
+    head = clip.model.networks[0].head("dense")
+    budget = sum(p.numel() for p in head.parameters()) if head is not None else 0  # 8 bits each
+    train, best, chosen = true[clip.train], -1.0, None
+    flat = train.permute(0, 2, 3, 1).reshape(-1, train.shape[1])
+    directions = torch.linalg.svd(flat, full_matrices=False).Vh
+    for rank, rows, step in product((2, 4, 6, 8, 12, 16, 24, 32), (3, 5, 8, 15), (1, 2, 4, 8, 16)):
+        basis = directions[:rank]
+        kept = [*range(0, len(train), step)]
+        columns = round(rows * clip.grid.columns / clip.grid.rows)
+        small = F.adaptive_avg_pool2d(
+            torch.einsum("kr,brhw->bkhw", basis, train[kept]), (rows, columns)
         )
-        gaps = found.gaps * (len(video) - 1)
-        coefficients = warp_and_blend(motion, before, after, gaps, size)[0]
-        return torch.einsum("rd,rhw->dhw", clip.maps.basis, coefficients)
+        scale = small.abs().amax((0, 2, 3), keepdim=True) / 127
+        stored = (small / scale).round().to(torch.int8)
+        # neighbouring frames beside each other, which LZMA likes better
+        packed = lzma.compress(stored.permute(1, 2, 3, 0).contiguous().numpy().tobytes())
+        if len(packed) + rank * clip.maps.basis.shape[1] + 2 * rank > budget:  # and the basis
+            continue
+        coarse = torch.einsum("kr,bkhw->brhw", basis, stored * scale)
+        places = [clip.train[i] for i in kept]
 
-    return {
-        "teacher, true frame": lambda i: clip.maps.embeddings([i])[0],
-        "predicted": lambda i: model.embed_map(times[i : i + 1])[0],
-        "teacher, reconstruction": lambda i: dense.maps(model(times[i : i + 1]).frames, clip.grid)[
-            0
-        ],
-        "nearest train frame": lambda i: clip.maps.embeddings([clip.nearest(i)])[0],
-        "warped train frames": warped,
-    }
+        def at(frames: list[int], coarse: Tensor = coarse, places: list[int] = places) -> Tensor:
+            place = np.interp(frames, places, np.arange(len(places)))
+            first = torch.from_numpy(np.floor(place).astype(int))
+            share = torch.from_numpy(place).float() - first
+            after = (first + 1).clamp(max=len(places) - 1)
+            blend = torch.lerp(coarse[first], coarse[after], share[:, None, None, None])
+            return F.interpolate(blend, (clip.grid.rows, clip.grid.columns), mode="bilinear")
+
+        near = float(F.cosine_similarity(at(clip.train), train).mean())
+        if near > best:
+            best, chosen = near, at
+    if chosen is None:
+        raise InputError("no table is as small as the dense head")
+    return chosen([*range(len(true))])
 
 
-def peak(vectors: Tensor, text: Tensor, clip: Clip) -> Place:
-    """The pixel where the cosine similarity to a query is highest."""
+def fine(scores: Maps, clip: Clip) -> NDArray[np.float32]:
+    """Maps (n, rows, columns) at the pixels of the frame: (n, H, W)."""
     height, width = clip.inputs.video.height, clip.inputs.video.width
-    scores = torch.einsum("d,dhw->hw", text, F.normalize(vectors, dim=0))
     y = (torch.arange(height) + 0.5) / height / clip.grid.height
     x = (torch.arange(width) + 0.5) / width / clip.grid.width
     places = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), -1)[None]
-    fine = F.grid_sample(scores[None, None], places, "bilinear", "border", align_corners=False)
-    row, column = divmod(int(fine.argmax()), width)
-    return row, column
+    values = torch.from_numpy(np.ascontiguousarray(scores))[:, None]
+    places = places.expand(len(values), -1, -1, -1)
+    shown = F.grid_sample(values, places, "bilinear", "border", align_corners=False)
+    return np.asarray(shown[:, 0].numpy())
 
 
-def inside(place: Place, box: tuple[int, int, int, int]) -> bool:
-    """Whether a pixel lies in a box (left, top, right, bottom), inclusive."""
-    row, column = place
-    left, top, right, bottom = box
-    return left <= column <= right and top <= row <= bottom
+def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks."""
+    return float((a & b).sum() / max((a | b).sum(), 1))
+
+
+def box_overlap(found: Corners, true: Corners) -> float:
+    """Intersection over union of two boxes."""
+    area = 1.0
+    for low, high in ((0, 2), (1, 3)):
+        area *= max(min(found[high], true[high]) - max(found[low], true[low]), 0.0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (found, true)]
+    return area / (sum(areas) - area)
+
+
+Groups = dict[str, Callable[[Box], bool]]
+Table = dict[str, dict[str, dict[str, float]]]  # by measure, source, and group of boxes
 
 
 @torch.no_grad()
-def score(clip: Clip, every: int) -> dict[str, dict[str, float]]:
-    """Pointing accuracy by source and group of boxes."""
+def score(clip: Clip, every: int) -> Table:
+    """All measures of a clip."""
     video, found = clip.inputs.video, [b for b in boxes(clip) if b.frame % every == 0]
-    names = sorted({f"{b.thing.colour} {b.thing.kind}" for b in found})
-    queries = dict(zip(names, clip.teacher.texts([query(name) for name in names]), strict=True))
-    groups: dict[str, Callable[[Box], bool]] = {
+    groups: Groups = {
         "seen": lambda b: clip.inputs.split[b.frame] == "train",
         "held out": lambda b: clip.inputs.split[b.frame] == "val",
-        "seen, big": lambda b: groups["seen"](b) and b.thing.area > BIG,
-        "held out, big": lambda b: groups["held out"](b) and b.thing.area > BIG,
+        "seen, big": lambda b: groups["seen"](b) and b.area > BIG,
+        "held out, big": lambda b: groups["held out"](b) and b.area > BIG,
         "held out, moved": lambda b: groups["held out"](b) and b.moved,
     }
-    results: dict[str, dict[str, float]] = {}
+    names = sorted({b.name for b in found})
+    others = sorted({*PAIRS} - {f"{o.colour} {o.kind}" for f in clip.labels for o in f.objects})
+    absent = random.Random(0).sample(others, ABSENT)  # noqa: S311 - an order of things
+    encoder, shots = clip.searched.query_encoder, clip.searched.shots
+    unrelated = encoder.unrelated
+    not_shown = text_reference(clip.searched.index(1), unrelated, 1, shots).absent
+    encoded = {name: encoder.encode_text(query(name)) for name in [*names, *absent]}
+    results: Table = {"pointing": {}, "IoU": {}, "box IoU": {}, "lit": {}}
+    for source, index in sources(clip):
+        reference = map_reference(index, unrelated, not_shown, shots)
+        hits, lit, around = dict[Box, float](), dict[Box, float](), dict[Box, float]()
+        for name in names:
+            own = [b for b in found if b.name == name]
+            rows = [b.frame for b in own]
+            shown = map_scores(index, encoded[name], reference)
+            clear = fine(shown.relevancy[rows], clip) > THRESHOLD
+            for b, map_, pixels in zip(own, shown.height[rows], clear, strict=True):
+                place = region(map_, clip.grid)
+                left, top, right, bottom = b.corners
+                sides = np.array([video.width, video.height])
+                x, y = np.array([place.x, place.y]) * sides
+                hits[b] = float(left <= x <= right + 1 and top <= y <= bottom + 1)
+                lit[b] = overlap(pixels, clip.masks[b.frame] == b.number)
+                corners = np.array(place[:4]) * np.tile(sides, 2)
+                true = (left, top, right + 1, bottom + 1)
+                around[b] = box_overlap(tuple(map(float, corners)), true)  # type: ignore[arg-type]
+        for measure, values in (("pointing", hits), ("IoU", lit), ("box IoU", around)):
+            results[measure][source] = means(values, groups)
+        shares = [
+            float(
+                (
+                    fine(map_scores(index, encoded[name], reference).relevancy, clip) > THRESHOLD
+                ).mean()
+            )
+            for name in absent
+        ]
+        results["lit"][source] = {"mean": float(np.mean(shares)), "most": max(shares)}
+    middle = (video.width / 2, video.height / 2)
     area = float(video.height * video.width)
-    middle = (video.height // 2, video.width // 2)
-    for name, maps in sources(clip).items():
-        hits, vectors, shown = [], torch.empty(0), -1
-        for b in found:
-            if b.frame != shown:
-                vectors, shown = maps(b.frame), b.frame
-            text = queries[f"{b.thing.colour} {b.thing.kind}"]
-            hits.append(inside(peak(vectors, text, clip), b.thing.box))
-        results[name] = means(found, hits, groups)
-    centre = [inside(middle, b.thing.box) for b in found]
-    results["centre of the frame (pooled embedding)"] = means(found, centre, groups)
-    chance = [
-        (b.thing.box[2] - b.thing.box[0] + 1) * (b.thing.box[3] - b.thing.box[1] + 1) / area
-        for b in found
-    ]
-    results["uniform chance"] = means(found, chance, groups)
-    results["boxes"] = {name: sum(map(chosen, found)) for name, chosen in groups.items()}
+    for source, value in (
+        ("centre of the frame (pooled embedding)", lambda b: inside(middle, b.corners)),
+        ("uniform chance", lambda b: pixels_of(b.corners) / area),
+    ):
+        results["pointing"][source] = means({b: float(value(b)) for b in found}, groups)
+    results["pointing"]["boxes"] = {
+        name: float(sum(map(chosen, found))) for name, chosen in groups.items()
+    }
     return results
 
 
-def means(
-    found: list[Box], values: list[float] | list[bool], groups: dict[str, Callable[[Box], bool]]
-) -> dict[str, float]:
+def inside(place: tuple[float, float], corners: tuple[int, int, int, int]) -> bool:
+    """Whether a place (x, y) in pixels lies in a box."""
+    left, top, right, bottom = corners
+    return left <= place[0] <= right + 1 and top <= place[1] <= bottom + 1
+
+
+def pixels_of(corners: tuple[int, int, int, int]) -> int:
+    """The number of pixels of a box."""
+    left, top, right, bottom = corners
+    return (right - left + 1) * (bottom - top + 1)
+
+
+def means(values: dict[Box, float], groups: Groups) -> dict[str, float]:
     """The mean of the values of each group of boxes."""
     return {
-        name: float(
-            np.mean([v for b, v in zip(found, values, strict=True) if chosen(b)] or [np.nan])
-        )
+        name: float(np.mean([v for b, v in values.items() if chosen(b)] or [np.nan]))
         for name, chosen in groups.items()
     }
 
 
+def rows_of(results: list[Table], measure: str) -> list[dict[str, str]]:
+    """A table of one measure: means over the clips, with 95 % intervals."""
+    rows = []
+    for source in results[0][measure]:
+        row = {"maps": source}
+        for group in results[0][measure][source]:
+            values = np.array([result[measure][source][group] for result in results])
+            row[group] = interval(values) if source != "boxes" else f"{int(values.sum())}"
+        rows.append(row)
+    if measure != "lit":
+        for other in ("nearest train frame", "warped train frames", "table of equal bytes"):
+            if other in results[0][measure]:
+                row = {"maps": f"predicted minus {other}"}
+                for group in results[0][measure]["predicted"]:
+                    pairs = [
+                        r[measure]["predicted"][group] - r[measure][other][group] for r in results
+                    ]
+                    row[group] = interval(np.array(pairs))
+                rows.append(row)
+    return rows
+
+
 def main(argv: list[str]) -> None:
-    """Print the table of the named runs: means over the videos, with 95 % intervals."""
+    """Print the tables of the named runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--every", type=int, default=1, help="measure every so many frames")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
-    clips = []
+    results = []
     with Terminal().task("measuring", len(args.runs), "run") as task:
         for path in args.runs:
-            clips.append(score(load(path), args.every))
+            results.append(score(load(path), args.every))
             task.advance()
-    rows = []
-    for name in clips[0]:
-        row = {"maps": name}
-        for group in clips[0][name]:
-            values = np.array([clip[name][group] for clip in clips])
-            row[group] = interval(values) if name != "boxes" else f"{int(values.sum())}"
-        rows.append(row)
-    lead = {"maps": "predicted minus nearest train frame"}
-    for group in clips[0]["predicted"]:
-        pairs = [c["predicted"][group] - c["nearest train frame"][group] for c in clips]
-        lead[group] = interval(np.array(pairs))
-    write(args.out, heading(__doc__) + table([*rows, lead]))
+    titles = {
+        "pointing": "Pointing accuracy",
+        "IoU": "IoU of the lit pixels with those of the thing",
+        "box IoU": "IoU of the region around the peak with the box",
+        "lit": "Share of pixels lit by absent things",
+    }
+    parts = [
+        f"## {title}\n\n{table(rows_of(results, measure))}" for measure, title in titles.items()
+    ]
+    write(args.out, heading(__doc__) + "\n\n".join(parts))
 
 
 def interval(values: np.ndarray) -> str:

@@ -102,6 +102,18 @@ def test_points_lie_where_the_cells_of_the_map_do() -> None:
             model.embed_at(place * one, one, t[:1])
 
 
+def test_between_train_frames_the_map_is_made_of_its_neighbours() -> None:
+    model = network()
+    train = model.train_times
+    ends = model.embed_map(train[2:4])
+    shown = model.embed_map(train[2:4].mean()[None])[0]
+    assert not torch.equal(ends[0], ends[1])
+    blend = torch.nn.functional.normalize(ends.mean(0), dim=0)  # an untrained motion is 0
+    assert torch.cosine_similarity(shown, blend, dim=0).min() > 0.99
+    both = model.embed_map(torch.stack([train[2], train[2:4].mean()]))
+    torch.testing.assert_close(both, torch.stack([ends[0], shown]))
+
+
 def test_a_network_without_a_dense_head_has_no_map(trained_once: Path) -> None:
     model = load_model(trained_once / "model_best.pth")
     with pytest.raises(TypeError, match="no dense head"):

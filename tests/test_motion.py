@@ -16,7 +16,7 @@ from nerv_clip.evaluation.baseline_frames import blend
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.metrics import psnr
 from nerv_clip.models.config import ModelConfig
-from nerv_clip.models.motion import neighbours, warp, warp_and_blend
+from nerv_clip.models.motion import neighbours, warp, warp_and_blend, warp_and_blend_maps
 from nerv_clip.models.nerv_clip import NeRVClip
 from nerv_clip.models.solver import solve
 from nerv_clip.training.builder import build_network
@@ -61,6 +61,20 @@ def keys(x: float, a: float = -0.75) -> float:
     if x <= 1:
         return (a + 2) * x**3 - (a + 3) * x**2 + 1
     return a * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
+
+
+def test_maps_follow_motion_by_less_than_a_cell() -> None:
+    """A gradient that moves to the right by 5 pixels a frame, in cells of 10x10 pixels."""
+    places = torch.arange(12.0).expand(1, 2, 6, 12)
+    before, after = places + 0.5, places - 0.5  # one frame earlier, one frame later
+    motion = torch.zeros(1, 5, 3, 6)
+    motion[:, 0] = 5
+    gaps = torch.tensor([[-1.0, 1.0]], dtype=F64)
+    moved = warp_and_blend_maps(motion, before, after, gaps, (60, 120))
+    inner = slice(2, -2)
+    torch.testing.assert_close(moved[..., inner], places[..., inner], atol=0.05, rtol=0)
+    still = warp_and_blend_maps(0 * motion, before, before, gaps, (60, 120))
+    torch.testing.assert_close(still[..., inner], before[..., inner], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("gaps", [(-1.0, 1.0), (-1.0, 3.0), (-0.25, 0.75), (2.0, 2.0)])

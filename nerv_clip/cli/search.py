@@ -45,6 +45,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--like", metavar="START-END", help="find moments similar to these seconds of the run"
     )
+    parser.add_argument(
+        "--spot",
+        metavar="X,Y,FRAME",
+        help="find moments that show what is at this place of a frame; x and y from 0 to 1, to the "
+        "right and downwards",
+    )
     parser.add_argument("--top", type=int, default=5, help="moments to list for each query")
     parser.add_argument("--grid", type=int, default=4, help="times searched per frame, 1 to 64")
     parser.add_argument(
@@ -62,8 +68,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     ):
         shape.add_argument(f"--{name}", action="store_const", dest="shape", const=name, help=text)
     args = parser.parse_args(argv)
-    if not (args.queries or args.image or args.like or args.fidelity):
-        raise InputError("there is no query: give a text, --image, --like or --fidelity")
+    if not (args.queries or args.image or args.like or args.spot or args.fidelity):
+        raise InputError("there is no query: give a text, --image, --like, --spot or --fidelity")
     if args.top < 1:
         raise InputError(f"--top {args.top}: give 1 or more")
     return args
@@ -85,6 +91,16 @@ def queries_of(args: argparse.Namespace) -> list[Callable[[TrainedRun], Answer]]
                 f"--like {args.like}: give START-END in seconds, such as 2-3.5"
             ) from None
         queries.append(partial(TrainedRun.search_like, start=start, end=end, **options))
+    if args.spot:
+        try:
+            x, y, frame = args.spot.split(",")
+            spot = partial(TrainedRun.search_spot, x=float(x), y=float(y), frame=int(frame))
+        except ValueError:
+            raise InputError(
+                f"--spot {args.spot}: give X,Y,FRAME, such as 0.5,0.3,120 for a place above the "
+                "middle of frame 120"
+            ) from None
+        queries.append(partial(spot, **options))
     return queries
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nerv_clip.models.temporal import ShotIndex
 
+MAP_POINTS = 3  # points a cell along each side where maps are warped
 SAME_TIME = 1e-9  # times that differ by less are equal
 
 
@@ -79,6 +80,20 @@ def warp_and_blend(
         time = gap[:, None, None, None]
         warped.append(warp(frames, velocity * time + acceleration * time**2))
     return torch.lerp(warped[1], warped[0], weight)
+
+
+def warp_and_blend_maps(
+    motion: Tensor, before: Tensor, after: Tensor, gaps: Tensor, padded: tuple[int, int]
+) -> Tensor:
+    """As `warp_and_blend`, for maps (B, C, h, w) whose cells cover a frame of size ``padded``.
+
+    A thing may move by less than a cell, so that the maps are warped on a finer grid.
+    """
+    size = MAP_POINTS * before.shape[-2], MAP_POINTS * before.shape[-1]
+    down, across = (fine / whole for fine, whole in zip(size, padded, strict=True))
+    points = motion.new_tensor([across, down, across, down, 1])[:, None, None]  # a pixel each
+    before, after = (F.interpolate(maps, size, mode="bilinear") for maps in (before, after))
+    return F.avg_pool2d(warp_and_blend(motion * points, before, after, gaps, size), MAP_POINTS)
 
 
 def warp(frames: Tensor, shift: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from nerv_clip.models.layers import (
     RGBHead,
     UpBlock,
 )
-from nerv_clip.models.motion import neighbours, warp_and_blend
+from nerv_clip.models.motion import neighbours, warp_and_blend, warp_and_blend_maps
 from nerv_clip.models.temporal import FrameTable, ShotIndex, TemporalGrid
 
 
@@ -244,7 +244,25 @@ class NeRVClip(nn.Module):
         return self._dense_head.expand(sampled[:, :, 0, 0])
 
     def map_coefficients(self, t: Tensor) -> Tensor:
-        """The dense head's output (B, dense_rank, h, w), which `embed_map` expands by its basis."""
+        """Coefficients (B, dense_rank, h, w), which `embed_map` expands by the head's basis.
+
+        With a motion head, those between train frames are made from their two neighbours, as
+        frames are.
+        """
+        if self._draws_alone(t):
+            return self._predicted_cells(t)
+        found = neighbours(self.train_times, t, self.shots)
+        ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
+        cells = self._predicted_cells(self.train_times[ends.flatten()])
+        unit = nn.functional.normalize(cells, dim=1)
+        before, after = torch.unflatten(unit, 0, (2, -1)).unbind(0)
+        motion = self.forward_features(t, until=self.taps["motion"]).heads["motion"]
+        gaps = found.gaps * (self.arch.frames - 1)
+        between = warp_and_blend_maps(motion, before, after, gaps, self.arch.padded)
+        return torch.where(found.exact[:, None, None, None], before, between)
+
+    def _predicted_cells(self, t: Tensor) -> Tensor:
+        """The dense head's output (B, dense_rank, h, w)."""
         if "dense" not in self.taps:
             raise TypeError("this network has no dense head")
         return self.forward_features(t, until=self.taps["dense"]).heads["dense"]

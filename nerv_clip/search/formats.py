@@ -9,6 +9,9 @@ import pandas as pd
 
 from nerv_clip.errors import InputError
 from nerv_clip.search.library import Hit
+from nerv_clip.search.trained_run import Where
+
+PLACE = Where._fields
 
 
 def as_text(hits: Sequence[Hit]) -> str:
@@ -37,9 +40,11 @@ def read_as(question: str, reading: str) -> str:
 def _line(hit: Hit) -> str:
     m = hit.moment
     true = "" if m.true_relevancy is None else f" (true embedding {m.true_relevancy:.2f})"
+    place = "" if m.where is None else f" at pixel ({m.where.x:.0f}, {m.where.y:.0f})"
+    frame = f"frame {m.frame}{' (held out)' if m.held_out else ''}{place}"
     return (
-        f"  {m.start_seconds:8.2f} – {m.end_seconds:.2f} s, best at {m.peak_seconds:.2f} s, frame "
-        f"{m.frame}{' (held out)' if m.held_out else ''}: relevancy {m.relevancy:.2f}{true}, "
+        f"  {m.start_seconds:8.2f} – {m.end_seconds:.2f} s, best at {m.peak_seconds:.2f} s, "
+        f"{frame}: relevancy {m.relevancy:.2f}{true}, "
         f"{hit.run}{'' if hit.match else ' (no clear match)'}"
     )
 
@@ -47,8 +52,11 @@ def _line(hit: Hit) -> str:
 def _fields(hit: Hit) -> dict[str, object]:
     """The fields of a hit and of its moment, as JSON values."""
     fields = {**hit._asdict(), "run": str(hit.run), "fps": round(hit.fps, 6)}
+    moment = hit.moment._asdict()
+    where = moment.pop("where")
+    place = {name: None if where is None else round(getattr(where, name), 1) for name in PLACE}
     del fields["moment"]
-    return {**fields, **hit.moment._asdict()}
+    return {**fields, **moment, **place}
 
 
 def as_json(hits: Sequence[Hit]) -> str:

@@ -24,9 +24,11 @@ from nerv_clip.video.shots import Shots
 
 Maps = NDArray[np.float32]  # (N, rows, columns), a value for each cell of the maps of an index
 LIT = 0.003  # share of cells that exceed the level for texts that are not shown
+SPOT = 0.85  # cosine similarity of a match with a spot, where directions from the mean are compared
+SPOT_EDGE = 0.25  # relevancy of a spot at which moments begin and end
 HEIGHT = 0.75  # of a peak above the mean cell; the region around it is at least as high
 SAMPLED = 4  # every fourth map of a stretch tells how high absent texts score
-BINS = 4096  # of the scores, which lie between -2 and 2
+BINS, LOWEST = 4096, -2.0  # of the scores, which lie between -2 and 2
 FINE = 4  # points a cell along each side where the region of a peak is found
 
 
@@ -43,6 +45,17 @@ class Region(NamedTuple):
     bottom: float
     x: float
     y: float
+
+
+class MapScores(NamedTuple):
+    """Scores of each cell of the maps of an index for a query.
+
+    ``relevancy`` in [0, 1] is absolute. ``height`` is a cosine similarity minus that of the mean
+    cell, from which `region` finds the place of a peak.
+    """
+
+    relevancy: Maps
+    height: Maps
 
 
 class MapReference(NamedTuple):
@@ -72,22 +85,28 @@ def map_reference(
     return MapReference(stretch, mean, levels, absent)
 
 
-def relevancy_maps(index: MapIndex, query: EncodedQuery, reference: MapReference) -> Maps:
-    """The relevancy in [0, 1] of each cell to a text: of the best of the terms not negated.
+def map_scores(index: MapIndex, query: EncodedQuery, reference: MapReference) -> MapScores:
+    """Scores for a text or a spot: those of the best of the terms that are not negated.
 
-    All are 0 where every term is negated.
+    Of a spot, the directions from the mean cell are compared, and a cosine similarity of `SPOT` is
+    the level of a match.
     """
     stretch, mean, _, absent = reference
-    found = np.zeros(index.cells.shape[:3], np.float32)
+    if query.spot:
+        similar = _directions(index, query.vectors[0], reference)
+        return MapScores(logistic(similar - SPOT).astype(np.float32), similar)
+    shape = index.cells.shape[:3]
+    found = MapScores(np.zeros(shape, np.float32), np.full(shape, LOWEST, np.float32))
     for vector, form, negated in zip(query.vectors, query.forms, query.negated, strict=True):
         if negated:
             continue
         level = reference.level
         if form is not None:
             level = _levels(index, stretch, mean, form, absent)
-        above = centred_scores(index, vector, reference)
-        above -= level[stretch][:, None, None]
-        found = np.maximum(found, logistic(above).astype(np.float32))
+        height = centred_scores(index, vector, reference)
+        relevancy = logistic(height - level[stretch][:, None, None]).astype(np.float32)
+        np.maximum(found.relevancy, relevancy, out=found.relevancy)
+        np.maximum(found.height, height, out=found.height)
     return found
 
 
@@ -96,6 +115,19 @@ def centred_scores(index: MapIndex, vector: NDArray[np.float32], reference: MapR
     found = np.empty(index.cells.shape[:3], np.float32)
     for maps, products in _centred(index, reference.stretch, reference.mean, vector[None]):
         found[maps] = products[..., 0]
+    return found
+
+
+def _directions(index: MapIndex, vector: NDArray[np.float32], reference: MapReference) -> Maps:
+    """Cosine similarities of cells and a vector (dim,), both seen from the mean cell."""
+    found = np.empty(index.cells.shape[:3], np.float32)
+    for maps, basis in index.parts():
+        mean = reference.mean[reference.stretch[maps]] @ basis.T
+        cells = np.array(index.cells[maps], np.float32) - mean[:, None, None]
+        wanted = basis @ vector - mean
+        dot = np.einsum("nrck,nk->nrc", cells, wanted)
+        lengths = np.linalg.norm(cells, axis=-1) * np.linalg.norm(wanted, axis=-1)[:, None, None]
+        found[maps] = dot / lengths.clip(1e-6)
     return found
 
 
@@ -157,7 +189,7 @@ def _levels(
 
     Every `SAMPLED`-th map of a stretch is looked at.
     """
-    edges = np.linspace(-2, 2, BINS + 1)
+    edges = np.linspace(LOWEST, -LOWEST, BINS + 1)
     counts = np.zeros((len(mean), BINS))
     chosen = (np.arange(len(stretch)) - np.searchsorted(stretch, stretch)) % SAMPLED == 0
     for maps, products in _centred(index, stretch, mean, texts):

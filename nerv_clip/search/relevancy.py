@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +65,8 @@ class EncodedQuery:
     embeddings of unrelated texts; None for an image, because embeddings of images are nearer to
     each other than to any text. ``forms`` holds for each term the embeddings (U, dim) of the
     unrelated texts in its form, such as "a hand holds a red mug" for "a red mug"; None where its
-    form is that of the unrelated texts.
+    form is that of the unrelated texts. ``spot`` says that the query is the embedding of a cell,
+    to be found in other cells instead of pooled embeddings.
     """
 
     label: str
@@ -75,6 +76,7 @@ class EncodedQuery:
     negated: NDArray[np.bool_]
     unrelated: Vectors | None
     forms: tuple[Vectors | None, ...]
+    spot: bool = False
 
     def reference(self, index: Index, grid: int = 1, shots: Shots | None = None) -> Reference:
         """The reference of an index with ``grid`` points per frame for this query.
@@ -163,6 +165,11 @@ def image_query(label: str, vector: Vectors) -> EncodedQuery:
     unit = vector.astype(np.float32) / np.linalg.norm(vector)
     one = np.ones(1, np.float32)
     return EncodedQuery(label, label, unit[None], one, np.zeros(1, bool), None, (None,))
+
+
+def spot_query(label: str, vector: Vectors) -> EncodedQuery:
+    """The query for places that are similar to a cell with the unit embedding ``vector`` (dim,)."""
+    return replace(image_query(label, vector), spot=True)
 
 
 def logistic(distance: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -15,7 +15,16 @@ from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_array
 from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
+from nerv_clip.search.maps import MapIndex, load_maps
 from nerv_clip.search.moments import Span, spans
+from nerv_clip.search.places import (
+    SPOT_EDGE,
+    MapReference,
+    MapScores,
+    map_reference,
+    map_scores,
+    region,
+)
 from nerv_clip.search.query_encoder import QueryEncoder
 from nerv_clip.search.relevancy import (
     THRESHOLD,
@@ -25,9 +34,26 @@ from nerv_clip.search.relevancy import (
     Reference,
     Scores,
     image_query,
+    spot_query,
+    text_reference,
 )
 
 GRID = 4  # points per frame
+
+
+class Where(NamedTuple):
+    """The place in a frame that matches best, in pixels of the source.
+
+    ``left`` to ``bottom`` is a box around it, (``x``, ``y``) the place itself. Pixels are those of
+    the stored picture, before rotation, stretch, crop and resize; whole numbers are their edges.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    x: float
+    y: float
 
 
 class Moment(NamedTuple):
@@ -37,7 +63,9 @@ class Moment(NamedTuple):
     the timestamps of the source. ``frame`` is the index of the frame nearest to the peak;
     ``held_out`` is whether it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in
     [-1, 1] are of the predicted embeddings at the peak. ``true_relevancy`` is that of the true
-    embeddings at ``frame``, None where the run does not store them.
+    embeddings at ``frame``, None where the run does not store them. ``where`` is the place in
+    ``frame`` that matches best; None for a run without a dense head, and for a query that is not
+    a text or a spot.
     """
 
     start: float
@@ -51,6 +79,7 @@ class Moment(NamedTuple):
     relevancy: float
     cosine: float
     true_relevancy: float | None
+    where: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +126,7 @@ class TrainedRun:
         self.timestamps = np.array(self.config.video.timestamps)
         self._indexes: dict[int, Index] = {}
         self._text_references: dict[str | int, Reference] = {}
+        self._map_reference: MapReference | None = None
         self.clips = 1
 
     @cached_property
@@ -113,13 +143,50 @@ class TrainedRun:
             self._indexes[grid] = load_index(self.run.best, grid, self._progress)
         return self._indexes[grid]
 
+    @cached_property
+    def maps(self) -> MapIndex | None:
+        """Predicted embeddings of the cells of the frames; None for a run without a dense head."""
+        has = self.config.architecture.first.dense_dim
+        return load_maps(self.run.best, self._progress) if has else None
+
+    def map_scores(self, query: EncodedQuery) -> MapScores | None:
+        """Scores of the cells of the `maps`.
+
+        None for a run without a dense head, and for a query that is not a text or a spot.
+        """
+        if self.maps is None or (query.unrelated is None and not query.spot):
+            return None
+        if self._map_reference is None:
+            unrelated = self.query_encoder.unrelated
+            absent = text_reference(self.index(1), unrelated, 1, self.shots).absent
+            self._map_reference = map_reference(self.maps, unrelated, absent, self.shots)
+        return map_scores(self.maps, query, self._map_reference)
+
     def scores(self, query: EncodedQuery, grid: int = GRID) -> Scores:
-        """Scores of the predicted embeddings at `grid_times`."""
+        """Scores of the predicted embeddings at `grid_times`, for a spot those of the `maps`."""
+        if query.spot:
+            return self._spot_scores(query, grid)
         return self._scores(query, self.index(grid), grid, grid)
 
     def true_scores(self, query: EncodedQuery) -> Scores | None:
-        """Scores of the true embeddings of the frames; None where the run does not store them."""
-        return None if self.true is None else self._scores(query, self.true, 1, "true")
+        """Scores of the true embeddings of the frames.
+
+        None where the run does not store them, and for a spot.
+        """
+        if self.true is None or query.spot:
+            return None
+        return self._scores(query, self.true, 1, "true")
+
+    def _spot_scores(self, query: EncodedQuery, grid: int) -> Scores:
+        """Scores of the best cell of each frame, at `grid_times`."""
+        found = self.map_scores(query)
+        if found is None or self.maps is None:
+            raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
+        places = self.shots.settle(grid_times(self.frames, grid) * (self.frames - 1))
+        numbers = np.arange(len(self.maps.frames))
+        rows = np.interp(places, self.maps.frames, numbers).round().astype(int)
+        best = found.relevancy.max((1, 2))[rows], found.height.max((1, 2))[rows]
+        return Scores(*best, np.full(len(rows), SPOT_EDGE, np.float32))
 
     def _scores(self, query: EncodedQuery, index: Index, grid: int, key: str | int) -> Scores:
         """Scores of an index; its reference is computed once for all texts, under ``key``."""
@@ -164,6 +231,25 @@ class TrainedRun:
         query = image_query(f"like {start:g} to {end:g} s", mean)
         return self.find_moments(query, top, grid, exclude=chosen)
 
+    def search_spot(self, x: float, y: float, frame: int, top: int = 5, grid: int = GRID) -> Answer:
+        """Find the moments that show what is at a place of a frame.
+
+        ``x`` and ``y`` run from 0 to 1, to the right and downwards. Raises `InputError` for a
+        place or a frame outside of the video, and for a run without a dense head.
+        """
+        return self.find_moments(self.encode_spot(x, y, frame), top, grid)
+
+    def encode_spot(self, x: float, y: float, frame: int) -> EncodedQuery:
+        """The query for `search_spot`; raises `InputError` as it does."""
+        if self.maps is None:
+            raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise InputError(f"x {x:g} and y {y:g} are no place: give numbers from 0 to 1")
+        if not 0 <= frame < self.frames:
+            raise InputError(f"frame {frame}: give 0 to {self.frames - 1}")
+        vector = self.maps.vector(self.maps.nearest(frame), x, y)
+        return spot_query(f"like ({x:.2f}, {y:.2f}) of frame {frame}", vector)
+
     def find_moments(
         self,
         query: EncodedQuery,
@@ -176,6 +262,7 @@ class TrainedRun:
         Moments that contain a grid point of the mask ``exclude`` are left out.
         """
         scores, true_scores = self.scores(query, grid), self.true_scores(query)
+        maps = self.map_scores(query)
         true = None if true_scores is None else true_scores.relevancy
         found = [
             span
@@ -192,7 +279,7 @@ class TrainedRun:
             true_relevancy=true,
             threshold=THRESHOLD,
             match=any(scores.relevancy[span.peak] > THRESHOLD for span in found),
-            moments=[self._moment(span, times, scores, true) for span in found[:top]],
+            moments=[self._moment(span, times, scores, true, maps) for span in found[:top]],
         )
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,6 +302,7 @@ class TrainedRun:
         times: NDArray[np.float64],
         scores: Scores,
         true: Curve | None,
+        maps: MapScores | None,
     ) -> Moment:
         own = self._settled(times[list(span)])
         start, peak, end = (float(time) for time in own)
@@ -232,7 +320,15 @@ class TrainedRun:
             relevancy=float(scores.relevancy[span.peak]),
             cosine=float(scores.cosine[span.peak]),
             true_relevancy=None if true is None else float(true[frame]),
+            where=None if maps is None else self._where(maps, frame),
         )
+
+    def _where(self, maps: MapScores, frame: int) -> Where | None:
+        source, index = self.config.video.source_map, self.maps
+        if source is None or index is None:
+            return None
+        place = region(maps.height[index.nearest(frame)], index.grid)
+        return Where(*source.box(*place[:4]), *source.pixel(place.x, place.y))
 
 
 def load_run(
