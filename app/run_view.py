@@ -65,6 +65,11 @@ class RunView:
         """Whether the network predicts embeddings."""
         return bool(self.config.architecture.clip_dim)
 
+    @property
+    def has_dense_head(self) -> bool:
+        """Whether the network predicts embeddings of cells."""
+        return bool(self.config.architecture.first.dense_dim)
+
     def frames_of(self, split: str) -> NDArray[np.intp]:
         """Frame indices of a split."""
         return np.flatnonzero((self.per_frame["split"] == split).to_numpy())

@@ -43,8 +43,16 @@ from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.runs.inputs import Inputs, dense_grid, dense_inputs, load_run_teacher, load_run_video
 from nerv_clip.search import TrainedRun, load_run
 from nerv_clip.search.maps import MapIndex, load_maps
-from nerv_clip.search.places import Maps, map_reference, map_scores, region
-from nerv_clip.search.relevancy import THRESHOLD, text_reference
+from nerv_clip.search.places import (
+    MapReference,
+    Maps,
+    MapScores,
+    map_reference,
+    map_scores,
+    region,
+    term_levels,
+)
+from nerv_clip.search.relevancy import THRESHOLD, EncodedQuery, text_reference
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -263,7 +271,7 @@ def score(clip: Clip, every: int) -> Table:
         for name in names:
             own = [b for b in found if b.name == name]
             rows = [b.frame for b in own]
-            shown = map_scores(index, encoded[name], reference)
+            shown = scored(index, encoded[name], reference)
             clear = fine(shown.relevancy[rows], clip) > THRESHOLD
             for b, map_, pixels in zip(own, shown.height[rows], clear, strict=True):
                 place = region(map_, clip.grid)
@@ -279,9 +287,7 @@ def score(clip: Clip, every: int) -> Table:
             results[measure][source] = means(values, groups)
         shares = [
             float(
-                (
-                    fine(map_scores(index, encoded[name], reference).relevancy, clip) > THRESHOLD
-                ).mean()
+                (fine(scored(index, encoded[name], reference).relevancy, clip) > THRESHOLD).mean()
             )
             for name in absent
         ]
@@ -297,6 +303,11 @@ def score(clip: Clip, every: int) -> Table:
         name: float(sum(map(chosen, found))) for name, chosen in groups.items()
     }
     return results
+
+
+def scored(index: MapIndex, found: EncodedQuery, reference: MapReference) -> MapScores:
+    """Scores of an index for a query."""
+    return map_scores(index, found, reference, term_levels(index, found, reference))
 
 
 def inside(place: tuple[float, float], corners: tuple[int, int, int, int]) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
+from heat import Heat, Spot
 from PIL import Image
 from run_view import Pixels, RunView, any_stream, stream_layout, stream_samples
 from streamlit import runtime
@@ -25,7 +27,8 @@ def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
     def text(kind: str) -> str:
         return (HERE / f"{name}.{kind}").read_text(encoding="utf-8")
 
-    script = (HERE / "stream.js").read_text(encoding="utf-8") + text("js")
+    shared = "".join((HERE / file).read_text(encoding="utf-8") for file in ("stream.js", "heat.js"))
+    script = shared + text("js")
     return st.components.v2.component(f"nerv_{name}", html=text("html"), css=text("css"), js=script)
 
 
@@ -39,11 +42,14 @@ def player(
     jump: int,
     true: Pixels | None,
     drawn: Pixels,
+    heat: Heat | None = None,
 ) -> None:
     """Show a stream; after the player rests, `frame_of_player` returns its frame.
 
     The player goes to ``frame`` when ``jump`` changes. ``true`` (None without the source video)
-    and ``drawn`` are the exact pictures of ``frame``, shown while the player is paused.
+    and ``drawn`` are the exact pictures of ``frame``, shown while the player is paused. ``heat``
+    lies over both pictures. With a dense head, a click on a picture is a spot, see
+    `heat.picked_spot`.
     """
     measured = {
         name: label for name, label in METRICS.items() if view.per_frame[name].notna().any()
@@ -58,9 +64,17 @@ def player(
         "frame": frame,
         "jump": f"{view.key} {jump}",
         "exact": {"frame": frame, "true": _png(true), "drawn": _png(drawn)},
+        "spots": view.has_dense_head,
+        "heat": None if heat is None else _heat(view, heat),
     }
     key = f"player {view.key}"
-    _PLAYER(key=key, data=data, default={"frame": frame}, on_frame_change=_player_moved)
+    _PLAYER(
+        key=key,
+        data=data,
+        default={"frame": frame},
+        on_frame_change=_player_moved,
+        on_spot_change=partial(_spot_picked, key),
+    )
 
 
 def hover_card(view: RunView, true_only: bool = False) -> None:
@@ -88,6 +102,23 @@ def frame_of_player(view: RunView, frame: int) -> int:
 
 def _player_moved() -> None:
     st.session_state["player moved"] = True
+
+
+def _spot_picked(key: str) -> None:
+    found = (st.session_state.get(key) or {}).get("spot")
+    if found:
+        st.session_state["picked spot"] = Spot(found["x"], found["y"], int(found["frame"]))
+
+
+def _heat(view: RunView, heat: Heat) -> dict[str, Any]:
+    """A heat map for heat.js; its maps are in a file, which is fetched once a query."""
+    url = _served(heat.maps.tobytes(), f"heat {view.key}")
+    truth = None
+    if heat.truth is not None:
+        values = base64.b64encode(heat.truth.tobytes()).decode()
+        truth = {"frame": heat.truth_frame, "values": values}
+    spot = None if heat.spot is None else heat.spot._asdict()
+    return {**heat.grid, "name": heat.name, "url": url, "spot": spot, "truth": truth}
 
 
 def _stream(view: RunView, stream: Path, component: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ const SPLITS = ["train", "val", "unused"]; // as numbers in the table of frames
 const COLUMN = 3; // pixels of the timeline for several frames, where there is not one for each
 const LOSSLESS = 60; // dB, top of the timeline: a black frame, drawn exactly, would flatten the rest
 const TALLEST = 0.65; // of the window: the picture
+const STILL = 4; // pixels: a pointer that moves less between down and up is a click
 const players = new WeakMap();
 
 export default function (component) {
@@ -43,6 +44,7 @@ class Player {
     this.shown = -1; // drawn on the canvas
     this.flicker = 0; // 1 while the reconstruction is visible
     this.exact = new Map();
+    this.heat = new Heat();
     this.build();
   }
 
@@ -69,6 +71,8 @@ class Player {
       this.at(".gain output").textContent = `${event.target.value}×`;
       this.draw();
     };
+    this.at(".heat input").oninput = () => this.draw();
+    Heat.legend(this.at(".legend"));
     this.at(".metric").onchange = () => this.drawTimeline();
     this.at(".save").onchange = (event) => {
       this.save(event.target.value);
@@ -96,7 +100,7 @@ class Player {
     on(this.timeline, "pointermove", (event) => event.buttons && this.scrub(event));
     on(this.picture, "pointerdown", (event) => this.grab(event));
     on(this.picture, "pointermove", (event) => this.drag(event));
-    on(this.picture, "pointerup", () => (this.dragStart = null));
+    on(this.picture, "pointerup", (event) => this.release(event));
     on(this.picture, "wheel", (event) => {
       if (!event.ctrlKey && this.zoom.scale === 1 && event.deltaY > 0) return;
       event.preventDefault();
@@ -115,6 +119,7 @@ class Player {
 
   update(data, component) {
     this.setState = component.setStateValue;
+    this.trigger = component.setTriggerValue;
     const fresh = !this.data || this.data.url !== data.url;
     const jump = !this.data || this.data.jump !== data.jump;
     this.data = data;
@@ -124,6 +129,9 @@ class Player {
     if (this.at(".metric").options.length !== data.metrics.length)
       this.at(".metric").replaceChildren(...data.metrics.map((name) => new Option(name, name)));
     if (this.tableUrl !== data.table) this.loading = this.load(data);
+    if (this.heatUrl !== data.heat?.url) this.loadHeat(data.heat);
+    this.heat.setTruth(data.heat?.truth);
+    this.root.classList.toggle("spots", data.spots);
     this.storeExact(data.exact);
     if (jump) this.go(data.frame);
     this.resize();
@@ -155,6 +163,23 @@ class Player {
     this.curve = null;
     this.showMetrics();
     this.drawTimeline();
+  }
+
+  async loadHeat(heat) {
+    this.heatUrl = heat?.url;
+    this.at(".heat").hidden = !heat;
+    this.heat.clear();
+    if (heat) {
+      this.at(".heat-name").textContent = this.at(".heat-name").title = heat.name;
+      try {
+        const content = await (await this.stream.fetched(heat.url)).arrayBuffer();
+        if (this.heatUrl !== heat.url) return;
+        this.heat.set(heat, new Uint8Array(content));
+      } catch (error) {
+        return this.stream.fail(error);
+      }
+    }
+    this.draw();
   }
 
   // --- time ---------------------------------------------------------------------------------
@@ -269,6 +294,7 @@ class Player {
 
   // as wide as the player, but no taller than most of the window, so that the controls stay visible
   fit() {
+    if (!this.root.clientWidth) return; // not on the page yet: there is nothing to fit into
     const ratio = window.devicePixelRatio || 1;
     const shape = this.panes().height / this.picture.width;
     const wide = Math.min(this.root.clientWidth, Math.max(160, (TALLEST * window.innerHeight) / shape));
@@ -336,6 +362,36 @@ class Player {
       image, left + this.zoom.x * rest * width, top + this.zoom.y * rest * height,
       width * part, height * part, x, y, wide, tall,
     );
+    if (this.heat.values && this.view !== "difference") this.paintHeat(pen, name, [x, y, wide, tall]);
+  }
+
+  paintHeat(pen, name, [x, y, wide, tall]) {
+    const [image, left, top, width, height] = this.heat.source(name, this.shown);
+    const [part, rest] = [1 / this.zoom.scale, 1 - 1 / this.zoom.scale];
+    const smooth = pen.imageSmoothingEnabled;
+    Object.assign(pen, { imageSmoothingEnabled: true, globalAlpha: this.at(".heat input").value });
+    pen.drawImage(
+      image, left + this.zoom.x * rest * width, top + this.zoom.y * rest * height,
+      width * part, height * part, x, y, wide, tall,
+    );
+    Object.assign(pen, { imageSmoothingEnabled: smooth, globalAlpha: 1 });
+    const { spot } = this.data.heat;
+    if (spot?.frame === this.shown) {
+      const at = [spot.x, spot.y].map((share, i) => (share - [this.zoom.x, this.zoom.y][i] * rest) / part);
+      this.drawSpot(pen, x + at[0] * wide, y + at[1] * tall);
+    }
+    this.root.dataset.heat = this.shown;
+  }
+
+  // A ring around the spot that the heat map looks for.
+  drawSpot(pen, x, y) {
+    const ratio = window.devicePixelRatio || 1;
+    for (const [colour, wide] of [["#000", 4], ["#fff", 2]]) {
+      pen.beginPath();
+      pen.arc(x, y, 7 * ratio, 0, 7);
+      Object.assign(pen, { strokeStyle: colour, lineWidth: wide * ratio });
+      pen.stroke();
+    }
   }
 
   label(pen, panes) {
@@ -349,7 +405,8 @@ class Player {
       pen.fillText(text, x + 12 * ratio, y + 20 * ratio);
     };
     if (this.view === "side") {
-      tag("true", panes.true[0], panes.true[1]);
+      const truth = this.heat.values && this.heat.isTrue("true", this.shown);
+      tag(truth ? "true, with the teacher's map" : "true", panes.true[0], panes.true[1]);
       tag("reconstruction", panes.drawn[0], panes.drawn[1]);
     } else if (this.view === "wipe") tag("true | reconstruction", 0, 0);
     else if (this.view === "flicker") tag(this.flicker ? "reconstruction" : "true", 0, 0);
@@ -380,6 +437,32 @@ class Player {
     this.picture.setPointerCapture(event.pointerId);
     this.dragStart = { x: event.clientX, y: event.clientY, zoom: { ...this.zoom } };
     if (this.view === "wipe" && this.zoom.scale === 1) this.drag(event);
+  }
+
+  release(event) {
+    const start = this.dragStart;
+    this.dragStart = null;
+    if (!start || !this.data.spots || this.view === "wipe") return;
+    if (Math.hypot(event.clientX - start.x, event.clientY - start.y) > STILL) return;
+    const spot = this.spotAt(event);
+    if (spot) this.trigger("spot", { ...spot, frame: this.shown });
+  }
+
+  // The place in the frame under the pointer, from 0 to 1; null beside the panes.
+  spotAt(event) {
+    const box = this.picture.getBoundingClientRect();
+    const ratio = this.picture.width / box.width;
+    const [across, down] = [(event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio];
+    const [h, w] = this.data.layout.shown;
+    const panes = this.panes();
+    for (const [left, top, wide] of [panes.true, panes.drawn]) {
+      const shares = [(across - left) / wide, (down - top) / ((wide * h) / w)];
+      if (shares.some((share) => share < 0 || share > 1)) continue;
+      const { scale } = this.zoom;
+      const [x, y] = shares.map((share, i) => share / scale + [this.zoom.x, this.zoom.y][i] * (1 - 1 / scale));
+      return { x, y };
+    }
+    return null;
   }
 
   drag(event) {

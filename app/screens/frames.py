@@ -7,24 +7,27 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from comparison_stream import playable_stream
-from inference import draw_frame, predicted_embedding, source_frame
-from player import frame_of_player, player
+from heat import shown_query
+from inference import draw_frame, predicted_embedding
 from run_view import RunView, read_view
-from session import write_url
+from teacher_consent import allowed_to_load
+from watching import watch
 from widgets import input_errors, picture_url
 
-from nerv_clip import Run, frame_time
+from nerv_clip import Run
 
 
 @st.fragment
 @input_errors()
 def comparison(view: RunView, stream: Path) -> None:
-    """The player; when it is paused, the network draws the exact frame."""
-    frame = min(frame_of_player(view, st.session_state.frame), view.frames - 1)
-    st.session_state.frame = frame
-    write_url()
-    drawn = draw_frame(view, frame_time(frame, view.frames))
-    player(view, stream, frame, st.session_state.jump, source_frame(view, frame), drawn)
+    """The player, with the heat map of a text or a spot, and what is between frames."""
+    query = None
+    if view.has_dense_head:
+        query = shown_query(view)
+    teacher = view.config.teacher
+    if isinstance(query, str) and not (teacher and allowed_to_load(teacher)):
+        query = None
+    frame = watch(view, stream, query)
     if view.frames > 1:
         between_frames(view, frame)
 

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING
 import charts
 import pandas as pd
 import streamlit as st
+from comparison_stream import playable_stream
 from file_names import short_name
+from heat import picked_spot
 from inference import library_of, searchable_run
 from literal import literal, message
+from moment_card import moment_card
 from player import hover_card
-from run_view import RunView, read_view, stamp, stored_true_frame
+from run_view import RunView, read_view, stamp
 from session import current_frame, go_to, persistent, run_by_name, run_paths
 from shown_frames import HIGHEST, shown_frames
 from teacher_consent import allowed_to_load, may_load
-from widgets import has_clip_head, input_errors, picture_url
+from watching import watch
+from widgets import has_clip_head, input_errors
 
 from nerv_clip import InputError, Run
 
 if TYPE_CHECKING:
-    from nerv_clip.search import Answer, Moment, TrainedRun
+    from nerv_clip.search import Answer, TrainedRun
 
     Query = Callable[[TrainedRun], Answer]
 
@@ -160,6 +164,8 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
         "video does not show stay below. In a result, *true* is the relevancy of the true "
         "embedding."
     )
+    if view.has_dense_head:
+        places(view, {a.question: a.moments[0].frame for a in answers if a.from_text})
     for number, answer in enumerate(answers):
         show_question(answer.question, answer.reading)
         if not answer.moments:
@@ -171,33 +177,39 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
                 "not show. The nearest moments are:",
                 icon=":material/search_off:",
             )
+        question = answer.question if answer.from_text else None
         with st.container(key=f"pairs {number}"):
             cards = st.columns(ACROSS)
         for index, moment in enumerate(answer.moments):
             with cards[index % ACROSS]:
-                moment_card(view, st.session_state.run, moment, f"{number} {index}")
+                moment_card(view, st.session_state.run, moment, f"{number} {index}", question)
     downloads(answers, view)
 
 
-def moment_card(view: RunView, name: str, moment: Moment, key: str) -> None:
-    """A moment of a run: picture, times, scores, and a link to its frame."""
-    with st.container(border=True):
-        picture = stored_true_frame(view, moment.frame)
-        if picture is None:
-            st.caption("No stored picture. Open the frame to draw it.")
-        else:
-            st.image(picture_url(picture), width="stretch")
-        split = ":orange[◆ held out]" if moment.held_out else ":blue[● train]"
-        st.markdown(
-            f"**{moment.start_seconds:.2f} – {moment.end_seconds:.2f} s**, best at "
-            f"{moment.peak_seconds:.2f} s  \n{split}"
-        )
-        true = "" if moment.true_relevancy is None else f" (true {moment.true_relevancy:.2f})"
-        st.caption(f"relevancy {moment.relevancy:.2f}{true}")
-        if st.button(f"Go to frame {moment.frame}", key=f"go {key}"):
-            st.session_state.run = name
-            go_to(moment.frame)
-            st.switch_page("screens/frames.py")
+@st.fragment
+@input_errors()
+def places(view: RunView, best: dict[str, int]) -> None:
+    """The player, with the heat map of one of the texts; it goes to the ``best`` frame of each."""
+    if not best:
+        return
+    st.subheader("Where in the picture")
+    chosen = next(iter(best))
+    if len(best) > 1:
+        picked = st.segmented_control("Light up", [*best], default=chosen, format_func=literal)
+        chosen = picked or chosen
+    if st.session_state.get("lit up") != (view.key, chosen):
+        st.session_state["lit up"] = view.key, chosen
+        go_to(best[chosen])
+    spot = picked_spot()
+    if spot is not None:
+        st.session_state["spot"] = view.key, spot
+        st.session_state["where"] = ""
+        st.switch_page("screens/frames.py")
+    watch(view, playable_stream(view), chosen)
+    st.caption(
+        "The colours show relevancy, on the same scale in every frame and for every text. A click "
+        "on a spot finds more like it, on the Frames page."
+    )
 
 
 def downloads(answers: list[Answer], view: RunView) -> None:
@@ -248,7 +260,8 @@ def search_all_runs(queries: list[Query]) -> None:
             left_out += refused
             if not hits:
                 continue
-            show_question(hits[0].question, hits[0].reading)
+            question = hits[0].question
+            show_question(question, hits[0].reading)
             with st.container(key=f"pairs all {number}"):
                 columns = st.columns(ACROSS)
             for index, hit in enumerate(hits):
@@ -257,7 +270,9 @@ def search_all_runs(queries: list[Query]) -> None:
                 with columns[index % ACROSS]:
                     st.caption(f"**{literal(name)}**" + ("" if hit.match else ", no clear match"))
                     if run is not None:
-                        moment_card(read_view(run), name, hit.moment, f"all {number} {index}")
+                        moment_card(
+                            read_view(run), name, hit.moment, f"all {number} {index}", question
+                        )
     if left_out:
         with st.expander(f"Runs not searched: {len(left_out)}"):
             for reason in left_out:

@@ -64,9 +64,21 @@ class MapIndex:
         _, rows, columns, _ = self.cells.shape
         row = min(int(y / self.grid.height * rows), rows - 1)
         column = min(int(x / self.grid.width * columns), columns - 1)
-        basis = self.bases[np.searchsorted(self.starts, number, side="right") - 1]
+        basis = self.bases[self._basis(number)]
         found: NDArray[np.float32] = self.cells[number, row, column].astype(np.float32) @ basis
         return found
+
+    def with_map(self, frame: int, embeddings: NDArray[np.float32]) -> MapIndex:
+        """An index of one map: the unit embeddings (dim, rows, columns) of a frame."""
+        basis = self.bases[self._basis(self.nearest(frame))]
+        cells = np.einsum("rd,dhw->hwr", basis, embeddings)
+        cells /= np.linalg.norm(cells, axis=-1, keepdims=True).clip(1e-6)
+        one = cells[None].astype(np.float16)
+        return MapIndex(np.array([frame]), one, (basis,), (0,), self.grid)
+
+    def _basis(self, number: int) -> int:
+        """The place in ``bases`` of the basis of a map."""
+        return int(np.searchsorted(self.starts, number, side="right")) - 1
 
     def nearest(self, frame: int) -> int:
         """The number of the map whose frame is nearest."""

@@ -85,26 +85,39 @@ def map_reference(
     return MapReference(stretch, mean, levels, absent)
 
 
-def map_scores(index: MapIndex, query: EncodedQuery, reference: MapReference) -> MapScores:
+def term_levels(
+    index: MapIndex, query: EncodedQuery, reference: MapReference
+) -> NDArray[np.float32]:
+    """The score of a match of each of the K terms of a query, in each stretch: (K, S)."""
+    stretch, mean, level, absent = reference
+    found = [
+        level if form is None else _levels(index, stretch, mean, form, absent)
+        for form in query.forms
+    ]
+    return np.stack(found)
+
+
+def map_scores(
+    index: MapIndex,
+    query: EncodedQuery,
+    reference: MapReference,
+    levels: NDArray[np.float32],
+) -> MapScores:
     """Scores for a text or a spot: those of the best of the terms that are not negated.
 
-    Of a spot, the directions from the mean cell are compared, and a cosine similarity of `SPOT` is
-    the level of a match.
+    ``levels`` are those of `term_levels`. Of a spot, the directions from the mean cell are
+    compared, and a cosine similarity of `SPOT` is the level of a match.
     """
-    stretch, mean, _, absent = reference
     if query.spot:
         similar = _directions(index, query.vectors[0], reference)
         return MapScores(logistic(similar - SPOT).astype(np.float32), similar)
     shape = index.cells.shape[:3]
     found = MapScores(np.zeros(shape, np.float32), np.full(shape, LOWEST, np.float32))
-    for vector, form, negated in zip(query.vectors, query.forms, query.negated, strict=True):
+    for vector, level, negated in zip(query.vectors, levels, query.negated, strict=True):
         if negated:
             continue
-        level = reference.level
-        if form is not None:
-            level = _levels(index, stretch, mean, form, absent)
         height = centred_scores(index, vector, reference)
-        relevancy = logistic(height - level[stretch][:, None, None]).astype(np.float32)
+        relevancy = logistic(height - level[reference.stretch][:, None, None]).astype(np.float32)
         np.maximum(found.relevancy, relevancy, out=found.relevancy)
         np.maximum(found.height, height, out=found.height)
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
@@ -24,6 +25,7 @@ from nerv_clip.search.places import (
     map_reference,
     map_scores,
     region,
+    term_levels,
 )
 from nerv_clip.search.query_encoder import QueryEncoder
 from nerv_clip.search.relevancy import (
@@ -37,6 +39,7 @@ from nerv_clip.search.relevancy import (
     spot_query,
     text_reference,
 )
+from nerv_clip.teacher.dense import DenseTeacher
 
 GRID = 4  # points per frame
 
@@ -91,6 +94,7 @@ class Answer:
     grid. ``match`` is False, no clear match, where the best relevancy does not exceed
     ``threshold``, which is always 0.5; ``moments`` are the nearest ones then. ``true_relevancy``
     (T,) is of the true embeddings of the frames, None where the run does not store them.
+    ``from_text`` is False for an image, a moment and a spot.
     """
 
     question: str
@@ -102,6 +106,7 @@ class Answer:
     threshold: float
     match: bool
     moments: list[Moment]
+    from_text: bool = True
 
 
 class TrainedRun:
@@ -126,7 +131,6 @@ class TrainedRun:
         self.timestamps = np.array(self.config.video.timestamps)
         self._indexes: dict[int, Index] = {}
         self._text_references: dict[str | int, Reference] = {}
-        self._map_reference: MapReference | None = None
         self.clips = 1
 
     @cached_property
@@ -156,11 +160,36 @@ class TrainedRun:
         """
         if self.maps is None or (query.unrelated is None and not query.spot):
             return None
-        if self._map_reference is None:
-            unrelated = self.query_encoder.unrelated
-            absent = text_reference(self.index(1), unrelated, 1, self.shots).absent
-            self._map_reference = map_reference(self.maps, unrelated, absent, self.shots)
-        return map_scores(self.maps, query, self._map_reference)
+        reference = self._map_reference
+        return map_scores(self.maps, query, reference, term_levels(self.maps, query, reference))
+
+    @cached_property
+    def _map_reference(self) -> MapReference:
+        """What the scores of the `maps` are compared with; the run needs a dense head."""
+        unrelated, maps = self.query_encoder.unrelated, self._dense_maps()
+        absent = text_reference(self.index(1), unrelated, 1, self.shots).absent
+        return map_reference(maps, unrelated, absent, self.shots)
+
+    def _dense_maps(self) -> MapIndex:
+        """The `maps`; raises `InputError` for a run without a dense head."""
+        if self.maps is None:
+            raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
+        return self.maps
+
+    def true_map_scores(
+        self, query: EncodedQuery, frame: int, pixels: NDArray[np.uint8]
+    ) -> MapScores:
+        """Scores of the cells of a true frame (H, W, 3), by the teacher itself: one map.
+
+        They are compared with the same levels as those of the predicted maps. Raises `InputError`
+        for a run without a dense head.
+        """
+        maps, reference = self._dense_maps(), self._map_reference
+        dense = DenseTeacher(self.query_encoder.encoder)
+        shown = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
+        index = maps.with_map(frame, dense.maps(shown, maps.grid)[0].cpu().numpy())
+        own = reference._replace(stretch=reference.stretch[[maps.nearest(frame)]])
+        return map_scores(index, query, own, term_levels(maps, query, reference))
 
     def scores(self, query: EncodedQuery, grid: int = GRID) -> Scores:
         """Scores of the predicted embeddings at `grid_times`, for a spot those of the `maps`."""
@@ -179,12 +208,11 @@ class TrainedRun:
 
     def _spot_scores(self, query: EncodedQuery, grid: int) -> Scores:
         """Scores of the best cell of each frame, at `grid_times`."""
-        found = self.map_scores(query)
-        if found is None or self.maps is None:
-            raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
+        maps, reference = self._dense_maps(), self._map_reference
+        found = map_scores(maps, query, reference, term_levels(maps, query, reference))
         places = self.shots.settle(grid_times(self.frames, grid) * (self.frames - 1))
-        numbers = np.arange(len(self.maps.frames))
-        rows = np.interp(places, self.maps.frames, numbers).round().astype(int)
+        numbers = np.arange(len(maps.frames))
+        rows = np.interp(places, maps.frames, numbers).round().astype(int)
         best = found.relevancy.max((1, 2))[rows], found.height.max((1, 2))[rows]
         return Scores(*best, np.full(len(rows), SPOT_EDGE, np.float32))
 
@@ -241,13 +269,12 @@ class TrainedRun:
 
     def encode_spot(self, x: float, y: float, frame: int) -> EncodedQuery:
         """The query for `search_spot`; raises `InputError` as it does."""
-        if self.maps is None:
-            raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
+        maps = self._dense_maps()
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise InputError(f"x {x:g} and y {y:g} are no place: give numbers from 0 to 1")
         if not 0 <= frame < self.frames:
             raise InputError(f"frame {frame}: give 0 to {self.frames - 1}")
-        vector = self.maps.vector(self.maps.nearest(frame), x, y)
+        vector = maps.vector(maps.nearest(frame), x, y)
         return spot_query(f"like ({x:.2f}, {y:.2f}) of frame {frame}", vector)
 
     def find_moments(
@@ -279,6 +306,7 @@ class TrainedRun:
             true_relevancy=true,
             threshold=THRESHOLD,
             match=any(scores.relevancy[span.peak] > THRESHOLD for span in found),
+            from_text=query.unrelated is not None,
             moments=[self._moment(span, times, scores, true, maps) for span in found[:top]],
         )
 

@@ -57,6 +57,19 @@ class SourceMap:
         across, down = ((row[0] * x + row[1] * y + row[2]) for row in (self.x, self.y))
         return across, down
 
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """The place in the frame that a pixel of the source is at: the inverse of `pixel`."""
+        (a, b, c), (d, e, f) = self.x, self.y
+        x, y, scale = x - c, y - f, a * e - b * d
+        return (e * x - b * y) / scale, (a * y - d * x) / scale
+
+    def frame_box(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> tuple[float, float, float, float]:
+        """The box in the frame that covers pixels of the source: the inverse of `box`."""
+        across, down = zip(self.place(left, top), self.place(right, bottom), strict=True)
+        return min(across), min(down), max(across), max(down)
+
     def box(
         self, left: float, top: float, right: float, bottom: float
     ) -> tuple[float, float, float, float]:
