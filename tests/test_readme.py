@@ -173,6 +173,13 @@ def test_commands_of_the_search_page_run() -> None:
     assert "checkpoints/kitchen: 2 queries" in fidelity.stdout
 
 
+def test_commands_of_the_page_on_places_run() -> None:
+    _, search = run_all(DOCS / "where.md").values()
+    assert all("x" in moment for moment in json.loads(search.stdout))
+    namespace = run_python(DOCS / "where.md")
+    assert tuple(namespace["place"].shape) == (1, 512)  # type: ignore[attr-defined]
+
+
 def test_commands_of_the_demo_page_run() -> None:
     done = run_all(DOCS / "demo.md")
     assert Path("data/Kitchen/labels.json").exists()
@@ -190,10 +197,10 @@ def test_examples_of_the_python_page_run() -> None:
 
 def test_every_document_with_code_has_a_test() -> None:
     tested = {"README.md", "training.md", "verification.md", "search.md", "demo.md"}
-    tested.add("long_videos.md")
+    tested |= {"long_videos.md", "where.md"}
     assert {document.name for document in DOCUMENTS if commands(document)} == tested
     scripts = {d.name for d in DOCUMENTS if any(b.language == "python" for b in blocks(d))}
-    assert scripts == {"README.md", "python.md"}
+    assert scripts == {"README.md", "python.md", "where.md"}
 
 
 def test_commands_that_are_not_run_are_make_or_start_a_server() -> None:

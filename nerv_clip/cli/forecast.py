@@ -13,6 +13,7 @@ from torch import Tensor
 from nerv_clip.cli.options import Options
 from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.models.solver import solve_video
+from nerv_clip.runs.inputs import stand_in_maps
 from nerv_clip.teacher.loading import known_dim
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.distributed import resolve_device
@@ -101,7 +102,7 @@ def estimate(options: Options) -> Estimate:
     arch = solve_video(config, shots, train_indices(split), height, width)
     model = build_video_network(arch, split, true_embeddings=true).to(device)
     video = still_video(frame, frames, shots)
-    training = SegmentTraining(model, video, split, options.train, true)
+    training = SegmentTraining(model, video, split, options.train, true, dense=stand_in_maps(arch))
     heads = head_parameters(*model.networks)
     sizes = decoder_parameters(*model.networks), sum(heads.values())
     saved, epochs = _SavedActivations(), options.train.epochs

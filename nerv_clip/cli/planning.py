@@ -24,7 +24,7 @@ from torch import Tensor
 
 from nerv_clip.cli.options import Options, parse
 from nerv_clip.cli.quality import expected_psnr
-from nerv_clip.cli.rates import PRESET, Rates, measure, seconds_of_showing
+from nerv_clip.cli.rates import PRESET, Rates, measure, seconds_of_maps, seconds_of_showing
 from nerv_clip.cli.survey import Source, survey
 from nerv_clip.errors import InputError
 from nerv_clip.models.config import MAX_MODELSIZE
@@ -32,7 +32,7 @@ from nerv_clip.models.sharing import LEAST_SIZE, Stretch, divide
 from nerv_clip.models.solver import solve_video
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.budget import Budget
-from nerv_clip.runs.inputs import Inputs
+from nerv_clip.runs.inputs import Inputs, stand_in_maps
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.segments import SegmentTraining, makespan
 from nerv_clip.training.threads import jobs_for
@@ -223,7 +223,8 @@ def plan_training(
     train, most = train_indices(split), options.model.segment_frames
     jobs = jobs_for(len(divide(video.shots, train, MAX_MODELSIZE, most)), device)
     rates = rates._replace(shown=seconds_of_showing(inputs, device))  # with the teacher
-    end = started + 60 * minutes * (1 - RESERVE) - len(video) * rates.shown
+    shown = len(video) * rates.shown + seconds_of_maps(options.model, inputs)
+    end = started + 60 * minutes * (1 - RESERVE) - shown
     size = options.model.modelsize
     if not given(options, "--modelsize"):
         size = _total_size(options, inputs, rates, jobs, end - time.monotonic())
@@ -274,4 +275,5 @@ def _seconds_of_an_epoch(options: Options, inputs: Inputs, device: str) -> float
     arch = solve_video(model, video.shots, train_indices(split), video.height, video.width)
     network = build_video_network(arch, split, true_embeddings=inputs.true).to(device)
     config = replace(options.train, pixel_loss_warmup_epochs=0)
-    return SegmentTraining(network, video, split, config, inputs.true).measure_epoch()
+    dense = stand_in_maps(arch)
+    return SegmentTraining(network, video, split, config, inputs.true, dense=dense).measure_epoch()

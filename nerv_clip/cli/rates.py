@@ -13,10 +13,13 @@ from torch import Tensor
 
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.models.checkpoint import export_model
+from nerv_clip.models.config import ModelConfig
+from nerv_clip.models.heads import DENSE_ROWS
 from nerv_clip.models.sharing import LEAST_SIZE
 from nerv_clip.models.solver import solve
 from nerv_clip.progress import Task
 from nerv_clip.runs.inputs import Inputs
+from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.presets import preset
 from nerv_clip.training.threads import shared_threads
@@ -72,6 +75,21 @@ def seconds_of_training(inputs: Inputs, size: float, device: str, jobs: int) -> 
     trainer = Trainer(build_network(arch, split).to(device), video, split, config)
     with shared_threads(jobs):
         return trainer.measure_step() / min(config.batch, train)
+
+
+def seconds_of_maps(config: ModelConfig, inputs: Inputs) -> float:
+    """Seconds of the teacher's maps of all frames for a dense head, measured on some frames.
+
+    0 without a dense head. Raises `InputError` where the teacher has no dense form.
+    """
+    if not config.predict_dense or inputs.teacher is None:
+        return 0.0
+    dense, few = DenseTeacher(inputs.teacher), min(len(inputs.video), SHOWN)
+    frames, grid = inputs.video.read([*range(few)]), Grid(DENSE_ROWS, 2 * DENSE_ROWS)
+    start = time.perf_counter()
+    for frame in frames:
+        dense.maps(frame[None], grid)
+    return (time.perf_counter() - start) * len(inputs.video) / few
 
 
 def seconds_of_showing(inputs: Inputs, device: str) -> float:

@@ -89,7 +89,7 @@ class ModelConfig:
     clip_tap: int = 0  # up-block whose output the CLIP head reads, 0 for the stem
     clip_input: bool = False  # feed true embeddings to the stem (the predecessor network)
     predict_dense: bool = False  # an embedding for each cell of a grid
-    dense_rank: int = 64  # numbers that the dense head predicts for each cell
+    dense_rank: int = 32  # numbers that the dense head predicts for each cell
     dense_tap: int | None = None  # up-block whose output the dense head reads, 0 for the stem
 
 

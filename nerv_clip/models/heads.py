@@ -55,12 +55,17 @@ class MotionHead(nn.Sequential):
 class DenseHead(nn.Sequential):
     """Features (B, width, h, w) to coefficients (B, rank, h, w) of an embedding for each cell.
 
+    Its 3x3 convolution spares the decoder the work: with two 1x1 convolutions of the same bytes,
+    frames lost more PSNR, and things that move were found less often.
+
     `expand` makes embeddings of them, by a ``basis`` of orthonormal rows (rank, dim). It is not
     trained: `nerv_clip.training.builder.build_network` or a checkpoint sets it.
     """
 
-    def __init__(self, *, width: int, rank: int, dim: int) -> None:
-        super().__init__(nn.Conv2d(width, rank, 1), nn.GELU(), nn.Conv2d(rank, rank, 1))
+    def __init__(self, *, width: int, rank: int, dim: int, hidden: int = 48) -> None:
+        super().__init__(
+            nn.Conv2d(width, hidden, 3, padding=1), nn.GELU(), nn.Conv2d(hidden, rank, 1)
+        )
         self.basis = nn.Parameter(torch.eye(rank, dim), requires_grad=False)
 
     def expand(self, coefficients: Tensor) -> Tensor:

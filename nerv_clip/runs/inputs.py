@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from nerv_clip.errors import InputError
@@ -60,6 +62,19 @@ def dense_inputs(
         train = train_indices(inputs.split[segment.rows])
         grid, rank = dense_grid(segment.network), segment.network.dense_rank
         found.append(map_video(dense, video, train, grid, rank, progress=progress))
+    return found
+
+
+def stand_in_maps(arch: VideoArchitecture) -> list[DenseMaps] | None:
+    """Random maps in the place of `dense_inputs`, to measure how long training takes."""
+    if not arch.first.dense_dim:
+        return None
+    found = []
+    for segment in arch.segments:
+        grid, rank = dense_grid(segment.network), segment.network.dense_rank
+        one = np.random.default_rng(0).normal(size=(rank, grid.rows, grid.columns))
+        same = np.broadcast_to(one.astype(np.float16), (segment.network.frames, *one.shape))
+        found.append(DenseMaps(torch.eye(rank, segment.network.dense_dim), same))
     return found
 
 

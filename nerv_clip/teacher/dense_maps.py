@@ -1,7 +1,7 @@
 """The dense embeddings of a video in low rank, computed once and cached on disk.
 
 A map of 512 numbers for each of 400 cells takes 0.8 MB a frame. The embeddings of one video lie
-near a subspace of few dimensions, and 64 coefficients a cell take 50 kB. `DenseMaps.kept` measures
+near a subspace of few dimensions, and 32 coefficients a cell take 26 kB. `DenseMaps.kept` measures
 what that loses.
 """
 

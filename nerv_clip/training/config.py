@@ -37,7 +37,7 @@ class TrainConfig:
     seed: int = 1
     clip_loss_weight: float = 0.1  # λ
     slerp_loss_weight: float = 1.0  # weight of the between-frame term relative to clip_loss_weight
-    dense_loss_weight: float = 0.03  # weight of the dense head's loss
+    dense_loss_weight: float = 0.05  # weight of the dense head's loss
     pixel_loss_warmup_epochs: int = 50  # epochs before CLIP training starts
     eval_freq: int = 10  # epochs between evaluations
     best_metric: str = "psnr_train"
