@@ -20,6 +20,7 @@ from PIL import Image
 from nerv_clip.video.comparison import read_pairs
 from nerv_clip.video.writer import write_comparison
 from tests.app_server import CHROMIUM, CHROMIUM_ARGUMENTS, MARKUP, ROOT, serving
+from tests.runs import CLIP_FLAGS, train
 from tests.samples import write_test_video
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -37,13 +38,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(place: Path) -> Iterator[str]:
+def server(place: Path, teacher: str) -> Iterator[str]:
     """The app on copies of shipped runs, not yet verified; errors in its log fail the tests."""
     (place / "data").mkdir()
     write_test_video(place / "data" / "moving.mp4")
     for name in ("kitchen", "kitchen_baseline"):
         shutil.copytree(SHIPPED / name, place / "runs" / name)
     (place / "runs" / "kitchen" / "verification.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        dense = ["--predict_dense", "--dense_rank", "8", "--clip_model", teacher]
+        train(place / "data" / "moving.mp4", *CLIP_FLAGS, *dense).rename("runs/places")
     with serving(place, "--runs", "runs", "--runs", "output") as address:
         yield address
 
@@ -215,6 +220,49 @@ def test_a_search_result_opens_its_frame(page: playwright.Page, tmp_path: Path) 
     page.get_by_role("textbox", name="What are you looking for?").fill("a kettle\na kettle")
     page.get_by_test_id("stMain").get_by_text("all runs").click()
     page.get_by_text("Runs not searched").wait_for()
+
+
+def test_a_spot_lights_up_and_finds_more_like_it(page: playwright.Page) -> None:
+    page.goto("/frames?run=places&frame=4")
+    player = page.locator(".player[data-exact=true]")
+    player.wait_for()
+    before, box = canvas(page), page.locator(".player .picture").bounding_box()
+    assert box is not None
+    height, width = before.shape[:2]
+    at = {"x": 0.15 * box["width"], "y": 0.4 * box["height"]}  # in the true frame, at the left
+    page.locator(".player .picture").click(position=at)
+    page.get_by_role("heading", name="More like this spot").wait_for()
+    page.locator(".player[data-heat='4']").wait_for()
+    page.get_by_label("Opacity of the heat map").fill("1")
+    changed = np.abs(canvas(page) - before).max(2) > 40
+    row, column = int(0.4 * height), int(0.15 * width)
+    for across in (column, column + width // 2):  # in both pictures
+        assert changed[row - 20 : row + 20, across - 20 : across + 20].any()
+    page.get_by_label("Opacity of the heat map").fill("0")
+    plain = np.abs(canvas(page) - before).max(2) > 40
+    assert plain.mean() < changed.mean()
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('*')].some(e => { const p = "
+        "e.shadowRoot?.querySelector('.player'); return p?.dataset.shown === '11' && "
+        "p.dataset.heat === '11'; })"
+    )
+    page.get_by_text("Teacher's map on the true frame").click()
+    page.get_by_text("Go to frame").first.wait_for()
+
+
+def test_a_query_on_search_lights_up_in_the_player(page: playwright.Page) -> None:
+    page.goto("/search?run=places")
+    box = page.get_by_role("textbox", name="What are you looking for?")
+    box.fill("a red mug\na blue pan")
+    box.press("Control+Enter")
+    page.locator(".player[data-heat]").wait_for()
+    page.get_by_role("radio", name="a blue pan").click()
+    page.locator(".heat-name").get_by_text("a blue pan").wait_for()
+    page.get_by_role("button", name="Go to frame").last.click()
+    page.get_by_role("heading", name="Frames", level=1).wait_for()
+    light = page.get_by_role("textbox", name="Light up where the frames show")
+    playwright.expect(light).to_have_value("a blue pan")
 
 
 def test_a_click_in_the_map_changes_the_current_frame(page: playwright.Page) -> None:
