@@ -69,4 +69,7 @@ def memory(pid: int, *, peak: bool = False) -> float:
     """Resident memory of a process in MiB, now or at its peak."""
     name = "VmHWM" if peak else "VmRSS"
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
+    for line in lines:
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"process {pid} has ended")  # a zombie has no memory
