@@ -1,4 +1,4 @@
-"""The app in Chromium: cold start, page switches, scrubbing, wrong frames, search, memory.
+"""The app in Chromium: cold start, page switches, scrubbing, heat maps, search, memory.
 
 Then the pages of a synthetic run of many frames: the time from the click to the chart or the
 player, when the run has been read before, and what the server sends for it.
@@ -46,6 +46,7 @@ from nerv_clip.video.writer import write_comparison
 RUN = ROOT / "checkpoints" / "kitchen"
 BITS = 10  # of a frame index, drawn as black and white blocks along the lower edge
 SEEKS, INTERACTIONS, ROUNDS = 500, 200, 3
+PLAYED = 4000  # ms of playback with a heat map
 FIND = """() => [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.player'))
   .find(p => p)"""
 SEEK = """async ([player, frame, bits]) => {
@@ -140,6 +141,49 @@ def scrub(page: Page) -> list[dict[str, str]]:
         {"what": f"{SEEKS} random seeks, median ms", "value": f"{np.median(times):.0f}"},
         {"what": f"{SEEKS} random seeks, p95 ms", "value": f"{np.quantile(times, 0.95):.0f}"},
         {"what": "wrong frames in steps and seeks", "value": str(wrong)},
+    ]
+
+
+PLAY = """async ([player, ms]) => {
+  const seen = [];
+  player.querySelector('[data-do=play]').click();
+  const end = performance.now() + ms;
+  while (performance.now() < end) {
+    await new Promise(requestAnimationFrame);
+    seen.push([Number(player.dataset.shown), Number(player.dataset.heat)]);
+  }
+  player.querySelector('[data-do=play]').click();
+  return seen;
+}"""
+
+
+def heat(page: Page) -> list[dict[str, str]]:
+    """Seconds from a text to its heat map, and whether the map follows the player."""
+    go(page, "Frames")
+    box = page.get_by_role("textbox", name="Light up where the frames show")
+    took = []
+    for text in ("a red apple", "a purple kettle", "a hand holds a white pan", "a blue bowl"):
+        box.fill(text)
+        begin = time.perf_counter()
+        box.press("Enter")
+        page.locator(".heat-name").get_by_text(text, exact=True).wait_for()
+        took.append(time.perf_counter() - begin)
+        page.wait_for_timeout(500)
+    page.evaluate("window.dispatchEvent(new CustomEvent('nerv:go', { detail: 0 }))")
+    page.wait_for_timeout(1000)
+    seen = page.evaluate(PLAY, [page.evaluate_handle(FIND), PLAYED])
+    frames = sorted({shown for shown, _ in seen})
+    skipped = frames[-1] - frames[0] + 1 - len(frames)
+    rate = (frames[-1] - frames[0]) / (PLAYED / 1000)
+    return [
+        {"what": "first heat map of a text, s", "value": f"{took[0]:.1f}"},
+        {"what": "later heat maps, slowest, s", "value": f"{max(took[1:]):.2f}"},
+        {"what": "playing with a heat map, frames/s of 25", "value": f"{rate:.1f}"},
+        {"what": "frames left out while playing", "value": str(skipped)},
+        {
+            "what": "pictures with the heat map of another frame",
+            "value": str(sum(shown != lit for shown, lit in seen)),
+        },
     ]
 
 
@@ -283,7 +327,10 @@ def main(argv: list[str]) -> None:
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 page.set_default_timeout(120_000)
                 rows += first_page(page, app)
-                rows += scrub(page) + search(page) + interactions(page, app.pid)
+                rows += scrub(page)
+                if Run(RUN).read_config().architecture.first.dense_dim:
+                    rows += heat(page)
+                rows += search(page) + interactions(page, app.pid)
         write_long_run(Path(folder) / "long" / "long", args.frames)
         with serving(Path(folder), "--runs", "long") as app:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
