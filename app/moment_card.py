@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from heat import Query, Spot
+from heat import Query, highlight
 from PIL import Image, ImageDraw
 from run_view import Pixels, RunView, stored_true_frame
 from session import go_to
@@ -38,19 +39,17 @@ def moment_card(
         )
         true = "" if moment.true_relevancy is None else f" (true {moment.true_relevancy:.2f})"
         st.caption(f"relevancy {moment.relevancy:.2f}{true}")
-        if st.button(f"Go to frame {moment.frame}", key=f"go {key}"):
-            st.session_state.run = name
-            _take_along(view, query)
-            go_to(moment.frame)
+        open_it = partial(_open, view, name, moment.frame, query)
+        if st.button(f"Go to frame {moment.frame}", key=f"go {key}", on_click=open_it):
             st.switch_page("screens/frames.py")
 
 
-def _take_along(view: RunView, query: Query | None) -> None:
-    """Make a query that of the page Frames; without one, its query stays."""
+def _open(view: RunView, name: str, frame: int, query: Query | None) -> None:
+    """Go to a frame of a run; called before the page is drawn, so that it may set text boxes."""
+    st.session_state.run = name
     if query is not None:
-        st.session_state["spot"] = (view.key, query) if isinstance(query, Spot) else None
-        st.session_state["where"] = "" if isinstance(query, Spot) else query
-        st.session_state.persistent["where"] = st.session_state["where"]
+        highlight(view, query)
+    go_to(frame)
 
 
 def _with_box(view: RunView, moment: Moment, picture: Pixels) -> Pixels:
@@ -61,6 +60,7 @@ def _with_box(view: RunView, moment: Moment, picture: Pixels) -> Pixels:
     where, (height, width) = moment.where, picture.shape[:2]
     left, top, right, bottom = source.frame_box(where.left, where.top, where.right, where.bottom)
     image = Image.fromarray(picture)
-    corners = (left * width, top * height, right * width - 1, bottom * height - 1)
+    left, top, right, bottom = left * width, top * height, right * width, bottom * height
+    corners = (left, top, max(left, right - 1), max(top, bottom - 1))
     ImageDraw.Draw(image).rectangle(corners, outline=FRAME_COLOUR, width=max(1, width // 160))
     return np.asarray(image)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from heat import Heat, Query, Spot, heat_of
-from inference import draw_frame, searchable_run, source_frame
+from heat import Heat, Query, Spot, heat_of, more_like
+from inference import draw_frame, source_frame
 from moment_card import moment_card
 from player import frame_of_player, player
 from run_view import RunView
 from session import write_url
+from teacher_consent import allowed_to_load
+from widgets import input_errors
 
 from nerv_clip import frame_time
 
@@ -30,23 +32,34 @@ def watch(view: RunView, stream: Path, query: Query | None) -> int:
         wanted = st.toggle(
             "Teacher's map on the true frame",
             key=f"truth {view.key}",
-            help="While the player is paused, the teacher itself looks at the true frame. "
-            "Otherwise, both pictures show the predicted map.",
+            help="While the player is paused, the true frame has the map that the teacher computes "
+            "from it. Otherwise, both pictures have the predicted map.",
         )
-        heat = heat_of(view, query, frame if wanted else None)
+        with input_errors():  # the player stays
+            if _may_compute(view, query, wanted):
+                heat = heat_of(view, query, frame if wanted else None)
     drawn = draw_frame(view, frame_time(frame, view.frames))
     player(view, stream, frame, st.session_state.jump, source_frame(view, frame), drawn, heat)
     if isinstance(query, Spot):
-        _moments_like(view, query)
+        with input_errors():
+            _moments_like(view, query)
     return frame
 
 
+def _may_compute(view: RunView, query: Query, truth: bool) -> bool:
+    """Whether the teacher may be loaded, where it is needed: for a text, and for its own map."""
+    if isinstance(query, Spot) and not truth:
+        return True
+    teacher = view.config.teacher
+    return teacher is not None and allowed_to_load(teacher)
+
+
 def _moments_like(view: RunView, spot: Spot) -> None:
-    """The moments that show what is at a spot."""
-    answer = searchable_run(view).search_spot(*spot, top=ACROSS)
+    """The other moments that show what is at a spot."""
+    answer = more_like(view, spot, ACROSS)
     st.subheader("More like this spot")
     if not answer.match:
-        st.caption("No other frame has a clear match.")
+        st.caption("No other moment has a clear match.")
         return
     columns = st.columns(ACROSS)
     for index, moment in enumerate(answer.moments):

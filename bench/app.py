@@ -160,7 +160,7 @@ PLAY = """async ([player, ms]) => {
 def heat(page: Page) -> list[dict[str, str]]:
     """Seconds from a text to its heat map, and whether the map follows the player."""
     go(page, "Frames")
-    box = page.get_by_role("textbox", name="Light up where the frames show")
+    box = page.get_by_role("textbox", name="Highlight in the frames")
     took = []
     for text in ("a red apple", "a purple kettle", "a hand holds a white pan", "a blue bowl"):
         box.fill(text)

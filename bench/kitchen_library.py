@@ -100,7 +100,7 @@ def main(argv: list[str]) -> None:
     folder, progress = args.folder.resolve(), Terminal()
     for seed in args.seeds:
         video = folder / "videos" / f"{seed}.mp4"
-        if not video.exists():
+        if not (video.exists() and (video.with_suffix("") / MASKS).exists()):
             progress.message(f"kitchen {seed}")
             write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress, masks=True)
             encode(rendered(video.with_suffix("")), video)

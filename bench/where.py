@@ -4,14 +4,18 @@ For each labelled thing of a frame, the query is 'a COLOUR THING'. Pointing accu
 maps whose highest pixel lies in the box of the thing. IoU is that of the pixels with a relevancy
 above 0.5 and the pixels that show the thing, and 'box IoU' that of the region around the peak and
 the box. 'Lit by absent things' is the share of pixels above 0.5 for 20 things that the video does
-not show. Runs are those of `kitchen_library.py` with `--predict_dense`; a video is the unit of the
-intervals. 'Moved' are boxes that are more than 2 % of the frame's width elsewhere in the nearest
-train frame; big boxes cover more than 1 % of the frame.
+not show; they are left out of the texts that set the level. 'More like a spot' takes the middle of
+each thing in three frames as a spot, and is the average precision of all frames more than 10 away,
+by their best cell, for showing this thing; the things are those in 5 to 95 % of the frames. Runs
+are those of `kitchen_library.py` with `--predict_dense`; a video is the unit of the intervals.
+'Moved' are boxes that are more than 2 % of the frame's width elsewhere in the nearest train frame;
+big boxes cover more than 1 % of the frame.
 
 The table of equal bytes stores the coefficients of the train frames: principal components of their
-maps, of fewer cells and of every n-th train frame, in 8 bits, compressed by LZMA. Of all such
+maps, of fewer cells and of every n-th train frame, in 3 to 8 bits, compressed by LZMA. Of all such
 tables that are no larger than the dense head, it is the one that is nearest to the train frames'
-maps; between frames and cells it is interpolated linearly.
+maps; between frames and cells it is interpolated linearly, or between train frames warped by the
+network's motion, whose bytes are not counted.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import lzma
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -44,15 +49,18 @@ from nerv_clip.runs.inputs import Inputs, dense_grid, dense_inputs, load_run_tea
 from nerv_clip.search import TrainedRun, load_run
 from nerv_clip.search.maps import MapIndex, load_maps
 from nerv_clip.search.places import (
-    MapReference,
     Maps,
     MapScores,
-    map_reference,
+    Stretches,
+    TextReference,
     map_scores,
     region,
+    stretches_of,
     term_levels,
+    text_reference_of_maps,
 )
-from nerv_clip.search.relevancy import THRESHOLD, EncodedQuery, text_reference
+from nerv_clip.search.relevancy import THRESHOLD, EncodedQuery, spot_query, text_reference
+from nerv_clip.similarity import average_precision
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -60,7 +68,17 @@ from nerv_clip.teacher.encoder import ClipEncoder
 BIG = 0.01  # share of the frame
 MOVED = 0.02  # of the frame's width
 ABSENT = 20  # things that a video does not show
+SPOTS, AWAY = 3, 10  # spots of a thing, and frames around a spot that do not count
+OTHERS = (
+    "nearest train frame",
+    "warped train frames",
+    "table of equal bytes",
+    "table of equal bytes, warped",
+)
+COMMON = (0.05, 0.95)  # shares of frames between which a thing is looked for by a spot
 BATCH = 8
+# of tables: directions, rows of cells, every n-th train frame, bits of a number
+RANKS, ROWS, STEPS, BITS = (4, 8, 12, 16, 24), (5, 8, 15), (1, 2, 4, 8, 16), (3, 4, 6, 8)
 Corners = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -102,7 +120,13 @@ class Clip:
     def index(self, coefficients: Tensor) -> MapIndex:
         """An index of coefficients (T, rank, rows, columns) of the true maps' basis."""
         cells = F.normalize(coefficients.float(), dim=1).permute(0, 2, 3, 1).half().numpy()
-        return MapIndex(np.arange(len(cells)), cells, (self.maps.basis.numpy(),), (0,), self.grid)
+        return one_basis(cells, self.maps.basis.numpy(), self.grid)
+
+
+def one_basis(cells: NDArray[np.float16], basis: NDArray[np.float32], grid: Grid) -> MapIndex:
+    """An index of all frames (T, rows, columns, rank)."""
+    frames = np.arange(len(cells))
+    return MapIndex(frames, cells, basis[None], np.zeros(len(cells), np.intp), grid)
 
 
 def load(path: Path) -> Clip:
@@ -128,7 +152,7 @@ def boxes(clip: Clip) -> Iterator[Box]:
         before = {(o.kind, o.colour): o.box for o in clip.labels[clip.nearest(frame)].objects}
         for number, thing in enumerate(labels.objects, start=1):
             there = before.get((thing.kind, thing.colour))
-            shift = np.inf if there is None else np.abs(np.subtract(there, thing.box)).max()
+            shift = 0 if there is None else np.abs(np.subtract(there, thing.box)).max()
             name = f"{thing.colour} {thing.kind}"
             moved = bool(shift > MOVED * width)
             yield Box(frame, name, number, thing.box, thing.area, moved)
@@ -145,7 +169,11 @@ def sources(clip: Clip) -> Iterator[tuple[str, MapIndex]]:
     yield "nearest train frame", clip.index(true[[clip.nearest(i) for i in frames]])
     if clip.model.networks[0].head("motion") is not None:
         yield "warped train frames", clip.index(torch.cat([warped(clip, true, i) for i in frames]))
-    yield "table of equal bytes", clip.index(small_table(clip, true))
+    stored = small_table(clip, true)
+    yield "table of equal bytes", clip.index(stored)
+    if clip.model.networks[0].head("motion") is not None:
+        moved = torch.cat([warped(clip, stored, i) for i in frames])
+        yield "table of equal bytes, warped", clip.index(moved)
 
 
 def whole(clip: Clip) -> MapIndex:
@@ -156,8 +184,7 @@ def whole(clip: Clip) -> MapIndex:
             frames = video.read([*range(start, min(start + BATCH, len(video)))])
             found.append(dense.maps(frames, clip.grid).permute(0, 2, 3, 1).half().numpy())
             task.advance(len(frames))
-    cells, basis = np.concatenate(found), np.eye(dense.dim, dtype=np.float32)
-    return MapIndex(np.arange(len(cells)), cells, (basis,), (0,), clip.grid)
+    return one_basis(np.concatenate(found), np.eye(dense.dim, dtype=np.float32), clip.grid)
 
 
 def on_reconstructions(clip: Clip) -> Tensor:
@@ -197,36 +224,46 @@ def small_table(clip: Clip, true: Tensor) -> Tensor:
     train, best, chosen = true[clip.train], -1.0, None
     flat = train.permute(0, 2, 3, 1).reshape(-1, train.shape[1])
     directions = torch.linalg.svd(flat, full_matrices=False).Vh
-    for rank, rows, step in product((2, 4, 6, 8, 12, 16, 24), (3, 5, 8, 15), (1, 2, 4, 8, 16)):
+    for rank, rows, step, bits in product(RANKS, ROWS, STEPS, BITS):
         basis = directions[:rank]
-        kept = [*range(0, len(train), step)]
+        kept = sorted({*range(0, len(train), step), len(train) - 1})
         columns = round(rows * clip.grid.columns / clip.grid.rows)
-        small = F.adaptive_avg_pool2d(
-            torch.einsum("kr,brhw->bkhw", basis, train[kept]), (rows, columns)
-        )
-        scale = small.abs().amax((0, 2, 3), keepdim=True) / 127
-        stored = (small / scale).round().to(torch.int8)
-        # neighbouring frames beside each other, which LZMA likes better
-        packed = lzma.compress(stored.permute(1, 2, 3, 0).contiguous().numpy().tobytes())
-        if len(packed) + rank * clip.maps.basis.shape[1] + 2 * rank > budget:  # and the basis
+        part = torch.einsum("kr,brhw->bkhw", basis, train[kept])
+        small = F.adaptive_avg_pool2d(part, (rows, columns))
+        scale = small.abs().amax((0, 2, 3), keepdim=True) / (2 ** (bits - 1) - 1)
+        stored = (small / scale).round()
+        if packed(stored) + rank * clip.maps.basis.shape[1] + 2 * rank > budget:  # and the basis
             continue
         coarse = torch.einsum("kr,bkhw->brhw", basis, stored * scale)
-        places = [clip.train[i] for i in kept]
-
-        def at(frames: list[int], coarse: Tensor = coarse, places: list[int] = places) -> Tensor:
-            place = np.interp(frames, places, np.arange(len(places)))
-            first = torch.from_numpy(np.floor(place).astype(int))
-            share = torch.from_numpy(place).float() - first
-            after = (first + 1).clamp(max=len(places) - 1)
-            blend = torch.lerp(coarse[first], coarse[after], share[:, None, None, None])
-            return F.interpolate(blend, (clip.grid.rows, clip.grid.columns), mode="bilinear")
-
-        near = float(F.cosine_similarity(at(clip.train), train).mean())
+        found = between(coarse, [clip.train[i] for i in kept], len(true), clip.grid)
+        near = float(F.cosine_similarity(found[clip.train], train).mean())
         if near > best:
-            best, chosen = near, at
+            best, chosen = near, found
     if chosen is None:
         raise InputError("no table is as small as the dense head")
-    return chosen([*range(len(true))])
+    return chosen
+
+
+def packed(stored: Tensor) -> int:
+    """Bytes of whole numbers (B, rank, h, w) by LZMA, as they are or as differences in time."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
+    values = stored.to(torch.int16).permute(1, 2, 3, 0).contiguous()
+    changes = torch.diff(values, dim=-1, prepend=torch.zeros_like(values[..., :1]))
+    sizes = []
+    for each in (values, changes):
+        small = each.numpy().astype(np.int8 if each.abs().max() < 128 else np.int16)
+        sizes.append(len(lzma.compress(small.tobytes(), lzma.FORMAT_RAW, filters=filters)))
+    return min(sizes)
+
+
+def between(coarse: Tensor, places: list[int], frames: int, grid: Grid) -> Tensor:
+    """Maps (B, rank, h, w) of the frames ``places``, between them and their cells linearly."""
+    place = np.interp(range(frames), places, range(len(places)))
+    first = torch.from_numpy(np.floor(place).astype(int))
+    share = torch.from_numpy(place).float() - first
+    after = (first + 1).clamp(max=len(places) - 1)
+    blend = torch.lerp(coarse[first], coarse[after], share[:, None, None, None])
+    return F.interpolate(blend, (grid.rows, grid.columns), mode="bilinear")
 
 
 def fine(scores: Maps, clip: Clip) -> NDArray[np.float32]:
@@ -260,9 +297,9 @@ Table = dict[str, dict[str, dict[str, float]]]  # by measure, source, and group 
 
 
 @torch.no_grad()
-def score(clip: Clip, every: int) -> Table:
+def score(clip: Clip) -> Table:
     """All measures of a clip."""
-    video, found = clip.inputs.video, [b for b in boxes(clip) if b.frame % every == 0]
+    video, found = clip.inputs.video, [*boxes(clip)]
     groups: Groups = {
         "seen": lambda b: clip.inputs.split[b.frame] == "train",
         "held out": lambda b: clip.inputs.split[b.frame] == "val",
@@ -274,17 +311,22 @@ def score(clip: Clip, every: int) -> Table:
     others = sorted({*PAIRS} - {f"{o.colour} {o.kind}" for f in clip.labels for o in f.objects})
     absent = random.Random(0).sample(others, ABSENT)  # noqa: S311 - an order of things
     encoder, shots = clip.searched.query_encoder, clip.searched.shots
-    unrelated = encoder.unrelated
+    # the texts that are measured must not set the level
+    texts = [query(name) for name in absent]
+    kept = [i for i, text in enumerate(encoder.phrases.unrelated) if text not in texts]
+    unrelated = encoder.unrelated[kept]
     not_shown = text_reference(clip.searched.index(1), unrelated, 1, shots).absent
     encoded = {name: encoder.encode_text(query(name)) for name in [*names, *absent]}
     results: Table = {"pointing": {}, "IoU": {}, "box IoU": {}, "lit": {}}
     for source, index in sources(clip):
-        reference = map_reference(index, unrelated, not_shown, shots)
+        stretches = stretches_of(index, shots)
+        reference = text_reference_of_maps(index, stretches, unrelated, not_shown)
+        scored = partial(scores_of, index, stretches, reference)
         hits, lit, around = dict[Box, float](), dict[Box, float](), dict[Box, float]()
         for name in names:
             own = [b for b in found if b.name == name]
             rows = [b.frame for b in own]
-            shown = scored(index, encoded[name], reference)
+            shown = scored(encoded[name])
             clear = fine(shown.relevancy[rows], clip) > THRESHOLD
             for b, map_, pixels in zip(own, shown.height[rows], clear, strict=True):
                 place = region(map_, clip.grid)
@@ -299,11 +341,12 @@ def score(clip: Clip, every: int) -> Table:
         for measure, values in (("pointing", hits), ("IoU", lit), ("box IoU", around)):
             results[measure][source] = means(values, groups)
         shares = [
-            float(
-                (fine(scored(index, encoded[name], reference).relevancy, clip) > THRESHOLD).mean()
-            )
+            float((fine(scored(encoded[name]).relevancy, clip) > THRESHOLD).mean())
             for name in absent
         ]
+        if source == "predicted":
+            found_by = spots(clip, index, stretches)
+            results["spots"] = {name: {"AP": value} for name, value in found_by.items()}
         results["lit"][source] = {"mean": float(np.mean(shares)), "most": max(shares)}
     middle = (video.width / 2, video.height / 2)
     area = float(video.height * video.width)
@@ -318,9 +361,43 @@ def score(clip: Clip, every: int) -> Table:
     return results
 
 
-def scored(index: MapIndex, found: EncodedQuery, reference: MapReference) -> MapScores:
-    """Scores of an index for a query."""
-    return map_scores(index, found, reference, term_levels(index, found, reference))
+def spots(clip: Clip, index: MapIndex, stretches: Stretches) -> dict[str, float]:
+    """Average precision of frames by a spot, by the pooled embedding of its frame, and chance."""
+    rng = np.random.default_rng(0)
+    pooled = np.array(clip.searched.index(1), np.float32)
+    shown: dict[str, dict[int, int]] = {}  # name to frames, each with the number of the mask
+    for frame, labels in enumerate(clip.labels):
+        for number, thing in enumerate(labels.objects, start=1):
+            shown.setdefault(f"{thing.colour} {thing.kind}", {})[frame] = number
+    found: dict[str, list[float]] = {"best cell": [], "pooled embedding": [], "chance": []}
+    for where in shown.values():
+        truth = np.isin(np.arange(len(pooled)), [*where])
+        if not COMMON[0] < truth.mean() < COMMON[1]:
+            continue
+        for frame in rng.choice([*where], SPOTS):
+            rows, columns = np.nonzero(clip.masks[frame] == where[frame])
+            height, width = clip.masks.shape[1:]
+            if not len(rows):  # too small a part of every pixel
+                continue
+            x, y = (np.median(columns) + 0.5) / width, (np.median(rows) + 0.5) / height
+            scores = map_scores(index, stretches, spot_query("", index.vector(frame, x, y)))
+            far = np.abs(np.arange(len(truth)) - frame) > AWAY
+            for name, values in (
+                ("best cell", scores.height.max((1, 2))),
+                ("pooled embedding", pooled @ pooled[frame]),
+                ("chance", rng.random(len(truth))),
+            ):
+                if truth[far].any():
+                    found[name].append(average_precision(values[far], truth[far]))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def scores_of(
+    index: MapIndex, stretches: Stretches, reference: TextReference, found: EncodedQuery
+) -> MapScores:
+    """Scores of an index for a text."""
+    levels = term_levels(index, stretches, found, reference)
+    return map_scores(index, stretches, found, levels)
 
 
 def inside(place: tuple[float, float], corners: tuple[int, int, int, int]) -> bool:
@@ -352,8 +429,8 @@ def rows_of(results: list[Table], measure: str) -> list[dict[str, str]]:
             values = np.array([result[measure][source][group] for result in results])
             row[group] = interval(values) if source != "boxes" else f"{int(values.sum())}"
         rows.append(row)
-    if measure != "lit":
-        for other in ("nearest train frame", "warped train frames", "table of equal bytes"):
+    if "predicted" in results[0][measure] and measure != "lit":
+        for other in OTHERS:
             if other in results[0][measure]:
                 row = {"maps": f"predicted minus {other}"}
                 for group in results[0][measure]["predicted"]:
@@ -369,19 +446,19 @@ def main(argv: list[str]) -> None:
     """Print the tables of the named runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--every", type=int, default=1, help="measure every so many frames")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args(argv)
     results = []
     with Terminal().task("measuring", len(args.runs), "run") as task:
         for path in args.runs:
-            results.append(score(load(path), args.every))
+            results.append(score(load(path)))
             task.advance()
     titles = {
         "pointing": "Pointing accuracy",
         "IoU": "IoU of the lit pixels with those of the thing",
         "box IoU": "IoU of the region around the peak with the box",
         "lit": "Share of pixels lit by absent things",
+        "spots": "More like a spot: average precision of frames",
     }
     parts = [
         f"## {title}\n\n{table(rows_of(results, measure))}" for measure, title in titles.items()

@@ -248,7 +248,9 @@ def test_a_spot_lights_up_and_finds_more_like_it(page: playwright.Page) -> None:
         "p.dataset.heat === '11'; })"
     )
     page.get_by_text("Teacher's map on the true frame").click()
-    page.get_by_text("Go to frame").first.wait_for()
+    page.get_by_role("button", name="Go to frame").first.click()
+    page.get_by_role("heading", name="More like this spot").wait_for()
+    assert page.get_by_text("cannot be modified").count() == 0
 
 
 def test_a_query_on_search_lights_up_in_the_player(page: playwright.Page) -> None:
@@ -261,7 +263,7 @@ def test_a_query_on_search_lights_up_in_the_player(page: playwright.Page) -> Non
     page.locator(".heat-name").get_by_text("a blue pan").wait_for()
     page.get_by_role("button", name="Go to frame").last.click()
     page.get_by_role("heading", name="Frames", level=1).wait_for()
-    light = page.get_by_role("textbox", name="Light up where the frames show")
+    light = page.get_by_role("textbox", name="Highlight in the frames")
     playwright.expect(light).to_have_value("a blue pan")
 
 

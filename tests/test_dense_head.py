@@ -112,6 +112,9 @@ def test_between_train_frames_the_map_is_made_of_its_neighbours() -> None:
     assert torch.cosine_similarity(shown, blend, dim=0).min() > 0.99
     both = model.embed_map(torch.stack([train[2], train[2:4].mean()]))
     torch.testing.assert_close(both, torch.stack([ends[0], shown]))
+    x, y = torch.tensor([0.37, 0.37]), torch.tensor([0.61, 0.61])
+    pair = model.embed_at(x, y, torch.stack([train[2], train[2:4].mean()]))
+    torch.testing.assert_close(pair[:1], model.embed_at(x[:1], y[:1], train[2:3]))
 
 
 def test_a_network_without_a_dense_head_has_no_map(trained_once: Path) -> None:

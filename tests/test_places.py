@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from nerv_clip import InputError, Run, load_model, load_video
 from nerv_clip.cli import main_guard
-from nerv_clip.search import TrainedRun, load_run
-from nerv_clip.search.maps import MapIndex, load_maps
+from nerv_clip.search import TrainedRun, load_run, maps
+from nerv_clip.search.maps import MapIndex, load_maps, map_of_frames, mapped_frames
 from nerv_clip.search.places import (
     LIT,
     SPOT,
-    MapReference,
     MapScores,
-    map_reference,
     map_scores,
     region,
+    stretches_of,
     term_levels,
+    text_reference_of_maps,
 )
 from nerv_clip.search.relevancy import THRESHOLD, EncodedQuery, logistic, spot_query
-from nerv_clip.teacher.dense import Grid
+from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.video.shots import Shots
 from tests.runs import CLIP_FLAGS, train
 from train.search import main
@@ -44,22 +44,23 @@ def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def index_of(cells: NDArray[np.float32], grid: Grid = GRID) -> MapIndex:
-    basis = np.eye(DIM, dtype=np.float32)
-    return MapIndex(np.arange(len(cells)), cells.astype(np.float16), (basis,), (0,), grid)
+    frames, basis = np.arange(len(cells)), np.eye(DIM, dtype=np.float32)[None]
+    return MapIndex(frames, cells.astype(np.float16), basis, np.zeros_like(frames), grid)
 
 
 class Scene:
     """Random cells; the second shot shows the thing of ``texts[0]`` at `SHOWN`."""
 
-    def __init__(self, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
         self.texts = unit(rng.normal(size=(TEXTS, DIM)))
         cells = rng.normal(size=(FRAMES, ROWS, COLUMNS, DIM)) + 0.5  # with a common direction
         cells[15:, *SHOWN] = 12 * self.texts[0] + rng.normal(size=DIM) * 0.2
         self.index = index_of(unit(cells))
-        self.absent = np.ones((2, TEXTS), bool)
-        self.absent[1, 0] = False
-        self.reference = map_reference(self.index, self.texts, self.absent, SHOTS)
+        self.stretches = stretches_of(self.index, SHOTS)
+        absent = np.ones((2, TEXTS), bool)
+        absent[1, 0] = False
+        self.reference = text_reference_of_maps(self.index, self.stretches, self.texts, absent)
 
     def query(self, *terms: int, negated: tuple[bool, ...] | None = None) -> EncodedQuery:
         return EncodedQuery(
@@ -73,11 +74,10 @@ class Scene:
         )
 
     def scores(self, query: EncodedQuery) -> MapScores:
-        return scored(self.index, query, self.reference)
-
-
-def scored(index: MapIndex, query: EncodedQuery, reference: MapReference) -> MapScores:
-    return map_scores(index, query, reference, term_levels(index, query, reference))
+        if query.spot:
+            return map_scores(self.index, self.stretches, query)
+        levels = term_levels(self.index, self.stretches, query, self.reference)
+        return map_scores(self.index, self.stretches, query, levels)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +99,11 @@ def test_few_cells_light_up_for_what_is_not_shown(scene: Scene) -> None:
         assert (scene.scores(query).relevancy > THRESHOLD).mean() < 0.01
 
 
-def test_the_scale_is_absolute(scene: Scene) -> None:
-    """Relevancy follows from the score and the level of its stretch alone."""
+def test_no_frame_has_a_scale_of_its_own(scene: Scene) -> None:
+    """Relevancy follows from the height and the level of its stretch alone."""
     for text in (0, 1):
         found = scene.scores(scene.query(text))
-        level = scene.reference.level[scene.reference.stretch][:, None, None]
+        level = scene.reference.level[scene.stretches.own][:, None, None]
         np.testing.assert_allclose(found.relevancy, logistic(found.height - level), atol=1e-6)
     quiet = scene.scores(scene.query(1)).relevancy
     assert quiet[15:, *SHOWN].max() < 0.5 < scene.scores(scene.query(0)).relevancy.max()
@@ -157,15 +157,47 @@ def test_a_spot_finds_the_same_thing(scene: Scene) -> None:
     assert scene.index.vector(3, 1.0, 1.0).shape == (DIM,)  # the corner belongs to the last cell
 
 
-def test_a_map_of_a_stretch_is_compared_with_its_own_level() -> None:
-    cells = unit(np.random.default_rng(0).normal(size=(2, ROWS, COLUMNS, DIM)))
+def test_each_stretch_has_its_own_mean_and_level() -> None:
+    cells = np.random.default_rng(0).normal(size=(2, ROWS, COLUMNS, DIM))
     texts = unit(np.random.default_rng(1).normal(size=(TEXTS, DIM)))
-    cells[1] = cells[1] + 0.5 * texts[:10].sum(0)  # a shot in which all texts score high
-    index = index_of(unit(cells.astype(float)))
-    found = map_reference(index, texts, np.ones((2, TEXTS), bool), Shots(2, (0, 1)))
+    cells[1, :6] += 30 * texts[0]  # a shot in which a text scores high in the upper half
+    index, shots = index_of(unit(cells)), Shots(2, (0, 1))
+    stretches = stretches_of(index, shots)
+    found = text_reference_of_maps(index, stretches, texts, np.ones((2, TEXTS), bool))
     assert found.level.shape == (2,)
-    assert abs(found.level[0] - found.level[1]) > 0.01
-    assert not np.allclose(found.mean[0], found.mean[1], atol=0.05)
+    assert found.level[1] > found.level[0] + 0.1
+    np.testing.assert_allclose(stretches.mean, index.cells.astype(float).mean((1, 2)), atol=1e-3)
+
+
+def test_maps_keep_their_bases() -> None:
+    rng = np.random.default_rng(0)
+    bases = np.stack([np.linalg.qr(rng.normal(size=(DIM, 4)))[0].T for _ in range(2)])
+    cells = unit(rng.normal(size=(150, 2, 3, 4))).astype(np.float16)
+    basis = (np.arange(150) >= 70).astype(int)
+    index = MapIndex(np.arange(150), cells, bases.astype(np.float32), basis, Grid(2, 3))
+    text = rng.normal(size=DIM).astype(np.float32)
+    expected = np.einsum("nrck,nkd,d->nrc", cells.astype(float), bases[basis], text)
+    found = np.concatenate([values for _, values in index.cosines(text[None])])[..., 0]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    some = np.array([80, 3, 71])
+    part = np.concatenate([values for _, values in index.take(some).cosines(text[None])])[..., 0]
+    np.testing.assert_allclose(part, expected[some], atol=1e-3)
+    assert index.vector(80, 0.9, 0.9) @ text == pytest.approx(expected[80, 1, 2], abs=1e-3)
+
+
+def test_a_long_video_has_fewer_maps_and_none_of_another_shot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maps, "MOST", 10)
+    shots = Shots(40, (0, 13, 14))
+    frames = mapped_frames(shots)
+    assert frames.tolist() == [0, 4, 8, 12, 13, *range(14, 40, 4)]
+    numbers = map_of_frames(frames, shots)
+    for frame, number in enumerate(numbers):
+        assert shots.of(int(frames[number])) == shots.of(frame)
+        assert abs(frames[number] - frame) <= 3
+    np.testing.assert_array_equal(numbers[frames], range(len(frames)))
+    assert map_of_frames(mapped_frames(Shots(1)), Shots(1)).tolist() == [0]
 
 
 @pytest.fixture(scope="module")
@@ -182,19 +214,18 @@ def dense_run(
 
 
 def test_maps_are_those_of_the_network(dense_run: TrainedRun) -> None:
-    maps = load_maps(dense_run.run.best)
-    again = load_maps(dense_run.run.best)
+    index, again = load_maps(dense_run.run.best), load_maps(dense_run.run.best)
     assert isinstance(again.cells, np.memmap)
-    np.testing.assert_array_equal(maps.cells, again.cells)
+    np.testing.assert_array_equal(index.cells, again.cells)
     t = torch.tensor([5 / 11], dtype=torch.float64)
     with torch.no_grad():
         predicted = load_model(dense_run.run.best).embed_map(t)[0].numpy()
     text = np.random.default_rng(0).normal(size=16).astype(np.float32)
-    found = np.concatenate([values for _, values in maps.cosines(text[None])])[5, ..., 0]
+    found = np.concatenate([values for _, values in index.cosines(text[None])])[5, ..., 0]
     expected = np.einsum("d,dhw->hw", text, predicted)
     np.testing.assert_allclose(found, expected, atol=5e-3)
-    place = maps.vector(maps.nearest(5), 0.5, 0.5) @ text
-    assert place == pytest.approx(found[maps.grid.rows // 2, maps.grid.columns // 2], abs=1e-5)
+    place = index.vector(5, 0.5, 0.5) @ text
+    assert place == pytest.approx(found[index.grid.rows // 2, index.grid.columns // 2], abs=1e-5)
 
 
 def test_places_are_pixels_of_the_source(
@@ -224,26 +255,46 @@ def test_an_image_and_a_moment_have_no_place(dense_run: TrainedRun) -> None:
     assert dense_run.search_like(0, 0.1).moments[0].where is None
 
 
-def test_a_spot_is_found_again(dense_run: TrainedRun, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = dense_run.search_spot(0.3, 0.6, 4)
-    assert answer.match
+def test_a_spot_is_found_elsewhere_and_without_a_teacher(
+    dense_run: TrainedRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_run(dense_run.run.path)
+    monkeypatch.setattr(type(run.query_encoder), "encoder", property(forbidden))
+    answer = run.search_spot(0.3, 0.6, 4)
     assert answer.true_relevancy is None
     at_frames = answer.relevancy[::4]
     assert at_frames[4] == at_frames.max()
     assert at_frames[4] == pytest.approx(float(logistic(np.array(1 - SPOT))), abs=0.01)
+    for moment in answer.moments:  # the spot's own moment is left out
+        assert not moment.start <= 4 / 11 <= moment.end
     main(["--run", str(dense_run.run.path), "--spot", "0.3,0.6,4"])
-    assert "like (0.30, 0.60) of frame 4:" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "like (0.30, 0.60) of frame 4:" in printed.out or "no other moment" in printed.err
 
 
-def test_the_teachers_own_map_is_near_what_the_head_learns(dense_run: TrainedRun) -> None:
+def forbidden(encoder: object) -> None:
+    raise AssertionError("the teacher was loaded")
+
+
+def test_the_teachers_own_map_has_the_levels_of_the_predicted_ones(dense_run: TrainedRun) -> None:
+    places, encoder = dense_run.places, dense_run.query_encoder
+    assert places is not None
     video = load_video(dense_run.config.video.spec)
-    query = dense_run.query_encoder.encode_text(dense_run.query_encoder.phrases.unrelated[0])
+    query = encoder.encode_text(encoder.phrases.unrelated[0])
     pixels = video.read([4])[0].permute(1, 2, 0).numpy()
-    found = dense_run.true_map_scores(query, 4, pixels)
-    maps = dense_run.map_scores(query)
-    assert maps is not None
-    assert found.height.shape == maps.height[:1].shape
-    assert np.abs(found.height).max() <= 2
+    found, predicted = places.true_scores(query, 4, pixels), places.scores(query)
+    assert found.height.shape == predicted.height[:1].shape
+    shift = np.log(predicted.relevancy / (1 - predicted.relevancy)) / 10 - predicted.height
+    np.testing.assert_allclose(shift, shift[0, 0, 0], atol=1e-3)
+    own = np.log(found.relevancy / (1 - found.relevancy)) / 10 - found.height
+    np.testing.assert_allclose(own, shift[0, 0, 0], atol=1e-3)
+    true = DenseTeacher(encoder.encoder).maps(video.read([4]), places.index.grid)[0].numpy()
+    basis = places.index.bases[0]
+    kept = np.einsum("rd,dhw->rhw", basis, true)
+    kept /= np.linalg.norm(kept, axis=0)
+    expected = np.einsum("rhw,rd,d->hw", kept, basis, query.vectors[0])
+    difference = found.height[0] - expected  # that of the mean cell
+    np.testing.assert_allclose(difference, difference[0, 0], atol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -251,8 +302,8 @@ def test_the_teachers_own_map_is_near_what_the_head_learns(dense_run: TrainedRun
     [
         (["--spot", "0.5,0.5"], "--spot 0.5,0.5: give X,Y,FRAME"),
         (["--spot", "0.5,0.5,now"], "give X,Y,FRAME"),
-        (["--spot", "0.5,1.5,3"], "x 0.5 and y 1.5 are no place: give numbers from 0 to 1"),
-        (["--spot", "nan,0.5,3"], "are no place"),
+        (["--spot", "0.5,1.5,3"], "x 0.5, y 1.5 is outside of the frame: give numbers from 0 to 1"),
+        (["--spot", "nan,0.5,3"], "is outside of the frame"),
         (["--spot", "0.5,0.5,12"], "frame 12: give 0 to 11"),
     ],
 )
@@ -274,7 +325,7 @@ def test_a_bad_spot_is_one_line(
 
 def test_a_run_without_a_dense_head_has_no_places(video_file: Path, teacher: str) -> None:
     run = load_run(train(video_file, *CLIP_FLAGS, "--clip_model", teacher))
-    assert run.maps is None
+    assert run.places is None
     assert run.search(run.query_encoder.phrases.unrelated[0]).moments[0].where is None
     with pytest.raises(InputError, match="has no dense head: train with `predict_dense`"):
         run.search_spot(0.5, 0.5, 0)

@@ -76,6 +76,28 @@ def test_a_box_has_its_corners_in_order_whatever_the_turn() -> None:
     assert (top, bottom) == pytest.approx((0.6 * HEIGHT, 0.9 * HEIGHT))
 
 
+def test_places_are_found_back() -> None:
+    turned = SourceMap.of(HEIGHT, WIDTH, transposed=True, flipped=True).part(0.1, 0.2, 0.5, 0.6)
+    assert turned.place(*turned.pixel(0.3, 0.8)) == pytest.approx((0.3, 0.8))
+    box = (0.1, 0.2, 0.6, 0.7)
+    assert turned.frame_box(*turned.box(*box)) == pytest.approx(box)
+
+
+@pytest.mark.parametrize("x", [(0.0, 0.0, 5.0), (float("nan"), 0.0, 0.0), (1.0, 2.0, 0.0)])
+def test_numbers_that_are_no_map_are_refused(x: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="singular"):
+        SourceMap(x, (2.0, 4.0, 0.0))
+
+
+def test_images_that_are_turned_differently_have_no_map(tmp_path: Path) -> None:
+    square = stored().crop((0, 0, 60, 60))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    square.save(tmp_path / "0.png")
+    square.save(tmp_path / "1.png", exif=exif)
+    assert load_video(tmp_path).source_map is None
+
+
 def test_the_map_of_a_part_of_a_video_is_that_of_the_video(tmp_path: Path) -> None:
     for i in range(3):
         stored().save(tmp_path / f"{i}.png")

@@ -23,16 +23,16 @@ SPLITS = ("train", "val", "unused")  # as numbers in player.js
 METRICS = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM", "clip_similarity": "CLIP"}
 
 
-def _component(name: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
+def _component(name: str, *scripts: str) -> Any:  # noqa: ANN401 - Streamlit's renderer
     def text(kind: str) -> str:
         return (HERE / f"{name}.{kind}").read_text(encoding="utf-8")
 
-    shared = "".join((HERE / file).read_text(encoding="utf-8") for file in ("stream.js", "heat.js"))
-    script = shared + text("js")
+    files = ("stream.js", *scripts)
+    script = "".join((HERE / file).read_text(encoding="utf-8") for file in files) + text("js")
     return st.components.v2.component(f"nerv_{name}", html=text("html"), css=text("css"), js=script)
 
 
-_PLAYER, _HOVER_CARD = _component("player"), _component("hover_card")
+_PLAYER, _HOVER_CARD = _component("player", "heat.js"), _component("hover_card")
 
 
 def player(
@@ -112,7 +112,8 @@ def _spot_picked(key: str) -> None:
 
 def _heat(view: RunView, heat: Heat) -> dict[str, Any]:
     """A heat map for heat.js; its maps are in a file, which is fetched once a query."""
-    url = _served(heat.maps.tobytes(), f"heat {view.key}")
+    content = heat.map_of.astype("<u4").tobytes() + heat.maps.tobytes()
+    url = _served(content, f"heat {view.key}")
     truth = None
     if heat.truth is not None:
         values = base64.b64encode(heat.truth.tobytes()).decode()

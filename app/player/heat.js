@@ -1,6 +1,6 @@
 // The relevancy of each cell of a frame to a query, as colours over the picture.
 //
-// The scale is absolute: a colour stands for the same relevancy in every frame and for every query.
+// A colour stands for the same relevancy in every frame.
 
 const CLEAR = 0.5; // relevancy from which on a match is clear
 const FAINT = 0.3; // relevancy from which on a cell has a colour
@@ -30,10 +30,12 @@ class Heat {
     return table;
   }
 
-  // `values` (uint8) are maps of rows x columns cells; every `step`-th frame has one. The cells
-  // cover `height` and `width` of a frame: above 1, the last ones lie beyond it.
-  set({ rows, columns, step, height, width }, values) {
-    Object.assign(this, { rows, columns, step, height, width, values });
+  // `content` has the number of the map of each frame (uint32), then the maps (uint8), rows x
+  // columns cells each. The cells cover `height` and `width` of a frame: above 1, the last ones
+  // lie beyond it.
+  set({ rows, columns, height, width }, content, frames) {
+    this.numbers = new Uint32Array(content, 0, frames);
+    Object.assign(this, { rows, columns, height, width, values: new Uint8Array(content, 4 * frames) });
     [this.canvas.width, this.canvas.height] = [columns, rows];
     this.drawn = null;
   }
@@ -51,8 +53,7 @@ class Heat {
   // Arguments of drawImage: the part of the map of a frame that lies in the frame.
   source(name, frame) {
     const cells = this.rows * this.columns;
-    const last = this.values.length / cells - 1;
-    const number = Math.min(Math.round(frame / this.step), last);
+    const number = this.numbers[frame];
     const truth = this.isTrue(name, frame);
     const drawn = truth ? "truth" : number;
     if (this.drawn !== drawn) {

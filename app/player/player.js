@@ -131,7 +131,7 @@ class Player {
     if (this.tableUrl !== data.table) this.loading = this.load(data);
     if (this.heatUrl !== data.heat?.url) this.loadHeat(data.heat);
     this.heat.setTruth(data.heat?.truth);
-    this.root.classList.toggle("spots", data.spots);
+    this.showHeatControls();
     this.storeExact(data.exact);
     if (jump) this.go(data.frame);
     this.resize();
@@ -165,16 +165,21 @@ class Player {
     this.drawTimeline();
   }
 
+  // The scale where a heat map is visible, the cross where a click is a spot.
+  showHeatControls() {
+    this.at(".heat").hidden = !this.data.heat || this.view === "difference";
+    this.root.classList.toggle("spots", this.data.spots && this.view !== "wipe");
+  }
+
   async loadHeat(heat) {
     this.heatUrl = heat?.url;
-    this.at(".heat").hidden = !heat;
     this.heat.clear();
     if (heat) {
       this.at(".heat-name").textContent = this.at(".heat-name").title = heat.name;
       try {
         const content = await (await this.stream.fetched(heat.url)).arrayBuffer();
         if (this.heatUrl !== heat.url) return;
-        this.heat.set(heat, new Uint8Array(content));
+        this.heat.set(heat, content, this.data.frames);
       } catch (error) {
         return this.stream.fail(error);
       }
@@ -418,6 +423,7 @@ class Player {
     for (const button of this.root.querySelectorAll("[data-view]"))
       button.setAttribute("aria-pressed", button.dataset.view === name);
     this.at(".gain").hidden = name !== "difference";
+    this.showHeatControls();
     this.resize();
   }
 

@@ -10,7 +10,6 @@ from comparison_stream import playable_stream
 from heat import shown_query
 from inference import draw_frame, predicted_embedding
 from run_view import RunView, read_view
-from teacher_consent import allowed_to_load
 from watching import watch
 from widgets import input_errors, picture_url
 
@@ -21,12 +20,7 @@ from nerv_clip import Run
 @input_errors()
 def comparison(view: RunView, stream: Path) -> None:
     """The player, with the heat map of a text or a spot, and what is between frames."""
-    query = None
-    if view.has_dense_head:
-        query = shown_query(view)
-    teacher = view.config.teacher
-    if isinstance(query, str) and not (teacher and allowed_to_load(teacher)):
-        query = None
+    query = shown_query(view) if view.has_dense_head else None
     frame = watch(view, stream, query)
     if view.frames > 1:
         between_frames(view, frame)

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 from comparison_stream import playable_stream
 from file_names import short_name
-from heat import picked_spot
+from heat import highlight, picked_spot
 from inference import library_of, searchable_run
 from literal import literal, message
 from moment_card import moment_card
@@ -107,19 +107,19 @@ def image_queries(view: RunView, in_all_runs: bool) -> list[Query]:
     last = float(view.timestamps[-1])
     if last > 0:
         now = min(float(view.timestamps[current_frame(view.frames)]), last)
-        span = right.slider(
-            "Moment of this video (seconds)", 0.0, last, (now, min(now + 0.5, last))
-        )
+        key = persistent(f"span {view.key}", (now, min(now + 0.5, last)))
+        start, end = st.session_state[key]
+        right.slider("Moment of this video (seconds)", 0.0, last, key=key)
         similar = right.toggle(
             "Find similar moments", key=f"similar {view.key}", disabled=in_all_runs,
             help="Only in this run",
         )  # fmt: skip
         if similar and not in_all_runs:  # seconds refer to one video
-            queries.append(lambda run: run.search_like(*span, top=ACROSS))
+            queries.append(lambda run: run.search_like(start, end, top=ACROSS))
     return queries
 
 
-def search_this_run(view: RunView, queries: list[Query]) -> None:
+def search_this_run(view: RunView, queries: list[Query], texts: list[str]) -> None:
     """The answers of the selected run."""
     answers: list[Answer] = []
     run = searchable_run(view)
@@ -127,7 +127,7 @@ def search_this_run(view: RunView, queries: list[Query]) -> None:
         with input_errors():
             answers.append(query(run))
     if answers:
-        show_answers(view, answers)
+        show_answers(view, answers, texts)
         hover_card(view)
 
 
@@ -149,7 +149,7 @@ def show_question(question: str, reading: str) -> None:
         st.caption(literal(read.strip(" ()").capitalize()))
 
 
-def show_answers(view: RunView, answers: list[Answer]) -> None:
+def show_answers(view: RunView, answers: list[Answer], texts: list[str]) -> None:
     """Relevancy over time, then the moments of each query."""
     last = view.frames - 1
     named = dict(zip(curve_names(answers), answers, strict=True))
@@ -165,7 +165,7 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
         "embedding."
     )
     if view.has_dense_head:
-        places(view, {a.question: a.moments[0].frame for a in answers if a.from_text})
+        places(view, {a.question: a.moments[0].frame for a in answers if a.question in texts})
     for number, answer in enumerate(answers):
         show_question(answer.question, answer.reading)
         if not answer.moments:
@@ -177,7 +177,7 @@ def show_answers(view: RunView, answers: list[Answer]) -> None:
                 "not show. The nearest moments are:",
                 icon=":material/search_off:",
             )
-        question = answer.question if answer.from_text else None
+        question = answer.question if answer.question in texts else None
         with st.container(key=f"pairs {number}"):
             cards = st.columns(ACROSS)
         for index, moment in enumerate(answer.moments):
@@ -195,20 +195,19 @@ def places(view: RunView, best: dict[str, int]) -> None:
     st.subheader("Where in the picture")
     chosen = next(iter(best))
     if len(best) > 1:
-        picked = st.segmented_control("Light up", [*best], default=chosen, format_func=literal)
+        picked = st.segmented_control("Highlight", [*best], default=chosen, format_func=literal)
         chosen = picked or chosen
     if st.session_state.get("lit up") != (view.key, chosen):
         st.session_state["lit up"] = view.key, chosen
         go_to(best[chosen])
     spot = picked_spot()
     if spot is not None:
-        st.session_state["spot"] = view.key, spot
-        st.session_state["where"] = ""
+        highlight(view, spot)
         st.switch_page("screens/frames.py")
     watch(view, playable_stream(view), chosen)
     st.caption(
-        "The colours show relevancy, on the same scale in every frame and for every text. A click "
-        "on a spot finds more like it, on the Frames page."
+        "The colours show relevancy, on the same scale in every frame. A click on a spot finds "
+        "more like it, on the Frames page."
     )
 
 
@@ -247,7 +246,7 @@ def searched_runs(paths: Iterable[str]) -> tuple[list[Run], list[str]]:
     return runs, left_out
 
 
-def search_all_runs(queries: list[Query]) -> None:
+def search_all_runs(queries: list[Query], texts: list[str]) -> None:
     """The answers of all runs, ranked together."""
     names = {path: name for name, path in run_paths().items()}
     runs, left_out = searched_runs(names)
@@ -260,8 +259,8 @@ def search_all_runs(queries: list[Query]) -> None:
             left_out += refused
             if not hits:
                 continue
-            question = hits[0].question
-            show_question(question, hits[0].reading)
+            show_question(hits[0].question, hits[0].reading)
+            question = hits[0].question if hits[0].question in texts else None
             with st.container(key=f"pairs all {number}"):
                 columns = st.columns(ACROSS)
             for index, hit in enumerate(hits):
@@ -288,15 +287,16 @@ def main(run: Run) -> None:
     teacher = run.read_teacher()
     where = st.segmented_control("Search in", [THIS_RUN, ALL_RUNS], default=THIS_RUN)
     in_all_runs = where == ALL_RUNS
-    queries = [by_text(query) for query in text_queries(teacher.name)]
+    texts = text_queries(teacher.name)
+    queries = [by_text(query) for query in texts]
     with st.expander("Search by image, or by a moment of this video"):
         queries += image_queries(view, in_all_runs)
     if not queries:
         st.caption("Enter a query, or choose an example.")
     elif in_all_runs:
-        search_all_runs(queries)
+        search_all_runs(queries, texts)
     elif allowed_to_load(teacher):
-        search_this_run(view, queries)
+        search_this_run(view, queries, texts)
 
 
 main(st.session_state.selected_run)

@@ -87,12 +87,13 @@ def warp_and_blend_maps(
 ) -> Tensor:
     """As `warp_and_blend`, for maps (B, C, h, w) whose cells cover a frame of size ``padded``.
 
-    A thing may move by less than a cell, so that the maps are warped on a finer grid.
+    A thing may move by less than a cell, so that the maps are warped on a finer grid, where all
+    points of a cell are equal: without motion the result is the plain blend.
     """
     size = MAP_POINTS * before.shape[-2], MAP_POINTS * before.shape[-1]
     down, across = (fine / whole for fine, whole in zip(size, padded, strict=True))
     points = motion.new_tensor([across, down, across, down, 1])[:, None, None]  # a pixel each
-    before, after = (F.interpolate(maps, size, mode="bilinear") for maps in (before, after))
+    before, after = (F.interpolate(maps, size, mode="nearest") for maps in (before, after))
     return F.avg_pool2d(warp_and_blend(motion * points, before, after, gaps, size), MAP_POINTS)
 
 

@@ -244,13 +244,13 @@ class NeRVClip(nn.Module):
         return self._dense_head.expand(sampled[:, :, 0, 0])
 
     def map_coefficients(self, t: Tensor) -> Tensor:
-        """Coefficients (B, dense_rank, h, w), which `embed_map` expands by the head's basis.
+        """Unit coefficients (B, dense_rank, h, w), which `embed_map` expands by the head's basis.
 
         With a motion head, those between train frames are made from their two neighbours, as
         frames are.
         """
         if self._draws_alone(t):
-            return self._predicted_cells(t)
+            return nn.functional.normalize(self._predicted_cells(t), dim=1)
         found = neighbours(self.train_times, t, self.shots)
         ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
         cells = self._predicted_cells(self.train_times[ends.flatten()])
@@ -259,7 +259,8 @@ class NeRVClip(nn.Module):
         motion = self.forward_features(t, until=self.taps["motion"]).heads["motion"]
         gaps = found.gaps * (self.arch.frames - 1)
         between = warp_and_blend_maps(motion, before, after, gaps, self.arch.padded)
-        return torch.where(found.exact[:, None, None, None], before, between)
+        cells = torch.where(found.exact[:, None, None, None], before, between)
+        return nn.functional.normalize(cells, dim=1)
 
     def _predicted_cells(self, t: Tensor) -> Tensor:
         """The dense head's output (B, dense_rank, h, w)."""

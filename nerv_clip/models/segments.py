@@ -14,7 +14,10 @@ from nerv_clip.models.config import MAX_FRAMES, Architecture, foreign_checkpoint
 from nerv_clip.video.shots import Shots
 
 MAX_SEGMENTS = 500
-ALIKE = ("height", "width", "grid", "embed", "clip_dim", "clip_input")  # in all segments
+ALIKE = (  # in all segments
+    "height", "width", "grid", "embed", "clip_dim", "clip_input", "dense_dim", "dense_rank",
+    "dense_tap",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

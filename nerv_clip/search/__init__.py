@@ -11,6 +11,7 @@ true ones. Neither needs the source video. The modules, each importing only thos
 - ``maps``: predicted embeddings of the cells of the frames
 - ``places``: where in a frame a query is shown
 - ``query_encoder``: from texts and images to queries
+- ``run_places``: places in the frames of one run
 - ``moments``: from a curve of scores to moments
 - ``trained_run``: search in one run
 - ``library``: search in many runs

@@ -57,10 +57,10 @@ def load_index(
         with atomic_write(place) as temporary, temporary.open("wb") as file:
             np.save(file, values)
 
-    return cached(path, lambda place: _read_mapped(place, (len(times), arch.clip_dim)), make)
+    return cached(path, lambda place: read_mapped(place, (len(times), arch.clip_dim)), make)
 
 
-def _read_mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float16] | None:
+def read_mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16] | None:
     """A memory-mapped index; None where it is missing, damaged, or of another shape."""
     try:
         values = read_array(path, shape, mapped=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from nerv_clip.models.checkpoint import load_model
 from nerv_clip.models.heads import DenseHead
 from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.arrays import read_array
 from nerv_clip.runs.inputs import dense_grid
-from nerv_clip.search.index import all_finite
+from nerv_clip.search.index import all_finite, read_mapped
 from nerv_clip.teacher.dense import Grid
+from nerv_clip.video.shots import Shots
 from nerv_clip.video.times import frame_time
 
 MOST = 4000  # maps of a video; of a longer one, every second frame has a map, or every third, …
@@ -33,22 +34,30 @@ class MapIndex:
     """Embeddings of the cells of N frames: unit vectors, as coefficients of a basis.
 
     ``frames`` (N,) are frame indices. ``cells`` (N, rows, columns, rank), float16, may be mapped
-    from disk. ``bases`` (rank, dim) have orthonormal rows; the maps of a basis begin at the same
-    place of ``starts``, the first one at 0. ``grid`` says where in a frame the cells lie.
+    from disk. ``bases`` (S, rank, dim) have orthonormal rows, and ``basis`` (N,) says which one a
+    map has. ``grid`` says where in a frame the cells lie.
     """
 
     frames: NDArray[np.intp]
     cells: NDArray[np.float16]
-    bases: tuple[NDArray[np.float32], ...]
-    starts: tuple[int, ...]
+    bases: NDArray[np.float32]
+    basis: NDArray[np.intp]
     grid: Grid
 
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def take(self, numbers: NDArray[np.intp]) -> MapIndex:
+        """The index of some of the maps."""
+        cells = np.asarray(self.cells[numbers])
+        return MapIndex(self.frames[numbers], cells, self.bases, self.basis[numbers], self.grid)
+
     def parts(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """A few maps at a time, and their basis."""
-        ends = (*self.starts[1:], len(self.cells))
-        for basis, first, last in zip(self.bases, self.starts, ends, strict=True):
-            for start in range(first, last, CHUNK):
-                yield slice(start, min(start + CHUNK, last)), basis
+        """A few maps at a time that have one basis, and the basis."""
+        changes = np.flatnonzero(np.diff(self.basis)) + 1
+        starts = sorted({*range(0, len(self), CHUNK), *changes.tolist()})
+        for start, stop in pairwise([*starts, len(self)]):
+            yield slice(start, stop), self.bases[self.basis[start]]
 
     def cosines(self, vectors: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Cosine similarities with vectors (K, dim), a few maps at a time.
@@ -64,25 +73,32 @@ class MapIndex:
         _, rows, columns, _ = self.cells.shape
         row = min(int(y / self.grid.height * rows), rows - 1)
         column = min(int(x / self.grid.width * columns), columns - 1)
-        basis = self.bases[self._basis(number)]
-        found: NDArray[np.float32] = self.cells[number, row, column].astype(np.float32) @ basis
-        return found
+        cell = self.cells[number, row, column].astype(np.float32)
+        return np.asarray(cell @ self.bases[self.basis[number]], np.float32)
 
-    def with_map(self, frame: int, embeddings: NDArray[np.float32]) -> MapIndex:
-        """An index of one map: the unit embeddings (dim, rows, columns) of a frame."""
-        basis = self.bases[self._basis(self.nearest(frame))]
-        cells = np.einsum("rd,dhw->hwr", basis, embeddings)
+    def replaced(self, number: int, embeddings: NDArray[np.float32]) -> MapIndex:
+        """The index of one map, with the unit embeddings (dim, rows, columns) in its place."""
+        cells = np.einsum("rd,dhw->hwr", self.bases[self.basis[number]], embeddings)
         cells /= np.linalg.norm(cells, axis=-1, keepdims=True).clip(1e-6)
-        one = cells[None].astype(np.float16)
-        return MapIndex(np.array([frame]), one, (basis,), (0,), self.grid)
+        return replace(self.take(np.array([number])), cells=cells[None].astype(np.float16))
 
-    def _basis(self, number: int) -> int:
-        """The place in ``bases`` of the basis of a map."""
-        return int(np.searchsorted(self.starts, number, side="right")) - 1
 
-    def nearest(self, frame: int) -> int:
-        """The number of the map whose frame is nearest."""
-        return int(np.abs(self.frames - frame).argmin())
+def mapped_frames(shots: Shots) -> NDArray[np.intp]:
+    """The frames that have a map: at least one of each shot."""
+    step = -(-shots.frames // MOST)
+    return np.concatenate([np.arange(own.start, own.stop, step) for own in shots.ranges()])
+
+
+def map_of_frames(frames: NDArray[np.intp], shots: Shots) -> NDArray[np.intp]:
+    """The number of the nearest map of the same shot, for each frame of the video: (T,)."""
+    numbers = np.empty(shots.frames, np.intp)
+    for own in shots.ranges():
+        first, after = np.searchsorted(frames, [own.start, own.stop])
+        nearest = np.interp(
+            np.arange(own.start, own.stop), frames[first:after], range(first, after)
+        )
+        numbers[own.start : own.stop] = np.rint(nearest)
+    return numbers
 
 
 def load_maps(checkpoint: Path, progress: Progress = SILENT) -> MapIndex:
@@ -95,7 +111,7 @@ def load_maps(checkpoint: Path, progress: Progress = SILENT) -> MapIndex:
     arch = model.arch.first
     if not arch.dense_dim:
         raise InputError(f"{checkpoint} has no dense head: train with `predict_dense`")
-    frames = np.arange(0, model.arch.frames, -(-model.arch.frames // MOST))
+    frames = mapped_frames(model.arch.cuts)
     grid = dense_grid(arch)
     shape = (len(frames), grid.rows, grid.columns, arch.dense_rank)
 
@@ -106,17 +122,17 @@ def load_maps(checkpoint: Path, progress: Progress = SILENT) -> MapIndex:
                 chosen = frames[start : start + CHUNK]
                 out[start : start + CHUNK] = _cells(model, chosen)
                 task.advance(len(chosen))
-            if not np.isfinite(out).all():
+            if not all_finite(out):
                 raise InputError(f"{checkpoint} predicts embeddings with NaN: train it again")
             out.flush()
 
     path = user_cache() / "indexes" / f"{file_hash(checkpoint)[:32]}-maps.npy"
-    cells = cached(path, partial(_read, shape=shape), make)
+    cells = cached(path, partial(read_mapped, shape=shape), make)
     firsts = [segment.first for segment in model.arch.segments]
     heads = [network.head("dense") for network in model.networks]
-    bases = tuple(head.basis.detach().numpy() for head in heads if isinstance(head, DenseHead))
-    starts = tuple(int(i) for i in np.searchsorted(frames, firsts))
-    return MapIndex(frames, cells, bases, starts, grid)
+    bases = [head.basis.detach().numpy() for head in heads if isinstance(head, DenseHead)]
+    basis = np.searchsorted(firsts, frames, side="right") - 1
+    return MapIndex(frames, cells, np.stack(bases), basis, grid)
 
 
 @torch.inference_mode()
@@ -126,12 +142,3 @@ def _cells(model: VideoNetwork, frames: NDArray[np.intp]) -> NDArray[np.float32]
     t = torch.tensor([frame_time(int(i), count) for i in frames], dtype=torch.float64)
     unit = torch.nn.functional.normalize(model.map_coefficients(t), dim=1)
     return unit.permute(0, 2, 3, 1).numpy()
-
-
-def _read(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16] | None:
-    """Cells mapped from disk; None where they are missing, damaged, or of another shape."""
-    try:
-        values = read_array(path, shape, mapped=True)
-    except InputError:
-        return None
-    return values if values.dtype == np.float16 and all_finite(values) else None

@@ -1,9 +1,8 @@
 """Where a query is shown: the relevancy of each cell of a video's maps, and the region of a peak.
 
-The score of a cell is its cosine similarity to the text, minus that of the mean cell of its stretch
-of the video. The level of a match is the score that few cells exceed for texts that the video does
-not show. Relevancy compares a score with the level, so that it is absolute: the same value means
-the same in every frame and for every query.
+The height of a cell is its cosine similarity to the text, minus that of the mean cell of its
+stretch of the video. The level of a stretch is the height that few of its cells exceed for texts
+that it does not show. Relevancy compares the two, so that no frame has a scale of its own.
 """
 
 from __future__ import annotations
@@ -23,12 +22,13 @@ from nerv_clip.teacher.dense import Grid
 from nerv_clip.video.shots import Shots
 
 Maps = NDArray[np.float32]  # (N, rows, columns), a value for each cell of the maps of an index
+Levels = NDArray[np.float32]  # (K, S), for each term of a query and each stretch
 LIT = 0.003  # share of cells that exceed the level for texts that are not shown
 SPOT = 0.85  # cosine similarity of a match with a spot, where directions from the mean are compared
 SPOT_EDGE = 0.25  # relevancy of a spot at which moments begin and end
 HEIGHT = 0.75  # of a peak above the mean cell; the region around it is at least as high
-SAMPLED = 4  # every fourth map of a stretch tells how high absent texts score
-BINS, LOWEST = 4096, -2.0  # of the scores, which lie between -2 and 2
+SAMPLED = 0.25  # share of the maps of a stretch that its level is estimated from
+BINS, LOWEST = 4096, -2.0  # of heights, which lie between -2 and 2
 FINE = 4  # points a cell along each side where the region of a peak is found
 
 
@@ -50,97 +50,93 @@ class Region(NamedTuple):
 class MapScores(NamedTuple):
     """Scores of each cell of the maps of an index for a query.
 
-    ``relevancy`` in [0, 1] is absolute. ``height`` is a cosine similarity minus that of the mean
-    cell, from which `region` finds the place of a peak.
+    ``relevancy`` is in [0, 1], and above 0.5 where ``height`` (of a text: see the module; of a
+    spot: the cosine similarity of directions from the mean cell) is above the level.
     """
 
     relevancy: Maps
     height: Maps
 
 
-class MapReference(NamedTuple):
-    """What the scores of cells are compared with, in the S stretches of one index.
+class Stretches(NamedTuple):
+    """The stretch of each map, ``own`` (N,), and the mean cell of each of S stretches (S, dim)."""
 
-    ``stretch`` (N,) is the stretch of each map, ``mean`` (S, dim) the mean cell of each stretch.
-    ``level`` (S,) is the score of a match. ``absent`` (S, U) says which of the unrelated texts a
-    stretch does not show.
+    own: NDArray[np.intp]
+    mean: Vectors
+
+    def take(self, numbers: NDArray[np.intp]) -> Stretches:
+        """Those of some of the maps."""
+        return Stretches(self.own[numbers], self.mean)
+
+
+def stretches_of(index: MapIndex, shots: Shots) -> Stretches:
+    """The stretches of the maps of an index, as in `nerv_clip.search.absence`."""
+    own = stretch_of(shots.frames, 1, shots)[index.frames]
+    total = np.zeros((own[-1] + 1, index.bases.shape[2]), np.float32)
+    for maps, basis in index.parts():
+        cells = np.array(index.cells[maps], np.float32).mean((1, 2))
+        np.add.at(total, own[maps], cells @ basis)
+    counts = np.bincount(own).astype(np.float32)
+    return Stretches(own, np.asarray(total / counts[:, None], np.float32))
+
+
+class TextReference(NamedTuple):
+    """What the heights of texts are compared with in S stretches.
+
+    ``level`` (S,) is that of the unrelated texts, ``absent`` (S, U) says which of these a stretch
+    does not show.
     """
 
-    stretch: NDArray[np.intp]
-    mean: Vectors
     level: NDArray[np.float32]
     absent: NDArray[np.bool_]
 
 
-def map_reference(
-    index: MapIndex, unrelated: Vectors, absent: NDArray[np.bool_], shots: Shots
-) -> MapReference:
-    """The reference of an index for text queries, from unrelated texts (U, dim).
+def text_reference_of_maps(
+    index: MapIndex, stretches: Stretches, unrelated: Vectors, absent: NDArray[np.bool_]
+) -> TextReference:
+    """The reference of an index for all texts, from unrelated texts (U, dim).
 
     ``absent`` is that of a `nerv_clip.search.relevancy.Reference`.
     """
-    stretch = stretch_of(shots.frames, 1, shots)[index.frames]
-    mean = _means(index, stretch)
-    levels = _levels(index, stretch, mean, unrelated, absent)
-    return MapReference(stretch, mean, levels, absent)
+    return TextReference(_level(index, stretches, unrelated, absent), absent)
 
 
 def term_levels(
-    index: MapIndex, query: EncodedQuery, reference: MapReference
-) -> NDArray[np.float32]:
-    """The score of a match of each of the K terms of a query, in each stretch: (K, S)."""
-    stretch, mean, level, absent = reference
-    found = [
-        level if form is None else _levels(index, stretch, mean, form, absent)
+    index: MapIndex, stretches: Stretches, query: EncodedQuery, reference: TextReference
+) -> Levels:
+    """The level of each term of a text; a term in a form is compared with texts in this form."""
+    own = [
+        reference.level if form is None else _level(index, stretches, form, reference.absent)
         for form in query.forms
     ]
-    return np.stack(found)
+    return np.stack(own)
 
 
 def map_scores(
-    index: MapIndex,
-    query: EncodedQuery,
-    reference: MapReference,
-    levels: NDArray[np.float32],
+    index: MapIndex, stretches: Stretches, query: EncodedQuery, levels: Levels | None = None
 ) -> MapScores:
-    """Scores for a text or a spot: those of the best of the terms that are not negated.
+    """Scores for a text, of which the best of the terms not negated counts, or for a spot.
 
-    ``levels`` are those of `term_levels`. Of a spot, the directions from the mean cell are
-    compared, and a cosine similarity of `SPOT` is the level of a match.
+    ``levels`` are those of `term_levels`; a spot has the level `SPOT` everywhere.
     """
-    if query.spot:
-        similar = _directions(index, query.vectors[0], reference)
-        return MapScores(logistic(similar - SPOT).astype(np.float32), similar)
-    shape = index.cells.shape[:3]
-    found = MapScores(np.zeros(shape, np.float32), np.full(shape, LOWEST, np.float32))
+    height = map_heights(index, stretches, query)
+    if levels is None:
+        return MapScores(logistic(height - SPOT).astype(np.float32), height)
+    above = np.full(height.shape, -np.inf, np.float32)
     for vector, level, negated in zip(query.vectors, levels, query.negated, strict=True):
-        if negated:
-            continue
-        height = centred_scores(index, vector, reference)
-        relevancy = logistic(height - level[reference.stretch][:, None, None]).astype(np.float32)
-        np.maximum(found.relevancy, relevancy, out=found.relevancy)
-        np.maximum(found.height, height, out=found.height)
-    return found
+        if not negated:
+            own = _heights(index, stretches, vector) - level[stretches.own][:, None, None]
+            np.maximum(above, own, out=above)
+    return MapScores(logistic(above).astype(np.float32), height)
 
 
-def centred_scores(index: MapIndex, vector: NDArray[np.float32], reference: MapReference) -> Maps:
-    """Cosine similarities of each cell with a unit vector (dim,), minus that of the mean cell."""
-    found = np.empty(index.cells.shape[:3], np.float32)
-    for maps, products in _centred(index, reference.stretch, reference.mean, vector[None]):
-        found[maps] = products[..., 0]
-    return found
-
-
-def _directions(index: MapIndex, vector: NDArray[np.float32], reference: MapReference) -> Maps:
-    """Cosine similarities of cells and a vector (dim,), both seen from the mean cell."""
-    found = np.empty(index.cells.shape[:3], np.float32)
-    for maps, basis in index.parts():
-        mean = reference.mean[reference.stretch[maps]] @ basis.T
-        cells = np.array(index.cells[maps], np.float32) - mean[:, None, None]
-        wanted = basis @ vector - mean
-        dot = np.einsum("nrck,nk->nrc", cells, wanted)
-        lengths = np.linalg.norm(cells, axis=-1) * np.linalg.norm(wanted, axis=-1)[:, None, None]
-        found[maps] = dot / lengths.clip(1e-6)
+def map_heights(index: MapIndex, stretches: Stretches, query: EncodedQuery) -> Maps:
+    """The ``height`` of `MapScores`."""
+    if query.spot:
+        return _directions(index, stretches, query.vectors[0])
+    found = np.full(index.cells.shape[:3], LOWEST, np.float32)
+    for vector in query.vectors[~query.negated]:
+        np.maximum(found, _heights(index, stretches, vector), out=found)
     return found
 
 
@@ -172,41 +168,51 @@ def region(scores: NDArray[np.float32], grid: Grid) -> Region:
     )
 
 
-def _means(index: MapIndex, stretch: NDArray[np.intp]) -> Vectors:
-    """The mean cell of each stretch: (S, dim)."""
-    total = np.zeros((stretch[-1] + 1, index.bases[0].shape[1]), np.float32)
-    for maps, basis in index.parts():
-        cells = np.array(index.cells[maps], np.float32).mean((1, 2))
-        np.add.at(total, stretch[maps], cells @ basis)
-    counts = np.bincount(stretch).astype(np.float32)
-    return np.asarray(total / counts.clip(1)[:, None], np.float32)
+def _heights(index: MapIndex, stretches: Stretches, vector: NDArray[np.float32]) -> Maps:
+    """Cosine similarities of each cell with a unit vector (dim,), minus that of the mean cell."""
+    found = np.empty(index.cells.shape[:3], np.float32)
+    for maps, products in _centred(index, stretches, vector[None]):
+        found[maps] = products[..., 0]
+    return found
 
 
 def _centred(
-    index: MapIndex, stretch: NDArray[np.intp], mean: Vectors, vectors: Vectors
+    index: MapIndex, stretches: Stretches, vectors: Vectors
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """As `MapIndex.cosines`, minus the cosine similarity of the mean cell of each map's stretch."""
-    typical = mean @ vectors.T
+    typical = stretches.mean @ vectors.T
     for maps, products in index.cosines(vectors):
-        yield maps, products - typical[stretch[maps]][:, None, None]
+        yield maps, products - typical[stretches.own[maps]][:, None, None]
 
 
-def _levels(
-    index: MapIndex,
-    stretch: NDArray[np.intp],
-    mean: Vectors,
-    texts: Vectors,
-    absent: NDArray[np.bool_],
+def _directions(index: MapIndex, stretches: Stretches, vector: NDArray[np.float32]) -> Maps:
+    """Cosine similarities of cells and a vector (dim,), both seen from the mean cell."""
+    found = np.empty(index.cells.shape[:3], np.float32)
+    for maps, basis in index.parts():
+        mean = stretches.mean[stretches.own[maps]] @ basis.T
+        cells = np.array(index.cells[maps], np.float32) - mean[:, None, None]
+        wanted = basis @ vector - mean
+        dot = np.einsum("nrck,nk->nrc", cells, wanted)
+        lengths = np.linalg.norm(cells, axis=-1) * np.linalg.norm(wanted, axis=-1)[:, None, None]
+        found[maps] = dot / lengths.clip(1e-6)
+    return found
+
+
+def _level(
+    index: MapIndex, stretches: Stretches, texts: Vectors, absent: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """The score that a share `LIT` of the cells of each stretch exceeds for absent texts: (S,).
+    """The height that a share `LIT` of the cells of each stretch exceeds for absent texts: (S,).
 
-    Every `SAMPLED`-th map of a stretch is looked at.
+    It is estimated from the first map of each stretch and a random part of the others; at even
+    intervals, they could all be held-out frames.
     """
+    first = np.diff(stretches.own, prepend=-1) > 0
+    chosen = np.flatnonzero(first | (np.random.default_rng(0).random(len(index)) < SAMPLED))
+    part, own = index.take(chosen), stretches.take(chosen)
     edges = np.linspace(LOWEST, -LOWEST, BINS + 1)
-    counts = np.zeros((len(mean), BINS))
-    chosen = (np.arange(len(stretch)) - np.searchsorted(stretch, stretch)) % SAMPLED == 0
-    for maps, products in _centred(index, stretch, mean, texts):
-        for own, values in zip(stretch[maps][chosen[maps]], products[chosen[maps]], strict=True):
-            counts[own] += np.histogram(values[..., absent[own]], edges)[0]
+    counts = np.zeros((len(stretches.mean), BINS))
+    for maps, products in _centred(part, own, texts):
+        for stretch, values in zip(own.own[maps], products, strict=True):
+            counts[stretch] += np.histogram(values[..., absent[stretch]], edges)[0]
     below = counts.cumsum(1) / counts.sum(1, keepdims=True).clip(1)
     return np.asarray(edges[1:][(below >= 1 - LIT).argmax(1)], np.float32)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
@@ -16,17 +15,8 @@ from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_array
 from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
-from nerv_clip.search.maps import MapIndex, load_maps
 from nerv_clip.search.moments import Span, spans
-from nerv_clip.search.places import (
-    SPOT_EDGE,
-    MapReference,
-    MapScores,
-    map_reference,
-    map_scores,
-    region,
-    term_levels,
-)
+from nerv_clip.search.places import SPOT_EDGE
 from nerv_clip.search.query_encoder import QueryEncoder
 from nerv_clip.search.relevancy import (
     THRESHOLD,
@@ -37,9 +27,8 @@ from nerv_clip.search.relevancy import (
     Scores,
     image_query,
     spot_query,
-    text_reference,
 )
-from nerv_clip.teacher.dense import DenseTeacher
+from nerv_clip.search.run_places import RunPlaces
 
 GRID = 4  # points per frame
 
@@ -67,8 +56,8 @@ class Moment(NamedTuple):
     ``held_out`` is whether it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in
     [-1, 1] are of the predicted embeddings at the peak. ``true_relevancy`` is that of the true
     embeddings at ``frame``, None where the run does not store them. ``where`` is the place in
-    ``frame`` that matches best; None for a run without a dense head, and for a query that is not
-    a text or a spot.
+    ``frame`` that matches best; None for a query that is not a text or a spot, and for a run
+    without a dense head or without ``source_map``.
     """
 
     start: float
@@ -94,7 +83,6 @@ class Answer:
     grid. ``match`` is False, no clear match, where the best relevancy does not exceed
     ``threshold``, which is always 0.5; ``moments`` are the nearest ones then. ``true_relevancy``
     (T,) is of the true embeddings of the frames, None where the run does not store them.
-    ``from_text`` is False for an image, a moment and a spot.
     """
 
     question: str
@@ -106,7 +94,6 @@ class Answer:
     threshold: float
     match: bool
     moments: list[Moment]
-    from_text: bool = True
 
 
 class TrainedRun:
@@ -148,48 +135,17 @@ class TrainedRun:
         return self._indexes[grid]
 
     @cached_property
-    def maps(self) -> MapIndex | None:
-        """Predicted embeddings of the cells of the frames; None for a run without a dense head."""
-        has = self.config.architecture.first.dense_dim
-        return load_maps(self.run.best, self._progress) if has else None
-
-    def map_scores(self, query: EncodedQuery) -> MapScores | None:
-        """Scores of the cells of the `maps`.
-
-        None for a run without a dense head, and for a query that is not a text or a spot.
-        """
-        if self.maps is None or (query.unrelated is None and not query.spot):
+    def places(self) -> RunPlaces | None:
+        """To find places in the frames; None for a run without a dense head."""
+        if not self.config.architecture.first.dense_dim:
             return None
-        reference = self._map_reference
-        return map_scores(self.maps, query, reference, term_levels(self.maps, query, reference))
+        encoder, pooled = self.query_encoder, partial(self.index, 1)
+        return RunPlaces(self.run.best, self.shots, encoder, pooled, self._progress)
 
-    @cached_property
-    def _map_reference(self) -> MapReference:
-        """What the scores of the `maps` are compared with; the run needs a dense head."""
-        unrelated, maps = self.query_encoder.unrelated, self._dense_maps()
-        absent = text_reference(self.index(1), unrelated, 1, self.shots).absent
-        return map_reference(maps, unrelated, absent, self.shots)
-
-    def _dense_maps(self) -> MapIndex:
-        """The `maps`; raises `InputError` for a run without a dense head."""
-        if self.maps is None:
+    def _with_places(self) -> RunPlaces:
+        if self.places is None:
             raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
-        return self.maps
-
-    def true_map_scores(
-        self, query: EncodedQuery, frame: int, pixels: NDArray[np.uint8]
-    ) -> MapScores:
-        """Scores of the cells of a true frame (H, W, 3), by the teacher itself: one map.
-
-        They are compared with the same levels as those of the predicted maps. Raises `InputError`
-        for a run without a dense head.
-        """
-        maps, reference = self._dense_maps(), self._map_reference
-        dense = DenseTeacher(self.query_encoder.encoder)
-        shown = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
-        index = maps.with_map(frame, dense.maps(shown, maps.grid)[0].cpu().numpy())
-        own = reference._replace(stretch=reference.stretch[[maps.nearest(frame)]])
-        return map_scores(index, query, own, term_levels(maps, query, reference))
+        return self.places
 
     def scores(self, query: EncodedQuery, grid: int = GRID) -> Scores:
         """Scores of the predicted embeddings at `grid_times`, for a spot those of the `maps`."""
@@ -208,11 +164,10 @@ class TrainedRun:
 
     def _spot_scores(self, query: EncodedQuery, grid: int) -> Scores:
         """Scores of the best cell of each frame, at `grid_times`."""
-        maps, reference = self._dense_maps(), self._map_reference
-        found = map_scores(maps, query, reference, term_levels(maps, query, reference))
-        places = self.shots.settle(grid_times(self.frames, grid) * (self.frames - 1))
-        numbers = np.arange(len(maps.frames))
-        rows = np.interp(places, maps.frames, numbers).round().astype(int)
+        places = self._with_places()
+        found, times = places.scores(query), grid_times(self.frames, grid)
+        frames = np.rint(self.shots.settle(times * (self.frames - 1))).astype(int)
+        rows = places.map_of[frames]
         best = found.relevancy.max((1, 2))[rows], found.height.max((1, 2))[rows]
         return Scores(*best, np.full(len(rows), SPOT_EDGE, np.float32))
 
@@ -260,22 +215,24 @@ class TrainedRun:
         return self.find_moments(query, top, grid, exclude=chosen)
 
     def search_spot(self, x: float, y: float, frame: int, top: int = 5, grid: int = GRID) -> Answer:
-        """Find the moments that show what is at a place of a frame.
+        """Find other moments that show what is at a place of a frame.
 
         ``x`` and ``y`` run from 0 to 1, to the right and downwards. Raises `InputError` for a
         place or a frame outside of the video, and for a run without a dense head.
         """
-        return self.find_moments(self.encode_spot(x, y, frame), top, grid)
+        query = self.encode_spot(x, y, frame)
+        own = np.abs(grid_times(self.frames, grid) * (self.frames - 1) - frame) < 1
+        return self.find_moments(query, top, grid, exclude=own)
 
     def encode_spot(self, x: float, y: float, frame: int) -> EncodedQuery:
         """The query for `search_spot`; raises `InputError` as it does."""
-        maps = self._dense_maps()
+        places = self._with_places()
         if not (0 <= x <= 1 and 0 <= y <= 1):
-            raise InputError(f"x {x:g} and y {y:g} are no place: give numbers from 0 to 1")
+            raise InputError(f"x {x:g}, y {y:g} is outside of the frame: give numbers from 0 to 1")
         if not 0 <= frame < self.frames:
             raise InputError(f"frame {frame}: give 0 to {self.frames - 1}")
-        vector = maps.vector(maps.nearest(frame), x, y)
-        return spot_query(f"like ({x:.2f}, {y:.2f}) of frame {frame}", vector)
+        label = f"like ({x:.2f}, {y:.2f}) of frame {frame}"
+        return spot_query(label, places.vector(x, y, frame))
 
     def find_moments(
         self,
@@ -289,7 +246,6 @@ class TrainedRun:
         Moments that contain a grid point of the mask ``exclude`` are left out.
         """
         scores, true_scores = self.scores(query, grid), self.true_scores(query)
-        maps = self.map_scores(query)
         true = None if true_scores is None else true_scores.relevancy
         found = [
             span
@@ -306,9 +262,19 @@ class TrainedRun:
             true_relevancy=true,
             threshold=THRESHOLD,
             match=any(scores.relevancy[span.peak] > THRESHOLD for span in found),
-            from_text=query.unrelated is not None,
-            moments=[self._moment(span, times, scores, true, maps) for span in found[:top]],
+            moments=self._placed(
+                [self._moment(span, times, scores, true) for span in found[:top]], query
+            ),
         )
+
+    def _placed(self, moments: list[Moment], query: EncodedQuery) -> list[Moment]:
+        """The moments with their places, where the query is a text or a spot."""
+        source = self.config.video.source_map
+        if self.places is None or source is None or (query.unrelated is None and not query.spot):
+            return moments
+        found = self.places.regions(query, [moment.frame for moment in moments])
+        wheres = [Where(*source.box(*own[:4]), *source.pixel(own.x, own.y)) for own in found]
+        return [m._replace(where=where) for m, where in zip(moments, wheres, strict=True)]
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Timestamps of the source, in seconds, at times in [0, 1].
@@ -330,7 +296,6 @@ class TrainedRun:
         times: NDArray[np.float64],
         scores: Scores,
         true: Curve | None,
-        maps: MapScores | None,
     ) -> Moment:
         own = self._settled(times[list(span)])
         start, peak, end = (float(time) for time in own)
@@ -348,15 +313,7 @@ class TrainedRun:
             relevancy=float(scores.relevancy[span.peak]),
             cosine=float(scores.cosine[span.peak]),
             true_relevancy=None if true is None else float(true[frame]),
-            where=None if maps is None else self._where(maps, frame),
         )
-
-    def _where(self, maps: MapScores, frame: int) -> Where | None:
-        source, index = self.config.video.source_map, self.maps
-        if source is None or index is None:
-            return None
-        place = region(maps.height[index.nearest(frame)], index.grid)
-        return Where(*source.box(*place[:4]), *source.pixel(place.x, place.y))
 
 
 def load_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -12,10 +13,20 @@ class SourceMap:
     A place (``x``, ``y``) runs from 0 to 1, to the right and downwards. Reading may have rotated,
     mirrored, stretched (to square pixels), cropped and resized the picture. Pixel ``x`` of the
     source is ``x[0] · x + x[1] · y + x[2]``, and so for ``y``; whole numbers are edges of pixels.
+    Raises ValueError for numbers that are no such map.
     """
 
     x: tuple[float, float, float]
     y: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (*self.x, *self.y))) or self._area == 0:
+            raise ValueError("the source map is singular")
+
+    @property
+    def _area(self) -> float:
+        """The signed area of the frame in pixels of the source."""
+        return self.x[0] * self.y[1] - self.x[1] * self.y[0]
 
     @classmethod
     def of(
@@ -60,8 +71,8 @@ class SourceMap:
     def place(self, x: float, y: float) -> tuple[float, float]:
         """The place in the frame that a pixel of the source is at: the inverse of `pixel`."""
         (a, b, c), (d, e, f) = self.x, self.y
-        x, y, scale = x - c, y - f, a * e - b * d
-        return (e * x - b * y) / scale, (a * y - d * x) / scale
+        x, y = x - c, y - f
+        return (e * x - b * y) / self._area, (a * y - d * x) / self._area
 
     def frame_box(
         self, left: float, top: float, right: float, bottom: float

@@ -41,9 +41,9 @@ class Video:
     Attributes: ``spec``, what was read; ``frames``, their number; ``height`` and ``width`` in
     pixels; ``timestamps``, each frame's seconds since the first frame of the source; ``origin``,
     what the source's own clock shows at its first frame, in seconds; ``fps``, the mean rate;
-    ``shots``, the stretches between cuts; ``source_map``, which leads to pixels of the source, None
-    for a video that was not read from one; ``hash``, SHA-256 in hex of the pixels and the shape;
-    ``device``, where `read` puts frames.
+    ``shots``, the stretches between cuts; ``source_map``, from places in a frame to pixels of the
+    source, None for a video without a source, and for images that are turned differently;
+    ``hash``, SHA-256 in hex of the pixels and the shape; ``device``, where `read` puts frames.
     """
 
     def __init__(
@@ -154,6 +154,7 @@ def load_video(
     digest = hashlib.sha256()
     store: MemoryStore | DiskStore = MemoryStore()
     times: list[float] = []
+    maps: set[SourceMap] = set()
     kept = _kept(spec, finder, given)
     first = next(kept)  # with it comes the expected number
     if first[0].skipped:
@@ -168,6 +169,7 @@ def load_video(
             store.append(frame)
             digest.update(frame.numpy().data)
             times.append(picture.time)
+            maps.add(picture.source)
             task.advance()
     shape = (len(times), frame.shape[1], frame.shape[2])
     digest.update(repr(shape).encode())
@@ -178,7 +180,7 @@ def load_video(
     if finder is not None:
         given = [spec.start + cut for cut in finder.finish()]
     parts = shots_read(given, spec, len(times))
-    source_map = _source_map(first[0], spec)
+    source_map = _source_map(first[0], spec) if len(maps) == 1 else None
     return Video(
         spec, store, shape, tuple(times), digest.hexdigest(), target, origin, parts, source_map
     )
