@@ -29,6 +29,8 @@ from widgets import has_clip_head, input_errors
 from nerv_clip import InputError, Run
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from nerv_clip.search import Answer, TrainedRun
 
     Query = Callable[[TrainedRun], Answer]
@@ -106,10 +108,7 @@ def image_queries(view: RunView, in_all_runs: bool) -> list[Query]:
             queries.append(by_image(upload.name, upload.getvalue()))
     last = float(view.timestamps[-1])
     if last > 0:
-        now = min(float(view.timestamps[current_frame(view.frames)]), last)
-        key = persistent(f"span {view.key}", (now, min(now + 0.5, last)))
-        start, end = st.session_state[key]
-        right.slider("Moment of this video (seconds)", 0.0, last, key=key)
+        start, end = moment_slider(view, right)
         similar = right.toggle(
             "Find similar moments", key=f"similar {view.key}", disabled=in_all_runs,
             help="Only in this run",
@@ -117,6 +116,20 @@ def image_queries(view: RunView, in_all_runs: bool) -> list[Query]:
         if similar and not in_all_runs:  # seconds refer to one video
             queries.append(lambda run: run.search_like(start, end, top=ACROSS))
     return queries
+
+
+def moment_slider(view: RunView, place: DeltaGenerator) -> tuple[float, float]:
+    """A stretch of the video in seconds; it follows the current frame while it is not searched."""
+    last, frame = float(view.timestamps[-1]), current_frame(view.frames)
+    now = min(float(view.timestamps[frame]), last)
+    key = persistent(f"span {view.key}", (now, min(now + 0.5, last)))
+    searched = st.session_state.get(f"similar {view.key}")
+    if not searched and st.session_state.get("span frame") != (view.key, frame):
+        st.session_state["span frame"] = view.key, frame
+        st.session_state[key] = now, min(now + 0.5, last)
+    start, end = st.session_state[key]
+    place.slider("Moment of this video (seconds)", 0.0, last, key=key)
+    return start, end
 
 
 def search_this_run(view: RunView, queries: list[Query], texts: list[str]) -> None:
