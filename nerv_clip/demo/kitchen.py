@@ -115,7 +115,8 @@ def _write_kitchen(
             for frame in render_kitchen(seed, frames, size, samples):
                 Image.fromarray(frame.pixels).save(part / f"{len(all_labels):04}.png")
                 all_labels.append(frame.labels)
-                all_masks.append(frame.mask)
+                if masks:
+                    all_masks.append(frame.mask)
                 task.advance()
         if masks:
             np.savez_compressed(part / MASKS, masks=np.stack(all_masks))
