@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from run_view import RunView, stored_true_frame
 from session import persistent
 
-from nerv_clip import InputError
-
 if TYPE_CHECKING:
     from nerv_clip.search import Answer, TrainedRun
     from nerv_clip.search.relevancy import EncodedQuery
-    from nerv_clip.search.run_places import RunPlaces
 
 BOX = "where"  # key of the text box on the page Frames
 Relevancies = NDArray[np.uint8]  # (N, rows, columns): 255 times the relevancy of each cell
@@ -122,12 +119,6 @@ def _encoded(run: TrainedRun, query: Query) -> EncodedQuery:
     return run.query_encoder.encode_text(query)
 
 
-def _places(run: TrainedRun) -> RunPlaces:
-    if run.places is None:
-        raise InputError(f"{run.run.path} has no dense head: train with `predict_dense`")
-    return run.places
-
-
 def _bytes(relevancy: NDArray[np.float32]) -> Relevancies:
     return np.asarray((255 * relevancy).round(), np.uint8)
 
@@ -137,7 +128,7 @@ def _maps(
     key: str, _view: RunView, query: Query
 ) -> tuple[Relevancies, NDArray[np.intp], dict[str, float]]:
     run = searchable_run(_view)
-    places = _places(run)
+    places = run.dense_places()
     maps, cells = _bytes(places.scores(_encoded(run, query)).relevancy), places.index.grid
     return maps, places.map_of, dict(cells._asdict())
 
@@ -150,4 +141,4 @@ def _truth(key: str, _view: RunView, query: Query, frame: int) -> Relevancies | 
         pixels = stored_true_frame(_view, frame)
     if pixels is None:
         return None
-    return _bytes(_places(run).true_scores(_encoded(run, query), frame, pixels).relevancy[0])
+    return _bytes(run.dense_places().true_scores(_encoded(run, query), frame, pixels).relevancy[0])

@@ -16,6 +16,7 @@ from widgets import picture_url
 if TYPE_CHECKING:
     from nerv_clip.search import Moment
 
+ACROSS = 4  # moments in a row, two on a phone
 FRAME_COLOUR = (252, 255, 164)  # of the box, the brightest of the heat map
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 from heat import Heat, Query, Spot, heat_of, more_like
 from inference import draw_frame, source_frame
-from moment_card import moment_card
+from moment_card import ACROSS, moment_card
 from player import frame_of_player, player
 from run_view import RunView
 from session import write_url
@@ -15,8 +15,6 @@ from teacher_consent import allowed_to_load
 from widgets import input_errors
 
 from nerv_clip import frame_time
-
-ACROSS = 4  # moments in a row
 
 
 def watch(view: RunView, stream: Path, query: Query | None) -> int:

@@ -34,6 +34,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from paired import interval
 from report import heading, table, write
 from torch import Tensor
 
@@ -55,6 +56,7 @@ from nerv_clip.search.places import (
     TextReference,
     map_scores,
     region,
+    resampled,
     stretches_of,
     term_levels,
     text_reference_of_maps,
@@ -266,16 +268,9 @@ def between(coarse: Tensor, places: list[int], frames: int, grid: Grid) -> Tenso
     return F.interpolate(blend, (grid.rows, grid.columns), mode="bilinear")
 
 
-def fine(scores: Maps, clip: Clip) -> NDArray[np.float32]:
+def fine(maps: Maps, clip: Clip) -> Maps:
     """Maps (n, rows, columns) at the pixels of the frame: (n, H, W)."""
-    height, width = clip.inputs.video.height, clip.inputs.video.width
-    y = (torch.arange(height) + 0.5) / height / clip.grid.height
-    x = (torch.arange(width) + 0.5) / width / clip.grid.width
-    places = torch.stack(torch.meshgrid(2 * x - 1, 2 * y - 1, indexing="xy"), -1)[None]
-    values = torch.from_numpy(np.ascontiguousarray(scores))[:, None]
-    places = places.expand(len(values), -1, -1, -1)
-    shown = F.grid_sample(values, places, "bilinear", "border", align_corners=False)
-    return np.asarray(shown[:, 0].numpy())
+    return resampled(maps, clip.grid, clip.inputs.video.height, clip.inputs.video.width)
 
 
 def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -326,14 +321,14 @@ def score(clip: Clip) -> Table:
         for name in names:
             own = [b for b in found if b.name == name]
             rows = [b.frame for b in own]
-            shown = scored(encoded[name])
-            clear = fine(shown.relevancy[rows], clip) > THRESHOLD
-            for b, map_, pixels in zip(own, shown.height[rows], clear, strict=True):
+            scores = scored(encoded[name])
+            clear = fine(scores.relevancy[rows], clip) > THRESHOLD
+            for b, map_, pixels in zip(own, scores.height[rows], clear, strict=True):
                 place = region(map_, clip.grid)
                 left, top, right, bottom = b.corners
                 sides = np.array([video.width, video.height])
-                x, y = np.array([place.x, place.y]) * sides
-                hits[b] = float(left <= x <= right + 1 and top <= y <= bottom + 1)
+                peak = place.x * video.width, place.y * video.height
+                hits[b] = float(inside(peak, b.corners))
                 lit[b] = overlap(pixels, clip.masks[b.frame] == b.number)
                 corners = np.array(place[:4]) * np.tile(sides, 2)
                 true = (left, top, right + 1, bottom + 1)
@@ -427,7 +422,7 @@ def rows_of(results: list[Table], measure: str) -> list[dict[str, str]]:
         row = {"maps": source}
         for group in results[0][measure][source]:
             values = np.array([result[measure][source][group] for result in results])
-            row[group] = interval(values) if source != "boxes" else f"{int(values.sum())}"
+            row[group] = shown(values) if source != "boxes" else f"{int(values.sum())}"
         rows.append(row)
     if "predicted" in results[0][measure] and measure != "lit":
         for other in OTHERS:
@@ -437,7 +432,7 @@ def rows_of(results: list[Table], measure: str) -> list[dict[str, str]]:
                     pairs = [
                         r[measure]["predicted"][group] - r[measure][other][group] for r in results
                     ]
-                    row[group] = interval(np.array(pairs))
+                    row[group] = shown(np.array(pairs))
                 rows.append(row)
     return rows
 
@@ -466,15 +461,13 @@ def main(argv: list[str]) -> None:
     write(args.out, heading(__doc__) + "\n\n".join(parts))
 
 
-def interval(values: np.ndarray) -> str:
-    """The mean, and its 95 % interval by Student's t where there are several."""
-    from scipy.stats import t
-
-    known = values[np.isfinite(values)]
+def shown(values: np.ndarray) -> str:
+    """The mean, and its 95 % interval where there are several values."""
+    known = values[np.isfinite(values)].tolist()
     if len(known) < 2:
-        return f"{known.mean():.3f}" if len(known) else "–"
-    half = t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known))
-    return f"{known.mean():.3f} ± {half:.3f}"
+        return f"{known[0]:.3f}" if known else "–"
+    mean, low, high = interval(known)
+    return f"{mean:.3f} ± {(high - low) / 2:.3f}"
 
 
 if __name__ == "__main__":

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
 from nerv_clip.files import cannot_write, exclusive, make_folder, sweep
@@ -34,6 +39,21 @@ def cached(path: Path, read: Callable[[Path], T | None], make: Callable[[Path], 
     if found is None:
         raise InputError(f"{path} is not valid after it was written: check the disk and its source")
     return found
+
+
+def read_cached(
+    path: Path, shape: tuple[int, ...], kind: type[np.floating[Any]], *, mapped: bool = False
+) -> NDArray[Any] | None:
+    """An array in the cache, memory-mapped with ``mapped``; None as ``read`` of `cached`."""
+    try:
+        values: NDArray[Any] = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if (values.dtype, values.shape) != (np.dtype(kind), shape):
+        return None
+    with suppress(OSError):  # another user's file
+        os.utime(path)  # marks it as used, for tools that delete old cache files
+    return values
 
 
 def _discard(path: Path) -> None:

@@ -359,26 +359,27 @@ class Player {
   }
 
   paint(pen, name, [x, y, wide]) {
-    const [image, left, top, width, height] = this.source(name);
-    const { scale } = this.zoom;
-    const [part, rest] = [1 / scale, 1 - 1 / scale];
+    const source = this.source(name);
+    const [, , , width, height] = source;
     const tall = (wide * height) / width;
-    pen.drawImage(
-      image, left + this.zoom.x * rest * width, top + this.zoom.y * rest * height,
-      width * part, height * part, x, y, wide, tall,
-    );
+    this.drawZoomed(pen, source, [x, y, wide, tall]);
     if (this.heat.values && this.view !== "difference") this.paintHeat(pen, name, [x, y, wide, tall]);
   }
 
+  // The part of an image that the zoom shows; `image` is followed by its own box.
+  drawZoomed(pen, [image, left, top, width, height], box) {
+    const [part, rest] = [1 / this.zoom.scale, 1 - 1 / this.zoom.scale];
+    pen.drawImage(
+      image, left + this.zoom.x * rest * width, top + this.zoom.y * rest * height,
+      width * part, height * part, ...box,
+    );
+  }
+
   paintHeat(pen, name, [x, y, wide, tall]) {
-    const [image, left, top, width, height] = this.heat.source(name, this.shown);
     const [part, rest] = [1 / this.zoom.scale, 1 - 1 / this.zoom.scale];
     const smooth = pen.imageSmoothingEnabled;
     Object.assign(pen, { imageSmoothingEnabled: true, globalAlpha: this.at(".heat input").value });
-    pen.drawImage(
-      image, left + this.zoom.x * rest * width, top + this.zoom.y * rest * height,
-      width * part, height * part, x, y, wide, tall,
-    );
+    this.drawZoomed(pen, this.heat.source(name, this.shown), [x, y, wide, tall]);
     Object.assign(pen, { imageSmoothingEnabled: smooth, globalAlpha: 1 });
     const { spot } = this.data.heat;
     if (spot?.frame === this.shown) {

@@ -17,7 +17,7 @@ from file_names import short_name
 from heat import highlight, picked_spot
 from inference import library_of, searchable_run
 from literal import literal, message
-from moment_card import moment_card
+from moment_card import ACROSS, moment_card
 from player import hover_card
 from run_view import RunView, read_view, stamp
 from session import current_frame, go_to, persistent, run_by_name, run_paths
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 20_000_000  # of an uploaded image
 MOST_QUERIES = 6
-ACROSS = 4  # moments in a row, two on a phone
 DEMO = "demo"  # name of the encoder in checkpoints/demo_clip
 THIS_RUN, ALL_RUNS = "this run", "all runs"
 

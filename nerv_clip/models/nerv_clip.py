@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -188,15 +189,30 @@ class NeRVClip(nn.Module):
         if "motion" not in self.taps:
             return self.draw(t)
         features = self.forward_features(t, until=max(self.taps.values()))
+
+        def drawn(times: Tensor) -> Tensor:
+            return self.draw(times).frames
+
+        return Decoded(self._moved(t, drawn, features.heads["motion"], warp_and_blend), features)
+
+    def _moved(
+        self,
+        t: Tensor,
+        drawn: Callable[[Tensor], Tensor],
+        motion: Tensor,
+        warp: Callable[[Tensor, Tensor, Tensor, Tensor, tuple[int, int]], Tensor],
+    ) -> Tensor:
+        """What is ``drawn`` at train times, and at others made from both neighbours: (B, C, h, w).
+
+        ``motion`` is the motion head's output at ``t``, ``warp`` blends the neighbours by it.
+        """
         found = neighbours(self.train_times, t, self.shots)
         ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
-        drawn = self.draw(self.train_times[ends.flatten()]).frames
-        before, after = torch.unflatten(drawn, 0, (2, -1)).unbind(0)
+        both = drawn(self.train_times[ends.flatten()])
+        before, after = torch.unflatten(both, 0, (2, -1)).unbind(0)
         gaps = found.gaps * (self.arch.frames - 1)
-        motion = features.heads["motion"]
-        between = warp_and_blend(motion, before, after, gaps, self.arch.padded)
-        frames = torch.where(found.exact[:, None, None, None], before, between)
-        return Decoded(frames, features)
+        between = warp(motion, before, after, gaps, self.arch.padded)
+        return torch.where(found.exact[:, None, None, None], before, between)
 
     def draw(self, t: Tensor, latent: Tensor | None = None) -> Decoded:
         """The network's own frames at times ``t`` (B,) in [0, 1], float64, without motion.
@@ -250,23 +266,17 @@ class NeRVClip(nn.Module):
         frames are.
         """
         if self._draws_alone(t):
-            return nn.functional.normalize(self._predicted_cells(t), dim=1)
-        found = neighbours(self.train_times, t, self.shots)
-        ends = torch.where(found.exact, found.own, torch.stack([found.before, found.after]))
-        cells = self._predicted_cells(self.train_times[ends.flatten()])
-        unit = nn.functional.normalize(cells, dim=1)
-        before, after = torch.unflatten(unit, 0, (2, -1)).unbind(0)
+            return self._predicted_cells(t)
         motion = self.forward_features(t, until=self.taps["motion"]).heads["motion"]
-        gaps = found.gaps * (self.arch.frames - 1)
-        between = warp_and_blend_maps(motion, before, after, gaps, self.arch.padded)
-        cells = torch.where(found.exact[:, None, None, None], before, between)
+        cells = self._moved(t, self._predicted_cells, motion, warp_and_blend_maps)
         return nn.functional.normalize(cells, dim=1)
 
     def _predicted_cells(self, t: Tensor) -> Tensor:
-        """The dense head's output (B, dense_rank, h, w)."""
+        """The dense head's output as unit coefficients (B, dense_rank, h, w)."""
         if "dense" not in self.taps:
             raise TypeError("this network has no dense head")
-        return self.forward_features(t, until=self.taps["dense"]).heads["dense"]
+        cells = self.forward_features(t, until=self.taps["dense"]).heads["dense"]
+        return nn.functional.normalize(cells, dim=1)
 
     @property
     def _dense_head(self) -> DenseHead:

@@ -9,9 +9,7 @@ import pandas as pd
 
 from nerv_clip.errors import InputError
 from nerv_clip.search.library import Hit
-from nerv_clip.search.trained_run import Where
-
-PLACE = Where._fields
+from nerv_clip.search.places import Region
 
 
 def as_text(hits: Sequence[Hit]) -> str:
@@ -54,7 +52,9 @@ def _fields(hit: Hit) -> dict[str, object]:
     fields = {**hit._asdict(), "run": str(hit.run), "fps": round(hit.fps, 6)}
     moment = hit.moment._asdict()
     where = moment.pop("where")
-    place = {name: None if where is None else round(getattr(where, name), 1) for name in PLACE}
+    place = {
+        name: None if where is None else round(getattr(where, name), 1) for name in Region._fields
+    }
     del fields["moment"]
     return {**fields, **moment, **place}
 

@@ -140,5 +140,4 @@ def _cells(model: VideoNetwork, frames: NDArray[np.intp]) -> NDArray[np.float32]
     """Unit coefficients (B, rows, columns, rank) of frames."""
     count = model.arch.frames
     t = torch.tensor([frame_time(int(i), count) for i in frames], dtype=torch.float64)
-    unit = torch.nn.functional.normalize(model.map_coefficients(t), dim=1)
-    return unit.permute(0, 2, 3, 1).numpy()
+    return model.map_coefficients(t).permute(0, 2, 3, 1).numpy()

@@ -33,10 +33,9 @@ FINE = 4  # points a cell along each side where the region of a peak is found
 
 
 class Region(NamedTuple):
-    """Where a map has its peak: places in the frame, from 0 to 1 to the right and downwards.
+    """Where a map has its peak: ``left`` to ``bottom`` is a box around it, (``x``, ``y``) itself.
 
-    ``left`` to ``bottom`` is the box around the connected region of at least `HEIGHT` of the peak's
-    height; the peak is at (``x``, ``y``).
+    The unit is that of the function that returns it.
     """
 
     left: float
@@ -119,14 +118,16 @@ def map_scores(
 
     ``levels`` are those of `term_levels`; a spot has the level `SPOT` everywhere.
     """
-    height = map_heights(index, stretches, query)
     if levels is None:
+        height = map_heights(index, stretches, query)
         return MapScores(logistic(height - SPOT).astype(np.float32), height)
-    above = np.full(height.shape, -np.inf, np.float32)
-    for vector, level, negated in zip(query.vectors, levels, query.negated, strict=True):
-        if not negated:
-            own = _heights(index, stretches, vector) - level[stretches.own][:, None, None]
-            np.maximum(above, own, out=above)
+    height, above = (
+        np.full(index.cells.shape[:3], value, np.float32) for value in (LOWEST, -np.inf)
+    )
+    for vector, level in zip(query.vectors[~query.negated], levels[~query.negated], strict=True):
+        own = _heights(index, stretches, vector)
+        np.maximum(height, own, out=height)
+        np.maximum(above, own - level[stretches.own][:, None, None], out=above)
     return MapScores(logistic(above).astype(np.float32), height)
 
 
@@ -141,19 +142,16 @@ def map_heights(index: MapIndex, stretches: Stretches, query: EncodedQuery) -> M
 
 
 def region(scores: NDArray[np.float32], grid: Grid) -> Region:
-    """The region around the peak of a map (rows, columns) of centred scores.
+    """The region around the peak of a map (rows, columns) of heights, in shares of the frame.
 
-    Between the middles of cells, scores are interpolated linearly.
+    Its box is that of the connected part that is at least `HEIGHT` as high as the peak. Between
+    the middles of cells, heights are interpolated linearly.
     """
     from scipy.ndimage import label  # slow to import
 
     rows, columns = (FINE * side for side in scores.shape)
-    fine = Grid(round(rows / grid.height), round(columns / grid.width)).centres()
-    inside = 2 * fine / torch.tensor([grid.width, grid.height]) - 1
-    values = torch.from_numpy(np.ascontiguousarray(scores))[None, None]
-    shown = grid_sample(values, inside[None], "bilinear", "border", align_corners=False)[
-        0, 0
-    ].numpy()
+    size = round(rows / grid.height), round(columns / grid.width)
+    shown = resampled(scores[None], grid, *size)[0]
     row, column = np.unravel_index(shown.argmax(), shown.shape)
     number, _ = label(shown >= shown[row, column] - (1 - HEIGHT) * abs(shown[row, column]))
     lit_rows, lit_columns = np.nonzero(number == number[row, column])
@@ -166,6 +164,15 @@ def region(scores: NDArray[np.float32], grid: Grid) -> Region:
         float((column + 0.5) / width),
         float((row + 0.5) / height),
     )
+
+
+def resampled(maps: Maps, grid: Grid, rows: int, columns: int) -> Maps:
+    """Maps (N, …) at the middles of ``rows`` x ``columns`` parts of the frame, linear between."""
+    places = 2 * Grid(rows, columns).centres() / torch.tensor([grid.width, grid.height]) - 1
+    values = torch.from_numpy(np.ascontiguousarray(maps))[:, None]
+    places = places[None].expand(len(values), -1, -1, -1)
+    shown = grid_sample(values, places, "bilinear", "border", align_corners=False)
+    return np.asarray(shown[:, 0].numpy())
 
 
 def _heights(index: MapIndex, stretches: Stretches, vector: NDArray[np.float32]) -> Maps:

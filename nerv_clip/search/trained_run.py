@@ -16,7 +16,7 @@ from nerv_clip.runs.arrays import read_array
 from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
 from nerv_clip.search.moments import Span, spans
-from nerv_clip.search.places import SPOT_EDGE
+from nerv_clip.search.places import SPOT_EDGE, Region
 from nerv_clip.search.query_encoder import QueryEncoder
 from nerv_clip.search.relevancy import (
     THRESHOLD,
@@ -33,21 +33,6 @@ from nerv_clip.search.run_places import RunPlaces
 GRID = 4  # points per frame
 
 
-class Where(NamedTuple):
-    """The place in a frame that matches best, in pixels of the source.
-
-    ``left`` to ``bottom`` is a box around it, (``x``, ``y``) the place itself. Pixels are those of
-    the stored picture, before rotation, stretch, crop and resize; whole numbers are their edges.
-    """
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    x: float
-    y: float
-
-
 class Moment(NamedTuple):
     """A part of a video that matches a query.
 
@@ -56,8 +41,9 @@ class Moment(NamedTuple):
     ``held_out`` is whether it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in
     [-1, 1] are of the predicted embeddings at the peak. ``true_relevancy`` is that of the true
     embeddings at ``frame``, None where the run does not store them. ``where`` is the place in
-    ``frame`` that matches best; None for a query that is not a text or a spot, and for a run
-    without a dense head or without ``source_map``.
+    ``frame`` that matches best, in pixels of the source as they are stored, before rotation,
+    stretch, crop and resize; whole numbers are edges of pixels. It is None for a query that is not
+    a text or a spot, and for a run without a dense head or without ``source_map``.
     """
 
     start: float
@@ -71,7 +57,7 @@ class Moment(NamedTuple):
     relevancy: float
     cosine: float
     true_relevancy: float | None
-    where: Where | None = None
+    where: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +128,8 @@ class TrainedRun:
         encoder, pooled = self.query_encoder, partial(self.index, 1)
         return RunPlaces(self.run.best, self.shots, encoder, pooled, self._progress)
 
-    def _with_places(self) -> RunPlaces:
+    def dense_places(self) -> RunPlaces:
+        """The `places`; raises `InputError` for a run without a dense head."""
         if self.places is None:
             raise InputError(f"{self.run.path} has no dense head: train with `predict_dense`")
         return self.places
@@ -164,7 +151,7 @@ class TrainedRun:
 
     def _spot_scores(self, query: EncodedQuery, grid: int) -> Scores:
         """Scores of the best cell of each frame, at `grid_times`."""
-        places = self._with_places()
+        places = self.dense_places()
         found, times = places.scores(query), grid_times(self.frames, grid)
         frames = np.rint(self.shots.settle(times * (self.frames - 1))).astype(int)
         rows = places.map_of[frames]
@@ -226,7 +213,7 @@ class TrainedRun:
 
     def encode_spot(self, x: float, y: float, frame: int) -> EncodedQuery:
         """The query for `search_spot`; raises `InputError` as it does."""
-        places = self._with_places()
+        places = self.dense_places()
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise InputError(f"x {x:g}, y {y:g} is outside of the frame: give numbers from 0 to 1")
         if not 0 <= frame < self.frames:
@@ -273,7 +260,7 @@ class TrainedRun:
         if self.places is None or source is None or (query.unrelated is None and not query.spot):
             return moments
         found = self.places.regions(query, [moment.frame for moment in moments])
-        wheres = [Where(*source.box(*own[:4]), *source.pixel(own.x, own.y)) for own in found]
+        wheres = [Region(*source.box(*own[:4]), *source.pixel(own.x, own.y)) for own in found]
         return [m._replace(where=where) for m, where in zip(moments, wheres, strict=True)]
 
     def seconds(self, times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,19 +8,16 @@ what that loses.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nerv_clip.cache import cached
+from nerv_clip.cache import cached, read_cached
 from nerv_clip.files import atomic_write, user_cache
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.dense import DenseTeacher, Grid
@@ -91,7 +88,7 @@ def map_video(
         with atomic_write(place) as temporary:
             np.save(temporary, rows.float().numpy())
 
-    read_basis = partial(_read, shape=(rank, dense.dim), kind=np.float32)
+    read_basis = partial(read_cached, shape=(rank, dense.dim), kind=np.float32)
     basis = torch.from_numpy(np.array(cached(folder / f"{name}-basis.npy", read_basis, make_basis)))
     shape = (len(video), rank, grid.rows, grid.columns)
 
@@ -106,7 +103,7 @@ def map_video(
                 task.advance(len(maps))
             out.flush()
 
-    read = partial(_read, shape=shape, kind=np.float16)
+    read = partial(read_cached, shape=shape, kind=np.float16, mapped=True)
     return DenseMaps(basis, cached(folder / f"{name}.npy", read, make))
 
 
@@ -122,16 +119,3 @@ def _maps(
 def _spread(count: int, most: int) -> list[int]:
     """At most ``most`` of the numbers below ``count``, evenly spread."""
     return [i * count // min(count, most) for i in range(min(count, most))]
-
-
-def _read(path: Path, shape: tuple[int, ...], kind: type[np.floating[Any]]) -> NDArray[Any] | None:
-    """The array in a file, mapped from disk; None where it is missing, damaged or another one."""
-    try:
-        values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if (values.dtype, values.shape) != (np.dtype(kind), shape):
-        return None
-    with suppress(OSError):  # another user's file
-        os.utime(path)  # marks it as used, for tools that delete old cache files
-    return values

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nerv_clip.cache import cached
+from nerv_clip.cache import cached, read_cached
 from nerv_clip.files import atomic_write, user_cache
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -57,13 +55,5 @@ def _embed(encoder: ClipEncoder, video: Video, batch: int, progress: Progress) -
 
 
 def _read_cache(path: Path, shape: tuple[int, int]) -> Tensor | None:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    expected = (np.dtype(np.float32), shape)
-    if (values.dtype, values.shape) != expected or not np.isfinite(values).all():
-        return None
-    with suppress(OSError):  # another user's file
-        os.utime(path)  # marks it as used, for tools that delete old cache files
-    return torch.from_numpy(values)
+    values = read_cached(path, shape, np.float32)
+    return None if values is None or not np.isfinite(values).all() else torch.from_numpy(values)

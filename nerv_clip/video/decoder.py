@@ -32,7 +32,7 @@ from nerv_clip.video.packets import (
     packets_from,
     read_packets,
 )
-from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
+from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size, turned
 from nerv_clip.video.source_map import SourceMap
 
 # playlists, which name other files or addresses, and text, which FFmpeg would draw as a terminal
@@ -244,7 +244,7 @@ def _stretch(stream: av.VideoStream) -> float:
 
 def _upright(frame: av.VideoFrame, stretch: float) -> tuple[NDArray[np.uint8], SourceMap]:
     """The pixels, square, rotated and mirrored as the display matrix says: uint8 (H, W, 3)."""
-    height, stored_width = frame.height, frame.width
+    stored = frame.height, frame.width
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if frame.format.name.startswith("gray") and frame.color_range == ColorRange.MPEG:
         # FFmpeg takes every grey frame for one of full range
@@ -255,18 +255,14 @@ def _upright(frame: av.VideoFrame, stretch: float) -> tuple[NDArray[np.uint8], S
         frame = frame.reformat(width=width, format="rgb24", interpolation=Interpolation.BICUBIC)
     pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     if matrix is None:
-        return pixels, SourceMap.of(height, stored_width)
+        return turned(pixels, stored)
     values = np.frombuffer(bytes(cast(Any, matrix)), dtype=np.int32)
     # x' = a x + c y, y' = b x + d y, in 16.16 fixed point; only the signs matter here
     a, b, c, d = (int(values[i]) for i in (0, 1, 3, 4))
     transposed = abs(b) > abs(a)
     if transposed:
-        pixels, a, d = pixels.transpose(1, 0, 2), c, b
-    mirrored, flipped = a < 0, d < 0
-    source = SourceMap.of(
-        height, stored_width, transposed=transposed, mirrored=mirrored, flipped=flipped
-    )
-    return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1], source
+        a, d = c, b
+    return turned(pixels, stored, transposed=transposed, mirrored=a < 0, flipped=d < 0)
 
 
 def _lost(path: Path, index: int, what: str) -> InputError:

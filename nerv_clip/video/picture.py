@@ -23,6 +23,24 @@ def check_size(path: Path, height: int, width: int) -> None:
         )
 
 
+def turned(
+    pixels: NDArray[np.uint8],
+    stored: tuple[int, int],
+    *,
+    transposed: bool = False,
+    mirrored: bool = False,
+    flipped: bool = False,
+) -> tuple[NDArray[np.uint8], SourceMap]:
+    """Pixels (H, W, 3) turned upright, and the map to the ``stored`` height and width.
+
+    They are ``transposed``, then ``mirrored`` from left to right and ``flipped`` upside down.
+    """
+    source = SourceMap.of(*stored, transposed=transposed, mirrored=mirrored, flipped=flipped)
+    if transposed:
+        pixels = pixels.transpose(1, 0, 2)
+    return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1], source
+
+
 class Picture(NamedTuple):
     """A decoded picture.
 

@@ -16,7 +16,7 @@ from PIL import Image
 from nerv_clip.errors import InputError
 from nerv_clip.reading import read_bytes
 from nerv_clip.video.decoder import decode_runs, decode_video
-from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size
+from nerv_clip.video.picture import IMAGE_FPS, Picture, check_size, turned
 from nerv_clip.video.source_map import SourceMap
 
 IMAGE_SUFFIXES = frozenset(
@@ -161,13 +161,13 @@ def _upright(image: Image.Image) -> tuple[NDArray[np.uint8], SourceMap]:
     except (struct.error, ValueError, SyntaxError, TypeError):
         turn = TURNS[1]
     transposed, mirrored, flipped = turn
-    source = SourceMap.of(
-        image.height, image.width, transposed=transposed, mirrored=mirrored, flipped=flipped
+    return turned(
+        _rgb(image),
+        (image.height, image.width),
+        transposed=transposed,
+        mirrored=mirrored,
+        flipped=flipped,
     )
-    pixels = _rgb(image)
-    if transposed:
-        pixels = pixels.transpose(1, 0, 2)
-    return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1], source
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
