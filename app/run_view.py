@@ -238,7 +238,10 @@ def _embedding_files(view: RunView) -> tuple[Stamp, Stamp]:
 
 
 def embeddings(view: RunView) -> tuple[Array, Array]:
-    """True and predicted unit embeddings, (T, dim) each; raises `InputError` without them."""
+    """True and predicted unit embeddings, (T, dim) each; raises `InputError` without them.
+
+    True ones are NaN for frames that the teacher did not embed.
+    """
     true, predicted = _embedding_files(view)
     return _embeddings(true), _embeddings(predicted)
 
@@ -248,6 +251,7 @@ def _similarities(
     true_at: Stamp, predicted_at: Stamp, train: tuple[int, ...], firsts: tuple[int, ...]
 ) -> pd.DataFrame:
     true, predicted = _embeddings(true_at), _embeddings(predicted_at)
+    train = tuple(index for index in train if not np.isnan(true[index, 0]))
     mean = true[list(train)].mean(0)
     shots = Shots(len(true), firsts)
     candidates = {
@@ -268,7 +272,7 @@ def similarities(view: RunView) -> pd.DataFrame:
     Columns: ``prediction``, and the baselines ``mean`` (mean train embedding) and
     ``interpolation`` (spherical, between the neighbouring train frames of a shot; a train frame is
     not its own neighbour, and without another one it has NaN); each also with ``, centred`` as in
-    `centred_cosine`.
+    `centred_cosine`. A frame that the teacher did not embed has NaN in all columns.
     """
     train = tuple(int(i) for i in view.frames_of("train"))
     return _similarities(*_embedding_files(view), train, view.shots.firsts)

@@ -165,8 +165,8 @@ def warm_up_flags(place: st.delta_generator.DeltaGenerator, epochs: int) -> list
 
 
 def clip_flags() -> list[str]:
-    """Weights of the teacher, weight of the CLIP loss, place of the CLIP head, and dense head."""
-    first, second, third, fourth = st.columns(4)
+    """Weights of the teacher, how often it is asked, weight of its loss, and the heads."""
+    first, second, third = st.columns(3)
     weights = first.text_input(
         "Weights of the teacher (optional)", key=persistent("train clip_pretrained", ""),
         help="An open_clip tag, or a file",
@@ -178,13 +178,24 @@ def clip_flags() -> list[str]:
         "CLIP head after up-block", 1, 8, value=None, placeholder="the stem",
         help="A later block makes search slower", key=persistent("train clip_tap", None),
     )  # fmt: skip
-    dense = fourth.toggle(
+    first, second, _ = st.columns(3, vertical_alignment="bottom")
+    every = first.number_input(
+        "Embed one frame in", 1, 1000, key=persistent("train clip_every", 1),
+        help="A large teacher takes about a second a frame on a CPU. With 4, it embeds one frame in "
+        "four, while the network sees the pixels of all train frames.",
+    )  # fmt: skip
+    dense = second.toggle(
         "Find places in the picture", key=persistent("train predict_dense", False),
         help="Adds an embedding for each cell of a frame, so that a text lights up where it is. "
         "The teacher reads every frame at four sizes, and the checkpoint grows.",
     )  # fmt: skip
-    values = {"--clip_pretrained": weights or None, "--clip_loss_weight": f"{weight:g}"}
-    found = flags({**values, "--clip_tap": tap}, {"--clip_loss_weight": "0.1"})
+    values = {
+        "--clip_pretrained": weights or None,
+        "--clip_loss_weight": f"{weight:g}",
+        "--clip_tap": tap,
+        "--clip_every": every,
+    }
+    found = flags(values, {"--clip_loss_weight": "0.1", "--clip_every": 1})
     return found + (["--predict_dense"] if dense else [])
 
 

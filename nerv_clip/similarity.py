@@ -68,22 +68,28 @@ def ranks(predicted: Values, true: Array, own: NDArray[np.intp]) -> Ranks:
     """Rank of the true frame ``own[i]`` for row ``i`` of ``predicted``, among all of ``true``.
 
     Ranked by cosine similarity. Shapes: ``predicted`` (N, D), ``true`` (T, D), ``own`` (N,). Rows
-    of NaN have no ranks: NaN. Rows are compared in chunks, because all similarities of a long video
-    do not fit into memory.
+    of NaN have no ranks: NaN; true rows of NaN are not compared with. Rows are compared in chunks,
+    because all similarities of a long video do not fit into memory.
     """
     target = unit(true)
+    absent = np.asarray(np.isnan(true).any(1))
     rows = max(COMPARED // len(true), 1)
     found = np.full((len(Ranks._fields), len(own)), np.nan)
     for start in range(0, len(own), rows):
         part = np.ascontiguousarray(predicted[start : start + rows], np.float64)
-        known = np.flatnonzero(~np.isnan(part).any(1))
-        found[:, start + known] = _ranks(unit(part[known]), target, own[start + known])
+        known = np.flatnonzero(~np.isnan(part).any(1) & ~absent[own[start : start + len(part)]])
+        if len(known):
+            ranked = _ranks(unit(part[known]), target, own[start + known], absent)
+            found[:, start + known] = ranked
     return Ranks(*found)
 
 
-def _ranks(predicted: Array, true: Array, own: NDArray[np.intp]) -> Ranks:
-    """`ranks` of unit rows, all at once."""
+def _ranks(
+    predicted: Array, true: Array, own: NDArray[np.intp], absent: NDArray[np.bool_]
+) -> Ranks:
+    """`ranks` of unit rows, all at once; true rows that are ``absent`` (T,) are left out."""
     similarity = predicted @ true.T
+    similarity[:, absent] = -np.inf
     rows = np.arange(len(own))
     to_own = similarity[rows, own][:, None]
     better = (similarity > to_own).sum(1)

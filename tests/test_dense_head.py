@@ -68,7 +68,7 @@ def test_maps_of_a_video_are_computed_once_and_keep_what_the_basis_spans(
     again = torch.einsum("rd,brhw->bdhw", whole.basis, whole.read([3, 11]))
     torch.testing.assert_close(again, true, atol=2e-3, rtol=0)
     part = map_video(dense, video.part(6, 12), range(6), GRID, 16, cache_dir=tmp_path)
-    assert len(part) == 6
+    assert len(part.frames) == 6
     ends = torch.einsum("rd,brhw->bdhw", part.basis, part.read([5]))
     torch.testing.assert_close(ends, true[1:], atol=2e-3, rtol=0)
     assert len(list(tmp_path.glob("*.npy"))) == 6

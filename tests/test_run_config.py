@@ -24,6 +24,7 @@ LATER = {  # fields of settings, and what they are for runs from before: one net
     "dense_rank": ModelConfig().dense_rank,
     "dense_tap": None,
     "dense_loss_weight": TrainConfig().dense_loss_weight,
+    "clip_every": 1,
 }
 
 

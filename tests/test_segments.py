@@ -224,7 +224,7 @@ def test_the_following_frame_is_one_of_the_same_shot(film: Video) -> None:
     split = split_frames(12, "1_1_1", shots=SHOTS)
     arch = solve_video(dataclasses.replace(MODEL, modelsize=0.1), SHOTS, range(12), 48, 80)
     data = Trainer(build_network(arch.first, split), film, split, SHORT).data
-    assert data.following([0, 4, 5, 6, 11]) == [1, 4, 5, 7, 11]
+    assert data.around([0, 4, 5, 6, 11]) == ([0, 4, 5, 6, 11], [1, 4, 5, 7, 11])
 
 
 def test_a_nan_in_one_segment_ends_the_training_with_one_line(film: Video) -> None:

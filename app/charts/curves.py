@@ -67,12 +67,13 @@ def per_frame(
         figure.add_scatter(
             x=frames if width == 1 else found.middle,
             y=line[shown.start : shown.stop] if width == 1 else found.mean,
-            mode="lines", name=name, hoverinfo="skip",
+            mode="lines", name=name, hoverinfo="skip", connectgaps=True,
             line={"color": colour, "dash": dash, "width": 1.5},
         )  # fmt: skip
     if width == 1:
         figure.add_scatter(
             x=frames, y=values[shown.start : shown.stop], mode="lines", opacity=0.4,
+            connectgaps=True,
             line={"color": palette().grey, "width": 1}, showlegend=False, hoverinfo="skip",
         )  # fmt: skip
     else:

@@ -18,15 +18,20 @@ SCALE = ((0.0, "#2F6BC1"), (0.5, "#1FA187"), (1.0, "#E08214"))  # visible on whi
 
 
 def similarity_matrix(
-    first: Values, second: Values, title: str, rows: str, columns: str
+    first: Values,
+    second: Values,
+    frames: NDArray[np.intp],
+    title: str,
+    rows: str,
+    columns: str,
 ) -> go.Figure:
     """Cosine similarity of each pair of frames; at most about 200 x 200 are drawn.
 
-    ``first`` and ``second`` are unit embeddings (T, dim).
+    ``first`` and ``second`` are unit embeddings (N, dim) of the ``frames``.
     """
     figure = go.Figure()
     step = max(1, -(-len(first) // 200))
-    index = np.arange(0, len(first), step)
+    index = frames[::step]
     figure.add_heatmap(
         x=index, y=index, z=np.round(first[::step] @ second[::step].T, 3), zmin=-0.2, zmax=1,
         colorscale="Cividis", colorbar={**colour_bar("cosine"), "len": 0.75},
@@ -74,7 +79,7 @@ def embedding_map(
             marker["color"] = [palette().split[part] for part in splits]
         else:
             # without the quantile, a few outliers take most of the scale
-            low, high = float(np.quantile(colour, 0.05)), float(np.max(colour))
+            low, high = float(np.nanquantile(colour, 0.05)), float(np.nanmax(colour))
             marker |= {"color": colour, "colorscale": SCALE, "cmin": low, "cmax": high}
             if name == "predicted":
                 marker["colorbar"] = colour_bar(colour_title)

@@ -31,6 +31,8 @@ def summary(view: RunView) -> None:
     counts = {split: len(view.frames_of(split)) for split in SPLIT_NAMES}
     split = ", ".join(f"{n} {SPLIT_NAMES[name]}" for name, n in counts.items() if n)
     teacher = "no teacher" if config.teacher is None else f"teacher {literal(config.teacher.name)}"
+    if config.teacher is not None and config.train.clip_every > 1:
+        teacher += f", on one frame in {config.train.clip_every}"
     st.caption(
         f"{view.frames} frames of {config.video.width}×{config.video.height} at "
         f"{config.video.fps:.3g} frames/s · split {literal(config.split.rule)}: {split} · preset "

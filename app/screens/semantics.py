@@ -8,6 +8,7 @@ import charts
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 from player import hover_card
 from run_view import RunView, embeddings, read_view, similarities, stored_true_frame
 from session import current_frame, go_to_selected, persistent
@@ -57,6 +58,9 @@ def selected_frame(view: RunView, table: pd.DataFrame) -> None:
     if picture is not None:
         st.image(picture_url(picture), width="stretch")
     row = table.iloc[frame]
+    if np.isnan(row["prediction"]):
+        st.caption(f"Frame {frame}: not compared, the teacher did not embed it.")
+        return
     beside = f"interpolation: {row['interpolation, centred']:.3f}"
     if np.isnan(row["interpolation"]):
         beside = "no interpolation: the only train frame of its shot"
@@ -67,8 +71,10 @@ def selected_frame(view: RunView, table: pd.DataFrame) -> None:
 
 
 def matrices(view: RunView) -> None:
-    """Cosine similarity of each pair of frames."""
+    """Cosine similarity of each pair of frames that have a true embedding."""
     true, predicted = embeddings(view)
+    frames = np.flatnonzero(~np.isnan(true[:, 0]))
+    true, predicted = true[frames], predicted[frames]
     columns = st.columns(3)
     wanted = (
         ("True vs. true", true, true, "true", "true"),
@@ -77,16 +83,16 @@ def matrices(view: RunView) -> None:
     )
     for column, (title, first, second, rows, across) in zip(columns, wanted, strict=True):
         with column:
-            figure = charts.similarity_matrix(first, second, title, rows, across)
+            figure = charts.similarity_matrix(first, second, frames, title, rows, across)
             name = f"{rows}_with_{across}"
-            charts.show(figure, f"{name} {view.key}", partial(matrix_table, first, second))
+            charts.show(figure, f"{name} {view.key}", partial(matrix_table, first, second, frames))
 
 
-def matrix_table(first: Array, second: Array) -> pd.DataFrame:
-    """Cosine similarity of each pair of frames, at even intervals where there are many."""
+def matrix_table(first: Array, second: Array, frames: NDArray[np.intp]) -> pd.DataFrame:
+    """Cosine similarity of each pair of ``frames``, at even intervals where there are many."""
     step = -(-len(first) // MOST_ROWS)
     table = pd.DataFrame(np.round(first[::step] @ second[::step].T, 4))
-    names = np.arange(0, len(first), step)
+    names = frames[::step]
     return table.set_axis(names, axis=0).set_axis(names, axis=1)
 
 

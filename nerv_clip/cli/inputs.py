@@ -30,4 +30,4 @@ def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
     teacher = load_clip_encoder(*options.teacher, device=device)
     if options.model.clip_dim and (options.model.predict_clip or options.model.clip_input):
         check_dim(teacher, options.model.clip_dim)  # before the frames are embedded
-    return embedded(video, split, teacher, progress)
+    return embedded(video, split, teacher, options.train.clip_every, progress)

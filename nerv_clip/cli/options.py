@@ -84,14 +84,14 @@ def parse(argv: list[str]) -> Options:
         defaults = _defaults_of_run(run, first.weight) or defaults
     args = build_parser(defaults).parse_args(argv)
     model, train = _model_config(args), _train_config(args)
-    train.check(model.predict_clip)
+    train.check(model.predict_clip, model.clip_input)
     parse_split(args.data_split)
     learning_rate(train.lr_type)
     if args.clip_tap is not None and not args.predict_clip:
         raise InputError("--clip_tap places the CLIP head: it needs --predict_clip")
     if args.predict_dense and not args.predict_clip:
         raise InputError("--predict_dense needs --predict_clip")
-    return Options(
+    options = Options(
         data=VideoSpec(
             path=Path(args.data_path),
             crop=parse_size("--crop_list", args.crop_list),
@@ -125,6 +125,9 @@ def parse(argv: list[str]) -> Options:
         budget=budget,
         argv=tuple(argv),
     )
+    if train.clip_every > 1 and options.teacher is None:
+        raise InputError("--clip_every needs a teacher: give --predict_clip or --clip_model")
+    return options
 
 
 def parse_size(flag: str, text: str) -> tuple[int, int] | None:

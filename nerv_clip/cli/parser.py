@@ -321,6 +321,14 @@ def _add_clip(group: argparse._ArgumentGroup, d: Defaults) -> None:
         "frames; 0: none (--arc_weight is its old name)",
     )
     group.add_argument(
+        "--clip_every",
+        type=int,
+        default=train.clip_every,
+        metavar="K",
+        help="the teacher embeds one frame in K, which saves most of its time; pixels of all train "
+        "frames are seen",
+    )
+    group.add_argument(
         "--pixel_loss_warmup_epochs",
         type=int,
         default=train.pixel_loss_warmup_epochs,

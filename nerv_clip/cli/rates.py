@@ -21,11 +21,12 @@ from nerv_clip.progress import Task
 from nerv_clip.runs.inputs import Inputs
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import BATCH, SAMPLED
+from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.training.builder import build_network
 from nerv_clip.training.presets import preset
 from nerv_clip.training.threads import shared_threads
 from nerv_clip.training.trainer import Trainer
-from nerv_clip.video.split import split_frames
+from nerv_clip.video.split import split_frames, train_indices
 from nerv_clip.video.video import still_video
 from nerv_clip.video.writer import comparison_setting, write_comparison
 
@@ -79,25 +80,26 @@ def seconds_of_training(inputs: Inputs, size: float, device: str, jobs: int) -> 
 
 
 def seconds_of_maps(config: ModelConfig, inputs: Inputs) -> float:
-    """Seconds of the teacher's maps of all frames for a dense head, measured on some frames.
+    """Seconds of the teacher's maps for a dense head, measured on some frames.
 
     0 without a dense head. Raises `InputError` where the teacher has no dense form.
     """
     if not config.predict_dense or inputs.teacher is None:
         return 0.0
-    dense, count = DenseTeacher(inputs.teacher), len(inputs.video)
-    few, grid = min(count, BATCH), Grid(DENSE_ROWS, 2 * DENSE_ROWS)
+    dense, few = DenseTeacher(inputs.teacher), min(len(inputs.video), BATCH)
+    grid, known = Grid(DENSE_ROWS, 2 * DENSE_ROWS), set(inputs.known)
+    train = [i for i in train_indices(inputs.split) if i in known]
     frames = inputs.video.read([*range(few)])
     start = time.perf_counter()
     dense.maps(frames, grid).cpu()  # waits for a GPU
-    passes = count + min(inputs.split.count("train"), SAMPLED)  # the basis is found first
+    passes = len(known) + min(len(train), SAMPLED)  # the basis is found first
     return (time.perf_counter() - start) * passes / few
 
 
 def seconds_of_showing(inputs: Inputs, device: str) -> float:
     """Seconds of evaluating and encoding a frame, measured on some frames in the middle.
 
-    Includes the teacher, where there is one.
+    Includes the teacher, where there is one, for the share of the frames that it embeds.
     """
     first = max((len(inputs.video) - SHOWN) // 2, 0)
     after = min(first + SHOWN, len(inputs.video))
@@ -110,9 +112,16 @@ def seconds_of_showing(inputs: Inputs, device: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, stream = Path(folder) / "model.pth", Path(folder) / "comparison.mp4"
         export_model(build_network(arch, split), checkpoint, {})
-        start = time.perf_counter()
-        evaluate_checkpoint(checkpoint, video, split, teacher=inputs.teacher, device=device)
-        evaluating = time.perf_counter() - start
+
+        def evaluating(teacher: ClipEncoder | None) -> float:
+            start = time.perf_counter()
+            evaluate_checkpoint(checkpoint, video, split, teacher=teacher, device=device)
+            return time.perf_counter() - start
+
+        seconds = evaluating(None)
+        if inputs.teacher is not None:
+            share = len(inputs.known) / len(inputs.video)
+            seconds += share * (evaluating(inputs.teacher) - seconds)
 
         def pairs(chosen: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
             return ((video.read([i])[0], video.read([i])[0]) for i in chosen)
@@ -121,4 +130,4 @@ def seconds_of_showing(inputs: Inputs, device: str) -> float:
         start = time.perf_counter()
         write_comparison(stream, pairs, len(video), 25.0, setting=setting)
         encoding = time.perf_counter() - start
-    return (evaluating + encoding) / len(video)
+    return (seconds + encoding) / len(video)

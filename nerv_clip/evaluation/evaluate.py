@@ -29,6 +29,7 @@ from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.dense_maps import DenseMaps
+from nerv_clip.teacher.embeddings import known_frames
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split, train_indices
@@ -53,8 +54,9 @@ def evaluate_checkpoint(
     ``split`` has an entry for each frame. ``true_embeddings`` (T, dim) are needed for the CLIP
     similarity of a CLIP head, the ``dense`` maps of each segment for that of a dense head. With a
     ``teacher``, its embeddings of the decoded, the blended and the perturbed frames are computed as
-    well, which is slow. ``drawn`` is called with each decoded frame in order, (3, H, W) in [0, 1].
-    Metrics of a split without frames are None, never 0.
+    well, which is slow: only for frames with a true embedding, where some are NaN. ``drawn`` is
+    called with each decoded frame in order, (3, H, W) in [0, 1]. Metrics of a split without frames
+    are None, never 0.
     """
     model = load_model(checkpoint, device)
     place = torch.device(device)
@@ -64,6 +66,8 @@ def evaluate_checkpoint(
     reconstructed: list[Tensor] = []
     blended: list[Tensor] = []
     perturbed: list[Tensor] = []
+    known = set(range(len(video)) if true_embeddings is None else known_frames(true_embeddings))
+    missing = torch.full((1, teacher.dim if teacher else 0), torch.nan)
     seconds = 0.0
     next(decode(model, [0]))  # the first pass includes set-up, which is not decoding
     with progress.task("evaluating", len(video), "frame") as task:
@@ -73,19 +77,25 @@ def evaluate_checkpoint(
             drawn(frames[0])
             target = video.read([index]).to(place).float() / 255
             row = _frame_row(index, split, frames, target)
-            wanted = split[index] == "val" or teacher is not None
+            judged = teacher is not None and index in known
+            wanted = split[index] == "val" or judged
             mixed = blend(video, index, train, place) if wanted else None
             if mixed is not None:
                 row["blend_psnr"] = psnr(mixed, target).item()
-            if dense is not None:
+            if dense is not None and index in known:
                 row["dense_similarity"] = _dense_similarity(model, index, dense)
             if decoded.embeddings is not None:
                 embeddings.append(decoded.embeddings.float().cpu())
             if teacher is not None:
-                reconstructed.append(teacher.images(frames).cpu())
-                missing = torch.full((1, teacher.dim), float("nan"))  # alone in its shot: no blend
-                blended.append(missing if mixed is None else teacher.images(mixed).cpu())
-                perturbed.append(teacher.images(perturb(target)).cpu())
+                for images, found in (
+                    (frames, reconstructed),
+                    (mixed, blended),  # a train frame alone in its shot has none
+                    (perturb(target) if judged else None, perturbed),
+                ):
+                    if images is None or not judged:
+                        found.append(missing)
+                    else:
+                        found.append(teacher.images(images).cpu())
             rows.append(row)
             task.advance()
     predicted, rebuilt, mixtures, shaken = (

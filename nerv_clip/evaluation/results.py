@@ -137,7 +137,7 @@ class Evaluation:
     ``perturbed`` by the teacher, of the decoded frames, of the blends of the neighbouring train
     frames (NaN for a train frame alone in its shot), and of the true frames after a slight crop
     and JPEG compression, which estimates the teacher's own noise ceiling; these three are None
-    where no teacher was given.
+    where no teacher was given, and NaN for frames without a true embedding.
     """
 
     per_frame: pd.DataFrame

@@ -25,7 +25,10 @@ class _Found(NamedTuple):
 
 
 def load_map(run: Run, projection: Projection) -> tuple[Array, Array]:
-    """Points (T, 2) of a run's true and predicted embeddings; fitted if `map_file` has none."""
+    """Points (T, 2) of a run's true and predicted embeddings; fitted if `map_file` has none.
+
+    True points are NaN for frames that the teacher did not embed.
+    """
     found = _find(run, projection)
     return found.true, found.predicted
 
@@ -51,8 +54,9 @@ def _find(run: Run, projection: Projection) -> _Found:
         return _read(path, key, frames)
 
     def make(path: Path) -> None:
-        arrays = [read_array(place, (frames, None)) for place in places]
-        true, predicted = project(arrays, *projection)
+        embeddings, every = (read_array(place, (frames, None)) for place in places)
+        known, true = ~np.isnan(embeddings).any(1), np.full((frames, 2), np.nan)
+        true[known], predicted = project([embeddings[known], every], *projection)
         with atomic_write(path) as temporary:
             np.savez(temporary, key=np.array(key), true=true, predicted=predicted)
 
@@ -67,4 +71,5 @@ def _read(path: Path, key: str, frames: int) -> _Found | None:
         stored = str(content["key"])
     except (InputError, KeyError):
         return None
-    return found if stored == key and bool(np.isfinite(found[1:]).all()) else None
+    known = np.isfinite(found.true) | np.isnan(found.true)
+    return found if stored == key and bool((known & np.isfinite(found.predicted)).all()) else None

@@ -44,7 +44,7 @@ def evaluate(
     else:
         check_video(video, target, progress)
     teacher = None if config.teacher is None else load_run_teacher(target, place)
-    inputs = embedded(video, config.split_frames(), teacher, progress)
+    inputs = embedded(video, config.split_frames(), teacher, config.train.clip_every, progress)
     with target.locked(progress):
         dense = dense_inputs(inputs, config.architecture, progress)
         return evaluate_run(target, target.best, inputs, dense, device=place, progress=progress)

@@ -18,10 +18,10 @@ from nerv_clip.runs.run import Run
 from nerv_clip.runs.same_video import check_video
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps, map_video
-from nerv_clip.teacher.embeddings import embed_video
+from nerv_clip.teacher.embeddings import embed_video, known_frames
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.loading import load_clip_encoder
-from nerv_clip.video.split import Split, train_indices
+from nerv_clip.video.split import Split, embedded_frames, train_indices
 from nerv_clip.video.video import Video, load_video
 
 
@@ -29,7 +29,8 @@ from nerv_clip.video.video import Video, load_video
 class Inputs:
     """A video with the split of its frames, and with its teacher, if there is one.
 
-    ``true`` are the true embeddings (T, dim), None without a teacher.
+    ``true`` are the true embeddings (T, dim), NaN for frames that the teacher does not embed; None
+    without a teacher.
     """
 
     video: Video
@@ -37,13 +38,27 @@ class Inputs:
     teacher: ClipEncoder | None = None
     true: Tensor | None = None
 
+    @property
+    def known(self) -> list[int]:
+        """The frames with a true embedding; all frames where none were computed."""
+        return [*range(len(self.video))] if self.true is None else known_frames(self.true)
+
 
 def embedded(
-    video: Video, split: list[Split], teacher: ClipEncoder | None, progress: Progress = SILENT
+    video: Video,
+    split: list[Split],
+    teacher: ClipEncoder | None,
+    every: int = 1,
+    progress: Progress = SILENT,
 ) -> Inputs:
-    """Inputs with the true embeddings computed, or read from their cache."""
-    true = None if teacher is None else embed_video(teacher, video, progress=progress)
-    return Inputs(video, split, teacher, true)
+    """Inputs with the true embeddings computed, or read from their cache.
+
+    The teacher embeds one frame in ``every`` (`nerv_clip.video.split.embedded_frames`).
+    """
+    if teacher is None:
+        return Inputs(video, split)
+    frames = embedded_frames(split, every, video.shots)
+    return Inputs(video, split, teacher, embed_video(teacher, video, frames, progress=progress))
 
 
 def dense_inputs(
@@ -51,17 +66,18 @@ def dense_inputs(
 ) -> list[DenseMaps] | None:
     """The true dense embeddings of each segment, for networks with a dense head; None without.
 
-    They are computed, or read from their cache. Raises `InputError` where the teacher has no dense
-    form.
+    They are computed for the frames with a true embedding, or read from their cache. Raises
+    `InputError` where the teacher has no dense form.
     """
     if not arch.first.dense_dim or inputs.teacher is None:
         return None
     dense, found = DenseTeacher(inputs.teacher), []
     for segment in arch.segments:
         video = inputs.video.part(segment.seen.start, segment.seen.stop)
-        train = train_indices(inputs.split[segment.rows])
+        frames = [i - segment.seen.start for i in inputs.known if i in segment.seen]
+        train = [i for i in train_indices(inputs.split[segment.rows]) if i in set(frames)]
         grid, rank = dense_grid(segment.network), segment.network.dense_rank
-        found.append(map_video(dense, video, train, grid, rank, progress=progress))
+        found.append(map_video(dense, video, train, grid, rank, frames=frames, progress=progress))
     return found
 
 

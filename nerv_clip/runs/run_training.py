@@ -80,7 +80,7 @@ class RunTraining:
         self.run, self.inputs, self.config, self.device = run, inputs, config, device
         self.workers, self.progress = workers or Workers(), progress
         self.images, self.videos = images, videos
-        config.check(model.predict_clip)
+        config.check(model.predict_clip, model.clip_input)
         video = inputs.video
         check_loss_fits(config.loss, video.height, video.width)
         model = replace(model, motion=model.motion and config.motion_weight > 0)
@@ -96,6 +96,8 @@ class RunTraining:
             )
         train = train_indices(inputs.split)
         arch = solve_video(model, video.shots, train, video.height, video.width)
+        if model.predict_clip:
+            _check_embedded(arch, inputs, config.clip_every)
         self.dense = dense_inputs(inputs, arch, self.progress)
         torch.manual_seed(config.seed)
         self.trainer = SegmentTraining(
@@ -380,6 +382,20 @@ class RunTraining:
         label = self.run.best.name if only else f"epoch {result.epoch}"
         self.progress.message(metrics.line(label))
         self._save()
+
+
+def _check_embedded(arch: VideoArchitecture, inputs: Inputs, every: int) -> None:
+    """Raise `InputError` where a network has train frames in a shot, but none with an embedding."""
+    train = set(train_indices(inputs.split))
+    known = train.intersection(inputs.known)
+    for segment in arch.segments:
+        for shot in inputs.video.shots.ranges():
+            own = train.intersection(segment.seen, shot)
+            if own and known.isdisjoint(own):
+                raise InputError(
+                    f"`clip_every` {every} leaves the frames {min(own)} to {max(own)}, which have "
+                    "a network of their own, without a true embedding: give a smaller number"
+                )
 
 
 def _build(

@@ -49,11 +49,14 @@ def train(
     """
     place = resolve_device(device)
     default_model, default_config = named_preset(preset)
+    model, config = model or default_model, config or default_config
+    config.check(model.predict_clip, model.clip_input)  # before the teacher embeds the frames
+    split = split_frames(len(video), data_split, shuffle_data, video.shots)
     training = RunTraining(
         Run(out),
-        embedded(video, split_frames(len(video), data_split, shuffle_data), teacher, progress),
-        model or default_model,
-        config or default_config,
+        embedded(video, split, teacher, config.clip_every, progress),
+        model,
+        config,
         split=SplitRecord(rule=data_split, shuffled=shuffle_data),
         device=place,
         preset=preset,

@@ -18,6 +18,7 @@ from nerv_clip.search.moments import spans
 from nerv_clip.search.relevancy import THRESHOLD, Index, Scores, text_reference
 from nerv_clip.search.trained_run import TrainedRun
 from nerv_clip.similarity import average_precision
+from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import train_indices
 
 TOPS = (1, 5, 10)
@@ -39,8 +40,9 @@ def fidelity(
 
     Indexes: ``true`` and ``predicted`` embeddings; ``interpolated``, the spherical interpolation of
     the true embeddings of the neighbouring train frames in the same shot, without the frame itself;
-    and ``teacher on reconstruction`` where the run stores it. Train frames without another one in
-    their shot cannot be interpolated: they are left out of all measures, for all indexes.
+    and ``teacher on reconstruction`` where the run stores it. Frames that the teacher did not embed
+    are left out, as if the video did not have them. Train frames without another one in their shot
+    cannot be interpolated: they are left out of all measures, for all indexes.
 
     Returns a row for every query, index and split ("all", "train", "val"; column ``frames``), with
     these measures of the relevancies of the frames:
@@ -57,11 +59,12 @@ def fidelity(
     number of frames.
     """
     indexes = indexes_of(run)
-    compared = np.ones(run.frames, bool)
-    compared[alone(train_indices(run.split), run.shots)] = False
+    shots, split = run.shots.among(run.embedded), [run.split[i] for i in run.embedded]
+    compared = np.ones(len(split), bool)
+    compared[alone(train_indices(split), shots)] = False
     unrelated = run.query_encoder.unrelated
     references = {
-        name: text_reference(index, unrelated, shots=run.shots) for name, index in indexes.items()
+        name: text_reference(index, unrelated, shots=shots) for name, index in indexes.items()
     }
     rows = []
     with progress.task("querying", len(queries), "query") as task:
@@ -72,26 +75,27 @@ def fidelity(
                     f"{run.frames}: give the labels of its video"
                 )
             encoded = run.query_encoder.encode_text(query.text)
+            truth = None if query.truth is None else query.truth[run.embedded]
             scores = {
-                name: encoded.scores(index, references[name], shots=run.shots)
+                name: encoded.scores(index, references[name], shots=shots)
                 for name, index in indexes.items()
             }
-            for split in SPLITS:
-                chosen = compared & np.array([split in ("all", name) for name in run.split])
+            for part in SPLITS:
+                chosen = compared & np.array([part in ("all", name) for name in split])
                 if chosen.sum() < 2:
                     continue
                 for name in indexes:
-                    row = _row(scores[name], scores["true"], query.truth, chosen)
-                    if split == "all" and query.truth is not None:
-                        found = _in_moments(scores[name], run)
-                        row["iou"] = _intersection_over_union(found[chosen], query.truth[chosen])
-                    rows.append({"query": query.text, "index": name, "frames": split, **row})
+                    row = _row(scores[name], scores["true"], truth, chosen)
+                    if part == "all" and truth is not None:
+                        found = _in_moments(scores[name], shots)
+                        row["iou"] = _intersection_over_union(found[chosen], truth[chosen])
+                    rows.append({"query": query.text, "index": name, "frames": part, **row})
             task.advance()
     return pd.DataFrame(rows)
 
 
 def indexes_of(run: TrainedRun) -> dict[str, Index]:
-    """The indexes of `fidelity`: unit embeddings (T, dim) of the frames, by name.
+    """The indexes of `fidelity`: unit embeddings (N, dim) of the frames with a true one, by name.
 
     Where nothing can be interpolated, ``interpolated`` holds the train frame's own embedding.
     """
@@ -100,7 +104,8 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
             f"{run.run.path} has no {run.run.true.name}, the true embeddings: evaluate the run "
             "again (`evaluate`)"
         )
-    train = train_indices(run.split)
+    known = run.embedded
+    train = [i for i in train_indices(run.split) if i in set(known)]
     true = np.array(run.true, np.float64)
     between, lone = interpolated(true, train, run.shots, spherical=True), alone(train, run.shots)
     between[lone] = true[lone]
@@ -112,7 +117,7 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
         stored = read_arrays(run.run.baselines, ["reconstruction"], shape)
         if "reconstruction" in stored:
             indexes["teacher on reconstruction"] = stored["reconstruction"]
-    return indexes
+    return {name: index[known] for name, index in indexes.items()}
 
 
 def _row(
@@ -139,10 +144,10 @@ def _row(
     return row
 
 
-def _in_moments(scores: Scores, run: TrainedRun) -> NDArray[np.bool_]:
-    """Which of the T frames are in a moment of a query."""
-    inside = np.zeros(run.frames, bool)
-    for span in spans(scores.relevancy, THRESHOLD, scores.edge, shots=run.shots):
+def _in_moments(scores: Scores, shots: Shots) -> NDArray[np.bool_]:
+    """Which of the frames are in a moment of a query."""
+    inside = np.zeros(shots.frames, bool)
+    for span in spans(scores.relevancy, THRESHOLD, scores.edge, shots=shots):
         inside[span.start : span.end + 1] = True
     return inside
 

@@ -29,6 +29,7 @@ from nerv_clip.search.relevancy import (
     spot_query,
 )
 from nerv_clip.search.run_places import RunPlaces
+from nerv_clip.video.shots import Shots
 
 GRID = 4  # points per frame
 
@@ -40,7 +41,7 @@ class Moment(NamedTuple):
     the timestamps of the source. ``frame`` is the index of the frame nearest to the peak;
     ``held_out`` is whether it is a held-out frame. ``relevancy`` in [0, 1] and ``cosine`` in
     [-1, 1] are of the predicted embeddings at the peak. ``true_relevancy`` is that of the true
-    embeddings at ``frame``, None where the run does not store them. ``where`` is the place in
+    embedding of ``frame``, None where the run does not store one. ``where`` is the place in
     ``frame`` that matches best, in pixels of the source as they are stored, before rotation,
     stretch, crop and resize; whole numbers are edges of pixels. It is None for a query that is not
     a text or a spot, and for a run without a dense head or without ``source_map``.
@@ -68,7 +69,8 @@ class Answer:
     [0, 1], ``relevancy`` in [0, 1] and ``cosine`` in [-1, 1] have an entry for each point of the
     grid. ``match`` is False, no clear match, where the best relevancy does not exceed
     ``threshold``, which is always 0.5; ``moments`` are the nearest ones then. ``true_relevancy``
-    (T,) is of the true embeddings of the frames, None where the run does not store them.
+    (T,) is of the true embeddings of the frames, NaN for frames without; None where the run does
+    not store them.
     """
 
     question: str
@@ -108,11 +110,19 @@ class TrainedRun:
 
     @cached_property
     def true(self) -> Index | None:
-        """True unit embeddings of the frames (T, dim); None where the run does not store them."""
+        """True unit embeddings of the frames (T, dim); None where the run does not store them.
+
+        They are NaN for frames that the teacher did not embed.
+        """
         if not self.run.true.exists():
             return None
         shape = (self.frames, self.config.architecture.clip_dim)
         return read_array(self.run.true, shape, mapped=True)
+
+    @cached_property
+    def embedded(self) -> list[int]:
+        """The frames that have a `true` embedding; empty where the run does not store them."""
+        return [] if self.true is None else np.flatnonzero(~np.isnan(self.true[:, 0])).tolist()
 
     def index(self, grid: int = GRID) -> Index:
         """Predicted unit embeddings at `grid_times`; see `load_index`."""
@@ -138,16 +148,23 @@ class TrainedRun:
         """Scores of the predicted embeddings at `grid_times`, for a spot those of the `maps`."""
         if query.spot:
             return self._spot_scores(query, grid)
-        return self._scores(query, self.index(grid), grid, grid)
+        return self._scores(query, self.index(grid), grid, grid, self.shots)
 
     def true_scores(self, query: EncodedQuery) -> Scores | None:
-        """Scores of the true embeddings of the frames.
+        """Scores (T,) of the true embeddings of the frames, NaN for frames without.
 
         None where the run does not store them, and for a spot.
         """
         if self.true is None or query.spot:
             return None
-        return self._scores(query, self.true, 1, "true")
+        known = self.embedded
+        if len(known) == self.frames:
+            return self._scores(query, self.true, 1, "true", self.shots)
+        found = self._scores(query, self.true[known], 1, "true", self.shots.among(known))
+        scores = Scores(*np.full((len(found), self.frames), np.nan, np.float32))
+        for values, own in zip(scores, found, strict=True):
+            values[known] = own
+        return scores
 
     def _spot_scores(self, query: EncodedQuery, grid: int) -> Scores:
         """Scores of the best cell of each frame, at `grid_times`."""
@@ -158,15 +175,17 @@ class TrainedRun:
         best = found.relevancy.max((1, 2))[rows], found.height.max((1, 2))[rows]
         return Scores(*best, np.full(len(rows), SPOT_EDGE, np.float32))
 
-    def _scores(self, query: EncodedQuery, index: Index, grid: int, key: str | int) -> Scores:
+    def _scores(
+        self, query: EncodedQuery, index: Index, grid: int, key: str | int, shots: Shots
+    ) -> Scores:
         """Scores of an index; its reference is computed once for all texts, under ``key``."""
         if query.unrelated is None:
-            reference = query.reference(index, grid, self.shots)
+            reference = query.reference(index, grid, shots)
         else:
             if key not in self._text_references:
-                self._text_references[key] = query.reference(index, grid, self.shots)
+                self._text_references[key] = query.reference(index, grid, shots)
             reference = self._text_references[key]
-        return query.scores(index, reference, grid, self.shots, self.clips)
+        return query.scores(index, reference, grid, shots, self.clips)
 
     def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
         """Find the best ``top`` moments for a text, in the syntax of `parse_query`.
@@ -299,7 +318,7 @@ class TrainedRun:
             held_out=self.split[frame] == "val",
             relevancy=float(scores.relevancy[span.peak]),
             cosine=float(scores.cosine[span.peak]),
-            true_relevancy=None if true is None else float(true[frame]),
+            true_relevancy=None if true is None or np.isnan(true[frame]) else float(true[frame]),
         )
 
 

@@ -28,18 +28,35 @@ BATCH = 4  # frames that are embedded at once
 
 
 class DenseMaps:
-    """The dense embeddings of T frames on a grid: unit vectors, as coefficients of a basis.
+    """The dense embeddings of N frames on a grid: unit vectors, as coefficients of a basis.
 
     ``basis`` (rank, dim) has orthonormal rows, so that the cosine similarity of two embeddings is
-    that of their coefficients. ``coefficients`` (T, rank, rows, columns), float16, stay on disk.
+    that of their coefficients. ``coefficients`` (N, rank, rows, columns), float16, stay on disk.
+    ``frames`` are the indices of the frames; by default, they are the first ones of a video.
     """
 
-    def __init__(self, basis: Tensor, coefficients: NDArray[np.float16]) -> None:
+    def __init__(
+        self,
+        basis: Tensor,
+        coefficients: NDArray[np.float16],
+        frames: Sequence[int] | None = None,
+    ) -> None:
         self.basis, self.coefficients = basis, coefficients
+        self.frames = range(len(coefficients)) if frames is None else frames
+        self._rows = {frame: row for row, frame in enumerate(self.frames)}
+
+    def __contains__(self, frame: int) -> bool:
+        return frame in self._rows
 
     def read(self, indices: Sequence[int]) -> Tensor:
-        """Coefficients of frames: (B, rank, rows, columns) float32."""
-        return torch.from_numpy(np.asarray(self.coefficients[list(indices)], np.float32))
+        """Coefficients of frames: (B, rank, rows, columns) float32.
+
+        Those of a frame without true embeddings are 0.
+        """
+        found = np.zeros((len(indices), *self.coefficients.shape[1:]), np.float32)
+        known = [place for place, index in enumerate(indices) if index in self]
+        found[known] = self.coefficients[[self._rows[indices[place]] for place in known]]
+        return torch.from_numpy(found)
 
     def embeddings(self, indices: Sequence[int]) -> Tensor:
         """Embeddings of frames: (B, dim, rows, columns), shorter than 1 by what is lost."""
@@ -47,11 +64,8 @@ class DenseMaps:
 
     def kept(self) -> float:
         """The share of the embeddings' squared length that the basis keeps, in [0, 1]."""
-        total = sum(self.read([i]).square().sum(1).mean().item() for i in range(len(self)))
-        return total / len(self)
-
-    def __len__(self) -> int:
-        return len(self.coefficients)
+        total = sum(self.read([i]).square().sum(1).mean().item() for i in self.frames)
+        return total / len(self.frames)
 
 
 def map_video(
@@ -61,20 +75,24 @@ def map_video(
     grid: Grid,
     rank: int,
     *,
+    frames: Sequence[int] | None = None,
     cache_dir: Path | None = None,
     progress: Progress = SILENT,
 ) -> DenseMaps:
-    """The dense embeddings of all frames of a video, or of a segment of one.
+    """The dense embeddings of ``frames``, by default all, of a video or of a segment of one.
 
     The basis is found from at most `SAMPLED` of the frames ``chosen``, which should be train frames
     only. Basis and coefficients are cached by all that they depend on. ``cache_dir`` defaults to
     the user's cache folder.
     """
     folder = cache_dir or user_cache() / "dense"
+    frames = range(len(video)) if frames is None else frames
     sample = [chosen[i] for i in _spread(len(chosen), SAMPLED)]
     # the hash of a segment is that of the whole video
     part = f"{video.hash} {video.timestamps[0]} {len(video)}"
     key = f"{part} {dense.id} {grid} {rank} {sample}"
+    if len(frames) < len(video):
+        key += f" {list(frames)}"
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
 
     def make_basis(place: Path) -> None:
@@ -90,21 +108,21 @@ def map_video(
 
     read_basis = partial(read_cached, shape=(rank, dense.dim), kind=np.float32)
     basis = torch.from_numpy(np.array(cached(folder / f"{name}-basis.npy", read_basis, make_basis)))
-    shape = (len(video), rank, grid.rows, grid.columns)
+    shape = (len(frames), rank, grid.rows, grid.columns)
 
     def make(place: Path) -> None:
         with (
-            progress.task("dense CLIP", len(video), "frame") as task,
+            progress.task("dense CLIP", len(frames), "frame") as task,
             atomic_write(place) as temporary,
         ):
             out = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
-            for start, maps in _maps(dense, video, range(len(video)), grid):
+            for start, maps in _maps(dense, video, frames, grid):
                 out[start : start + len(maps)] = torch.einsum("rd,bdhw->brhw", basis, maps).numpy()
                 task.advance(len(maps))
             out.flush()
 
     read = partial(read_cached, shape=shape, kind=np.float16, mapped=True)
-    return DenseMaps(basis, cached(folder / f"{name}.npy", read, make))
+    return DenseMaps(basis, cached(folder / f"{name}.npy", read, make), frames)
 
 
 def _maps(

@@ -38,14 +38,15 @@ class TrainConfig:
     clip_loss_weight: float = 0.1  # λ
     slerp_loss_weight: float = 1.0  # weight of the between-frame term relative to clip_loss_weight
     dense_loss_weight: float = 0.05  # weight of the dense head's loss
+    clip_every: int = 1  # the teacher embeds one frame in so many
     pixel_loss_warmup_epochs: int = 50  # epochs before CLIP training starts
     eval_freq: int = 10  # epochs between evaluations
     best_metric: str = "psnr_train"
     motion_weight: float = 0.1  # weight of the motion loss
     bits: int = 32  # per weight in model_best.pth, the file that is evaluated
 
-    def check(self, predict_clip: bool) -> None:
-        """Raise `InputError` for a value out of range, or one that needs a CLIP head."""
+    def check(self, predict_clip: bool, clip_input: bool = False) -> None:
+        """Raise `InputError` for a value out of range, or one that does not fit the network."""
         limits: list[tuple[str, float, float]] = [
             ("epochs", 1, math.inf),
             ("batch", 1, math.inf),
@@ -58,6 +59,7 @@ class TrainConfig:
             ("clip_loss_weight", 0, 1e6),
             ("slerp_loss_weight", 0, 1e6),
             ("dense_loss_weight", 0, 1e6),
+            ("clip_every", 1, math.inf),
             ("pixel_loss_warmup_epochs", 0, math.inf),
             ("eval_freq", 1, math.inf),
         ]
@@ -76,6 +78,11 @@ class TrainConfig:
             if value not in known:
                 named = ", ".join(map(str, known))
                 raise InputError(f"`{field}` {value} is unknown: choose from {named}")
+        if clip_input and self.clip_every > 1:
+            raise InputError(
+                f"`clip_every` {self.clip_every}: `clip_input` stores the embedding of every train "
+                "frame; leave one of them out"
+            )
         if self.best_metric.startswith("clip") and not predict_clip:
             raise InputError(f"`best_metric` {self.best_metric} needs `predict_clip`")
         if predict_clip and self.epochs <= self.pixel_loss_warmup_epochs:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip.teacher.dense_maps import DenseMaps
+from nerv_clip.teacher.embeddings import known_frames
 from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
@@ -22,8 +23,9 @@ def frame_times(frames: int) -> Tensor:
 class TrainingData:
     """A video with its split and, optionally, true embeddings (T, dim), pooled and dense.
 
-    Attributes: ``train``, the indices of the train frames; ``times`` (T,), float64, the time of
-    every frame; ``device``.
+    Rows of the pooled ones are NaN where a frame has none. Attributes: ``train``, the indices of
+    the train frames; ``embedded``, those of the train frames with a true embedding; ``times`` (T,),
+    float64, the time of every frame; ``device``.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class TrainingData:
         self.times = frame_times(len(video)).to(device)
         self._dense = dense
         self._true = None if true_embeddings is None else true_embeddings.to(device)
+        self._known = set(self.train if true_embeddings is None else known_frames(true_embeddings))
+        self.embedded = [i for i in self.train if i in self._known]
 
     def frames(self, indices: list[int]) -> Tensor:
         """True frames (B, 3, H, W) in [0, 1]."""
@@ -46,13 +50,16 @@ class TrainingData:
         return frames
 
     def embeddings(self, indices: list[int]) -> Tensor:
-        """True embeddings (B, dim); raises ValueError if there are none."""
+        """True embeddings (B, dim), NaN for a frame without one.
+
+        Raises ValueError where the video has none.
+        """
         if self._true is None:
             raise ValueError("a CLIP head is trained with true embeddings, but none were given")
         return self._true[indices]
 
     def cells(self, indices: list[int]) -> Tensor:
-        """Coefficients of the true dense embeddings: (B, rank, h, w).
+        """Coefficients of the true dense embeddings: (B, rank, h, w), 0 for a frame without.
 
         Raises ValueError if there are none.
         """
@@ -60,12 +67,26 @@ class TrainingData:
             raise ValueError("a dense head is trained with true maps, but none were given")
         return self._dense.read(indices).to(self.device)
 
-    def following(self, indices: list[int]) -> list[int]:
-        """For each train frame the next one of its shot; for the last one itself."""
-        following = []
+    def shares(self, indices: list[int]) -> Tensor | None:
+        """Weights (B,) of train frames in a mean that is to be of those with a true embedding.
+
+        0 for a frame without; over all train frames, their mean is 1. None where all have one.
+        """
+        if len(self.embedded) == len(self.train):
+            return None
+        share = len(self.train) / len(self.embedded)
+        return torch.tensor([share * (i in self._known) for i in indices], device=self.device)
+
+    def around(self, indices: list[int]) -> tuple[list[int], list[int]]:
+        """Train frames with a true embedding around each train frame, in the same shot.
+
+        The last one that is not after it, and the next one after it; where there is one of them
+        only, that one twice.
+        """
+        before, after = [], []
         for index in indices:
-            place = bisect(self.train, index)
-            own = self.video.shots.span(self.video.shots.of(index))
-            later = self.train[place] if place < len(self.train) else own.stop
-            following.append(later if later < own.stop else index)
-        return following
+            known = self.video.shots.within(index, self.embedded)
+            place = bisect(known, index)
+            before.append(known[max(place - 1, 0)])
+            after.append(known[min(place, len(known) - 1)])
+        return before, after

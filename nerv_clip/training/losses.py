@@ -51,9 +51,15 @@ def pixel_loss(name: str, frames: Tensor, target: Tensor) -> Tensor:
     return sum(terms[1:], terms[0])
 
 
-def clip_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    """1 - cosine similarity of embeddings (B, dim, …), mean over all: a scalar in [0, 2]."""
-    return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=1).mean()
+def clip_loss(predicted: Tensor, true: Tensor, weights: Tensor | None = None) -> Tensor:
+    """1 - cosine similarity of embeddings (B, dim, …), mean over all: a scalar in [0, 2].
+
+    ``weights`` (B,) multiply the values of each row; rows of ``true`` with weight 0 may be NaN.
+    """
+    if weights is None:
+        return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=1).mean()
+    error = 1 - F.cosine_similarity(predicted.float(), true.float().nan_to_num(), dim=1)
+    return (weights * error.reshape(len(error), -1).mean(1)).mean()
 
 
 def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:

@@ -44,10 +44,14 @@ class Batch:
 
 
 class Pair(NamedTuple):
-    """A prediction and its target, of the same shape (B, …)."""
+    """A prediction and its target, of the same shape (B, …), with weights (B,) of mean 1 or None.
+
+    The target of a row of weight 0 may be NaN.
+    """
 
     prediction: Tensor
     target: Tensor
+    weights: Tensor | None = None
 
 
 def pixels(batch: Batch) -> Pair:
@@ -57,21 +61,22 @@ def pixels(batch: Batch) -> Pair:
 
 def embeddings(batch: Batch) -> Pair:
     """The CLIP head's embeddings of the train frames, and the true ones."""
-    return Pair(batch.heads["clip"].float(), batch.data.embeddings(batch.indices))
+    data, indices = batch.data, batch.indices
+    return Pair(batch.heads["clip"].float(), data.embeddings(indices), data.shares(indices))
 
 
 def embeddings_between(batch: Batch) -> Pair:
-    """Embeddings at a random time between each frame and the next train frame.
+    """Embeddings at a random time between the embedded train frames around each frame.
 
     The target is the spherical interpolation of both true embeddings: without held-out frames
     there is no better target, and an untrained head may be worse between frames.
     """
     fraction = batch.uniform()
-    following = batch.data.following(batch.indices)
-    start, end = (batch.data.embeddings(frames) for frames in (batch.indices, following))
+    before, after = batch.data.around(batch.indices)
+    start, end = (batch.data.embeddings(frames) for frames in (before, after))
     target = slerp(start, end, fraction.to(start))
     times = batch.data.times
-    embedding = batch.embed(torch.lerp(times[batch.indices], times[following], fraction))
+    embedding = batch.embed(torch.lerp(times[before], times[after], fraction))
     return Pair(embedding.float(), target)
 
 
@@ -80,7 +85,8 @@ def cells(batch: Batch) -> Pair:
 
     The basis has orthonormal rows, so their cosine similarity is that of the embeddings.
     """
-    return Pair(batch.heads["dense"].float(), batch.data.cells(batch.indices))
+    data, indices = batch.data, batch.indices
+    return Pair(batch.heads["dense"].float(), data.cells(indices), data.shares(indices))
 
 
 def warped_neighbours(batch: Batch) -> Pair:
@@ -130,7 +136,7 @@ OBJECTIVES = (
         weight=lambda config: 1.0,
         active=lambda arch, config, epoch: True,
         pair=pixels,
-        loss=lambda config, pair: pixel_loss(config.loss, *pair),
+        loss=lambda config, pair: pixel_loss(config.loss, pair.prediction, pair.target),
     ),
     Objective(
         name="clip",
@@ -151,7 +157,7 @@ OBJECTIVES = (
         weight=lambda config: config.motion_weight,
         active=lambda arch, config, epoch: "motion" in head_taps(arch),
         pair=warped_neighbours,
-        loss=lambda config, pair: pixel_loss("PSNR", *pair),
+        loss=lambda config, pair: pixel_loss("PSNR", pair.prediction, pair.target),
     ),
     Objective(
         name="dense",

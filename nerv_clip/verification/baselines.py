@@ -75,7 +75,8 @@ def prediction_and_baselines(evidence: Evidence, seed: int = 0) -> Iterator[Embe
 def _chance(evidence: Evidence, seed: int) -> Iterator[Embeddings]:
     true, predicted, count = evidence.true, evidence.predicted, len(evidence.true)
     rng = np.random.default_rng(seed)
-    length = block_length(true)
+    known = evidence.indices("all")
+    length = max(1, min(block_length(true[known]) * count // len(known), count // 2))
     draws = range(min(max(DRAWN // count, 1), RANDOM_DRAWS))
     random = (unit(rng.standard_normal(true.shape)) for _ in draws)
     yield Embeddings("random unit vectors", "chance", random)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nerv_clip.errors import InputError
 from nerv_clip.evaluation.decoding import embed_times
@@ -32,6 +34,7 @@ class Evidence:
     """Unit embeddings (T, D) of the frames of a run.
 
     ``predicted`` are computed by the network, whose only input is ``times`` (T,), in [0, 1].
+    ``true`` are NaN for frames that the teacher did not embed; these are not compared.
     ``stored`` are the teacher's embeddings of reconstructed, blended and perturbed frames, by the
     names in `TEACHER_ARRAYS`, as the run stores them, not scaled to unit length. Arrays that are
     not available are absent. ``checkpoint_hash`` is the SHA-256 of the file.
@@ -54,12 +57,21 @@ class Evidence:
 
     @property
     def train(self) -> list[int]:
-        """Indices of the train frames."""
+        """Indices of the train frames with a true embedding."""
         return self.indices("train")
 
     def indices(self, name: str) -> list[int]:
-        """Indices of the frames of the split ``name``, or of all frames for ``"all"``."""
-        return [i for i, split in enumerate(self.split) if name in ("all", split)]
+        """Indices of the frames of the split ``name``, or of all frames for ``"all"``.
+
+        Only those with a true embedding.
+        """
+        known = self.embedded
+        return [i for i, split in enumerate(self.split) if name in ("all", split) and known[i]]
+
+    @cached_property
+    def embedded(self) -> NDArray[np.bool_]:
+        """Which of the frames (T,) have a true embedding."""
+        return np.asarray(~np.isnan(self.true).any(1))
 
 
 def gather(
@@ -147,7 +159,9 @@ def _compute_missing(
     if not missing:
         return {}
     teacher = load_run_teacher(run)
-    inputs = embedded(video, run.read_config().split_frames(), teacher, progress)
+    config = run.read_config()
+    split, every = config.split_frames(), config.train.clip_every
+    inputs = embedded(video, split, teacher, every, progress)
     assert inputs.true is not None  # noqa: S101 - there is a teacher
     found = {TRUE: inputs.true}
     if missing & set(TEACHER_ARRAYS):

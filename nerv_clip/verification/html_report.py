@@ -48,6 +48,8 @@ def _about(v: Verification) -> str:
     config = v.evidence.config
     video = config.video
     teacher = "none" if config.teacher is None else config.teacher.name
+    if config.train.clip_every > 1:
+        teacher += f" on one frame in {config.train.clip_every}"
     return (
         f"{v.evidence.checkpoint}: {video.frames} frames of {video.width}×{video.height} pixels, "
         f"split {config.split.rule}, teacher {teacher}, seed {config.train.seed}, commit "

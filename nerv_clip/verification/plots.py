@@ -54,7 +54,7 @@ def frame_plot(verification: Verification) -> Figure:
     """Centred cosine of every frame: prediction, nearest train frame and interpolation."""
     from plotly.graph_objects import Figure
 
-    table = verification.per_frame
+    table = verification.per_frame.iloc[verification.evidence.indices("all")]
     figure = Figure()
     for name, dash in ((SPHERICAL, "dash"), (NEAREST, "dot")):
         figure.add_scatter(
@@ -88,11 +88,13 @@ def similarity_plot(verification: Verification) -> Figure:
 
     titles = ("true with true", "predicted with true", "predicted with predicted")
     figure = make_subplots(1, 3, subplot_titles=titles, horizontal_spacing=0.06)
-    true, predicted = verification.evidence.true, verification.evidence.predicted
-    frames = _thin(np.arange(len(true)))
+    frames = _thin(np.array(verification.evidence.indices("all")))
+    true, predicted = (
+        values[frames] for values in (verification.evidence.true, verification.evidence.predicted)
+    )
     pairs = ((true, true), (predicted, true), (predicted, predicted))
     for column, (a, b) in enumerate(pairs, start=1):
-        cosines = np.round(_thin(a) @ _thin(b).T, 3)
+        cosines = np.round(a @ b.T, 3)
         figure.add_heatmap(x=frames, y=frames, z=cosines, coloraxis="coloraxis", row=1, col=column)
         figure.update_yaxes(autorange="reversed", row=1, col=column)
     figure.update_layout(coloraxis={"colorscale": "Cividis", "colorbar": {"title": "cosine"}})

@@ -143,15 +143,21 @@ def bootstrap_interval(
 
 
 def mean_cosine_by_shift(predicted: Values, true: Values) -> Array:
-    """Mean cosine similarity of two (T, D) at every circular shift in time: (T,), 0 first."""
+    """Mean cosine similarity of two (T, D) at every circular shift in time: (T,), 0 first.
+
+    The mean is over the true rows that are not NaN.
+    """
     count, width = true.shape
-    scaled = [(values, lengths(values.astype(np.float64))) for values in (predicted, true)]
+    known = count - np.isnan(true).any(1).sum()
+    scaled = [
+        (values, lengths(values.astype(np.float64))) for values in (predicted, np.nan_to_num(true))
+    ]
     products = np.empty((count // 2 + 1, width), np.complex128)
     for start in range(0, width, COLUMNS):
         part = slice(start, start + COLUMNS)
         first, second = (np.fft.rfft(v[:, part] / length, axis=0) for v, length in scaled)
         products[:, part] = np.conj(first) * second
-    return np.asarray(np.fft.irfft(products.sum(1), count) / count)
+    return np.asarray(np.fft.irfft(products.sum(1), count) / known)
 
 
 def local_deviations(

@@ -35,6 +35,9 @@ def describe_tests(verification: Verification) -> list[str]:
         f"{split.frames} frames (block length {split.block})"
         for name, split in verification.splits.items()
     ]
+    count, known = len(evidence.split), len(evidence.indices("all"))
+    if known < count:
+        lines.append(f"not compared: {count - known} frames that the teacher did not embed")
     if lone := len(alone(evidence.train, evidence.shots)):
         lines.append(f"not compared: {lone} train frames without another one in their shot")
     return lines

@@ -54,6 +54,25 @@ def split_frames(
     return split
 
 
+def embedded_frames(split: Sequence[Split], every: int, shots: Shots | None = None) -> list[int]:
+    """The frames that the teacher embeds where it embeds one frame in ``every``: increasing.
+
+    They are spread evenly over the frames of each split in each shot, the first and the last one
+    included. By default the video is one shot.
+
+    >>> embedded_frames(["train", "train", "val"] * 3, 2)
+    [0, 2, 3, 7, 8]
+    """
+    chosen: list[int] = []
+    for own in (shots or Shots(len(split))).ranges():
+        for name in dict.fromkeys(split[own.start : own.stop]):
+            frames = [i for i in own if split[i] == name]
+            gaps = -(-(len(frames) - 1) // every)
+            places = {round(n * (len(frames) - 1) / max(gaps, 1)) for n in range(gaps + 1)}
+            chosen += [frames[place] for place in places]
+    return sorted(chosen)
+
+
 def train_indices(split: Sequence[Split]) -> list[int]:
     """The indices of the train frames, increasing."""
     return [i for i, name in enumerate(split) if name == "train"]
