@@ -181,8 +181,8 @@ def clip_flags() -> list[str]:
     first, second, _ = st.columns(3, vertical_alignment="bottom")
     every = first.number_input(
         "Embed one frame in", 1, 1000, key=persistent("train clip_every", 1),
-        help="A large teacher takes about a second a frame on a CPU. With 4, it embeds one frame in "
-        "four, while the network sees the pixels of all train frames.",
+        help="A large teacher takes about a second a frame on a CPU. With 4, it embeds one frame "
+        "in four, while the network sees the pixels of all train frames.",
     )  # fmt: skip
     dense = second.toggle(
         "Find places in the picture", key=persistent("train predict_dense", False),

@@ -26,6 +26,7 @@ from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.demo import write_kitchen
 from nerv_clip.demo.kitchen import LABELS, MASKS
 from nerv_clip.files import atomic_write
+from nerv_clip.progress import Progress
 
 FRAMES, SIZE, SAMPLES = 300, (90, 160), 4
 FLAGS = (
@@ -65,9 +66,22 @@ def rendered(kitchen: Path) -> Iterator[NDArray[np.uint8]]:
         yield np.asarray(Image.open(path).convert("RGB"))
 
 
-def train(seed: int, folder: Path, flags: list[str]) -> None:
-    """Train a network on the kitchen of a seed, unless its run is finished."""
-    videos, run = folder / "videos", folder / str(seed)
+def render(wanted: Iterable[int], folder: Path, progress: Progress) -> None:
+    """Render and encode the kitchens that the folder does not have."""
+    for seed in wanted:
+        video = folder / "videos" / f"{seed}.mp4"
+        if not (video.exists() and (video.with_suffix("") / MASKS).exists()):
+            progress.message(f"kitchen {seed}")
+            write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress, masks=True)
+            encode(rendered(video.with_suffix("")), video)
+
+
+def train(seed: int, folder: Path, flags: list[str], videos: Path | None = None) -> None:
+    """Train a network on the kitchen of a seed, unless its run is finished.
+
+    ``videos`` is where the kitchens are, by default in the folder.
+    """
+    videos, run = videos or folder / "videos", folder / str(seed)
     if (run / LABELS).exists():
         return
     paths = ["--data_path", str(videos / f"{seed}.mp4"), "--outf", str(run)]
@@ -98,12 +112,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     args, flags = parser.parse_known_args(argv)
     folder, progress = args.folder.resolve(), Terminal()
-    for seed in args.seeds:
-        video = folder / "videos" / f"{seed}.mp4"
-        if not (video.exists() and (video.with_suffix("") / MASKS).exists()):
-            progress.message(f"kitchen {seed}")
-            write_kitchen(video.with_suffix(""), seed, FRAMES, SIZE, SAMPLES, progress, masks=True)
-            encode(rendered(video.with_suffix("")), video)
+    render(args.seeds, folder, progress)
     with (
         progress.task("training", len(args.seeds), "run") as task,
         ThreadPoolExecutor(args.jobs) as pool,

@@ -25,7 +25,7 @@ import lzma
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,7 @@ from nerv_clip.similarity import average_precision
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps
 from nerv_clip.teacher.encoder import ClipEncoder
+from nerv_clip.video.split import embedded_frames
 
 BIG = 0.01  # share of the frame
 MOVED = 0.02  # of the frame's width
@@ -111,12 +112,15 @@ class Clip:
     maps: DenseMaps
     grid: Grid
 
-    @property
+    @cached_property
     def train(self) -> list[int]:
-        return [i for i, split in enumerate(self.inputs.split) if split == "train"]
+        """The train frames that the teacher embedded: all, without `--clip_every`."""
+        split, every = self.inputs.split, self.searched.config.train.clip_every
+        chosen = embedded_frames(split, every, self.searched.shots)
+        return [i for i in chosen if split[i] == "train"]
 
     def nearest(self, frame: int) -> int:
-        """The nearest train frame, itself for one."""
+        """The nearest of these train frames, itself for one."""
         return min(self.train, key=lambda i: abs(i - frame))
 
     def index(self, coefficients: Tensor) -> MapIndex:
@@ -205,10 +209,10 @@ def on_reconstructions(clip: Clip) -> Tensor:
 def warped(clip: Clip, true: Tensor, frame: int) -> Tensor:
     """Coefficients of the neighbouring train frames, moved by the network's motion and blended."""
     network, last = clip.model.networks[0], len(true) - 1
-    if clip.inputs.split[frame] == "train":
+    if frame in clip.train:
         return true[frame : frame + 1]
     t = torch.tensor([frame / last], dtype=torch.float64)
-    found = neighbours(network.train_times, t)
+    found = neighbours(torch.tensor(clip.train, dtype=torch.float64) / last, t)
     motion = network.forward_features(t, until=network.taps["motion"]).heads["motion"]
     size = network.arch.padded
     before, after = (
