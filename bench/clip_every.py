@@ -42,8 +42,6 @@ from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.verification.tables import head_bytes, tables
 
 EVERY, STARTS = (1, 4, 8, 16), (1, 2, 3)
-POOLED = ("predicted", "slerp", "nearest", "table of equal bytes")
-DENSE = ("teacher", "predicted", "nearest", "warped", "table of equal bytes")
 Scores = dict[str, dict[str, dict[str, float]]]  # by measure, source, and group of frames
 
 

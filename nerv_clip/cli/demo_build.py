@@ -34,7 +34,7 @@ CHECKPOINTS = DEMO.parent
 MAX_RUN_BYTES = 5_900_000
 # the shipped runs, with the flags in which they differ
 RUNS = {
-    "kitchen": "--predict_clip --clip_dim 512",
+    "kitchen": "--predict_clip --clip_dim 512 --predict_dense",
     "kitchen_baseline": "",
     "kitchen_clip_input": "--clip_input",
 }
