@@ -2,11 +2,11 @@
 
 Kitchens are those of `kitchen_library.py`, each trained with `--predict_dense --clip_every K` from
 three random starts. All frames are scored with the teacher's embeddings of all frames, which
-training did not have. 'Slerp and cells' adds to slerp what the network's cells change between the
-embedded frames, times one number. 'Seen' are train frames without an embedding: the network was trained on
+training did not have. 'Seen' are train frames without an embedding: the network was trained on
 their pixels. Whatever it is compared with knows the same embeddings as the network: slerp, the
 nearest one, the best of the stored tables that take at most the bytes of the head, and for places
-also the neighbouring maps, warped by the network's motion (whose bytes are not counted).
+also the neighbouring maps, warped by the network's motion (whose bytes are not counted). 'Slerp and
+cells' adds to slerp what the network's cells change between embedded frames, times one number.
 
 Pooled embeddings are scored by their centred cosine similarity to the true ones, dense ones by
 pointing accuracy, as in `where.py`. 'Moved' are boxes that are more than 2 % of the frame's width
@@ -43,6 +43,7 @@ from nerv_clip.teacher.embeddings import embed_video
 from nerv_clip.verification.tables import head_bytes, tables
 
 EVERY, STARTS = (1, 4, 8, 16), (1, 2, 3)
+CELLS = "slerp and cells"
 Scores = dict[str, dict[str, dict[str, float]]]  # by measure, source, and group of frames
 
 
@@ -74,7 +75,7 @@ def pooled(clip: Clip) -> dict[str, dict[str, float]]:
     return {
         "predicted": scored(unit(np.array(clip.searched.index(1), np.float64))),
         "slerp": scored(slerped),
-        "slerp and cells": scored(with_cells(clip, true, slerped)),
+        CELLS: scored(with_cells(clip, true, slerped)),
         "nearest": scored(nearest(true, known, shots)),
         "table of equal bytes": max(stored, key=lambda found: found["held out"]),
     }
@@ -185,14 +186,15 @@ def rows(results: dict[int, dict[int, list[Scores]]], measure: str) -> list[dict
         for source in first:
             values = {g: shown(of_clips(found, measure, source, g)) for g in first[source]}
             lines.append({"K": f"{every}", "from": source, **values})
-        for other in [name for name in first if name not in ("teacher", "predicted", "network")]:
+        others = [name for name in first if name not in ("teacher", "predicted", "network")]
+        pairs = [("predicted", other) for other in others]
+        pairs += [(CELLS, "slerp")] if CELLS in first else []
+        for one, other in pairs:
             differences = {
-                g: shown(
-                    of_clips(found, measure, "predicted", g) - of_clips(found, measure, other, g)
-                )
+                g: shown(of_clips(found, measure, one, g) - of_clips(found, measure, other, g))
                 for g in first[other]
             }
-            lines.append({"K": f"{every}", "from": f"predicted minus {other}", **differences})
+            lines.append({"K": f"{every}", "from": f"{one} minus {other}", **differences})
     return lines
 
 
