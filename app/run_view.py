@@ -16,7 +16,7 @@ from nerv_clip.evaluation.interpolation import interpolated
 from nerv_clip.evaluation.results import COLUMNS
 from nerv_clip.files import file_hash, user_cache
 from nerv_clip.runs.arrays import read_array
-from nerv_clip.similarity import Array, centred_cosine, cosine, unit
+from nerv_clip.similarity import Array, centred_cosine, cosine, present, unit
 from nerv_clip.video.comparison import Layout, read_layout, read_pairs, read_samples
 from nerv_clip.video.shots import Shots
 
@@ -251,7 +251,8 @@ def _similarities(
     true_at: Stamp, predicted_at: Stamp, train: tuple[int, ...], firsts: tuple[int, ...]
 ) -> pd.DataFrame:
     true, predicted = _embeddings(true_at), _embeddings(predicted_at)
-    train = tuple(index for index in train if not np.isnan(true[index, 0]))
+    embedded = present(true)
+    train = tuple(index for index in train if embedded[index])
     mean = true[list(train)].mean(0)
     shots = Shots(len(true), firsts)
     candidates = {

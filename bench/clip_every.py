@@ -5,7 +5,9 @@ three random starts. All frames are scored with the teacher's embeddings of all 
 training did not have. 'Seen' are train frames without an embedding: the network was trained on
 their pixels. Whatever it is compared with knows the same embeddings as the network: slerp, the
 nearest one, the best of the stored tables that take at most the bytes of the head, and for places
-also the neighbouring maps, warped by the network's motion (whose bytes are not counted). 'Slerp and
+also the neighbouring maps, warped by the network's motion (whose bytes are not counted). Maps that
+are compared have the principal directions of all train frames, those of the network only of the
+embedded ones. 'Slerp and
 cells' adds to slerp what the network's cells change between embedded frames, times one number.
 
 Pooled embeddings are scored by their centred cosine similarity to the true ones, dense ones by

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from report import heading, table, write
+from report import check_all_embedded, heading, table, write
 from torch import Tensor
 
 from nerv_clip import InputError, Run, load_clip_encoder
@@ -28,6 +28,7 @@ def rows(run: Run, labels: Path, clip_model: str) -> list[dict[str, str]]:
     encoder = load_clip_encoder(clip_model)
     true = fact_matrix([facts_of(of_frame) for of_frame in read_labels(labels)])
     split = run.read_per_frame()["split"].to_numpy()
+    check_all_embedded(run)
     out = []
     for name, part in (("seen", "train"), ("held out", "val")):
         chosen = split == part

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from nerv_clip import InputError, Run
 from nerv_clip.runs.provenance import git_commit
 
 COMMIT = git_commit()  # at import: the tree may change during a long measurement
@@ -21,6 +22,14 @@ def machine(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+
+
+def check_all_embedded(run: Run) -> None:
+    """Raise `InputError` for a run whose teacher did not embed all frames."""
+    if (every := run.read_config().train.clip_every) > 1:
+        raise InputError(
+            f"{run.path} has one true embedding in {every} frames: measure another run"
+        )
 
 
 def short(commit: str) -> str:

@@ -36,6 +36,15 @@ def wait_for_player(page: Page) -> None:
     page.locator(".player[data-exact=true]").wait_for()
 
 
+def highlight(page: Page) -> None:
+    """The first query, lit up in the frames."""
+    wait_for_player(page)
+    box = page.get_by_role("textbox", name="Highlight in the frames")
+    box.fill(QUERIES[0])
+    box.press("Enter")
+    page.locator(".player[data-heat]").wait_for()
+
+
 def wait_for_chart(page: Page) -> None:
     """Wait for a chart."""
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
@@ -52,7 +61,7 @@ def pick_video(page: Page) -> None:
 Pages = dict[str, tuple[str, Callable[[Page], object]]]  # by file name: path, and what to do there
 PAGES: Pages = {
     "overview": ("", wait_for_chart),
-    "frames": ("frames", wait_for_player),
+    "frames": ("frames", highlight),
     "semantics": ("semantics", wait_for_chart),
     "embedding_map": ("embedding_map", wait_for_chart),
     "search": ("search", search),
@@ -62,7 +71,7 @@ PAGES: Pages = {
 }
 FILM_PAGES: Pages = {
     "film_overview": PAGES["overview"],
-    "film_frames": PAGES["frames"],
+    "film_frames": ("frames", wait_for_player),
     "film_search": ("search", partial(search, queries=FILM_QUERIES)),
 }
 

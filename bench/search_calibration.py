@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from report import heading, table, write
+from report import check_all_embedded, heading, table, write
 from scipy.stats import rankdata
 from tqdm import tqdm
 
@@ -187,6 +187,7 @@ def rows_of(run: TrainedRun, old: OldRule) -> Iterator[Row]:
         predicted, true = run.scores(encoded), run.true_scores(encoded)
         if true is None:
             raise InputError(f"{path} has no true.npy: evaluate it again")
+        check_all_embedded(run.run)
         matched = [bool(scores.relevancy.max() > THRESHOLD) for scores in (predicted, true)]
         found = [compared(predicted, GRID, ask.true), compared(true, 1, ask.true)]
         yield Row(

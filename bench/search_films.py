@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from report import heading, number, table, write
+from report import check_all_embedded, heading, number, table, write
 from search_calibration import FEW, Mask, facts_at, labelled_paths
 from tqdm import tqdm
 
@@ -104,6 +104,7 @@ def main(argv: list[str]) -> None:
         run = load_run(path, query_encoder=encoder)
         if run.true is None:
             raise InputError(f"{path} has no true.npy: evaluate it again")
+        check_all_embedded(run.run)
         shown = facts_at(path)[:, [FACT_INDEX[pair] for pair in PAIRS]]
         predicted.append(Kitchen(np.array(run.index(1)), shown))
         true.append(Kitchen(np.array(run.true), shown))

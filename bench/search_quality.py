@@ -51,7 +51,7 @@ def matches_true(run: TrainedRun, text: str) -> bool:
     scores = run.true_scores(run.query_encoder.encode_text(text))
     if scores is None:
         raise InputError(f"{run.run.path} has no true.npy: evaluate it again with --clip_model")
-    return bool(scores.relevancy.max() > THRESHOLD)
+    return bool(np.nanmax(scores.relevancy) > THRESHOLD)
 
 
 def means(frame: pd.DataFrame) -> list[dict[str, str]]:

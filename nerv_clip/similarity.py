@@ -24,6 +24,11 @@ class Ranks(NamedTuple):
     reciprocal: Array  # 1 / rank; its mean is the MRR
 
 
+def present(rows: Values) -> NDArray[np.bool_]:
+    """Which rows (N, D) hold a vector: a frame without an embedding has a row of NaN."""
+    return np.asarray(~np.isnan(rows[:, 0]))
+
+
 def unit(values: Array) -> Array:
     """Rows (N, D) scaled to unit length; rows of zeros stay zero."""
     return values / lengths(values)
@@ -72,12 +77,12 @@ def ranks(predicted: Values, true: Array, own: NDArray[np.intp]) -> Ranks:
     because all similarities of a long video do not fit into memory.
     """
     target = unit(true)
-    absent = np.asarray(np.isnan(true).any(1))
+    absent = ~present(true)
     rows = max(COMPARED // len(true), 1)
     found = np.full((len(Ranks._fields), len(own)), np.nan)
     for start in range(0, len(own), rows):
         part = np.ascontiguousarray(predicted[start : start + rows], np.float64)
-        known = np.flatnonzero(~np.isnan(part).any(1) & ~absent[own[start : start + len(part)]])
+        known = np.flatnonzero(present(part) & ~absent[own[start : start + len(part)]])
         if len(known):
             ranked = _ranks(unit(part[known]), target, own[start + known], absent)
             found[:, start + known] = ranked

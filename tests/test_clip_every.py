@@ -14,12 +14,12 @@ from nerv_clip import InputError, ModelConfig, Run, evaluate, load_video, split_
 from nerv_clip.evaluation.projection import Projection
 from nerv_clip.runs.config import SplitRecord
 from nerv_clip.runs.embedding_map import load_map
-from nerv_clip.runs.inputs import embedded
+from nerv_clip.runs.inputs import embed
 from nerv_clip.runs.run_training import RunTraining
 from nerv_clip.search import load_run
 from nerv_clip.search.fidelity import LabelledQuery, fidelity
 from nerv_clip.similarity import ranks, unit
-from nerv_clip.teacher.embeddings import embed_video, known_frames
+from nerv_clip.teacher.embeddings import embed_video, frames_embedded
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.loading import load_clip_encoder
 from nerv_clip.training.config import TrainConfig
@@ -99,7 +99,7 @@ def test_the_teacher_sees_only_the_chosen_frames(
     monkeypatch.setattr(encoder, "images", lambda x: (seen.append(len(x)), images(x))[1])
     some = embed_video(encoder, video, [3, 7, 40], cache_dir=tmp_path)
     assert sum(seen) == 3
-    assert known_frames(some) == [3, 7, 40]
+    assert frames_embedded(some) == [3, 7, 40]
     again = embed_video(encoder, video, [3, 7, 40], cache_dir=tmp_path)
     assert sum(seen) == 3  # from the cache
     torch.testing.assert_close(again, some, equal_nan=True)
@@ -188,15 +188,44 @@ def test_ranks_leave_out_true_rows_that_are_missing() -> None:
 def test_search_names_the_true_relevancy_only_where_there_is_one(trained: Run) -> None:
     run = load_run(trained.path)
     known = chosen(trained)
-    answer = run.search("a purple kettle", top=20)
-    assert answer.true_relevancy is not None
-    assert np.flatnonzero(~np.isnan(answer.true_relevancy)).tolist() == known
-    for moment in answer.moments:
+    texts = ("a purple kettle", "a red mug", "at night", "a hand", "a mug -kettle")
+    answers = [run.search(text, top=20) for text in texts]
+    for answer in answers:
+        assert answer.true_relevancy is not None
+        assert np.flatnonzero(~np.isnan(answer.true_relevancy)).tolist() == known
+    moments = [moment for answer in answers for moment in answer.moments]
+    assert {m.frame in known for m in moments} == {True, False}
+    for moment in moments:
         assert (moment.true_relevancy is None) == (moment.frame not in known)
+
+
+def test_true_relevancy_does_not_spread_to_other_frames_with_an_embedding(trained: Run) -> None:
+    run, known = load_run(trained.path), chosen(trained)
+    query, gaps = run.query_encoder.encode_text("a purple kettle"), np.diff(known)
+    mark = next(known[n] for n in range(1, len(gaps)) if gaps[n - 1 : n + 1].min() > 4)
+    true = np.full((FRAMES, query.vectors.shape[1]), np.nan)
+    true[known] = unit(np.random.default_rng(0).normal(size=(len(known), true.shape[1])))
+    true[mark] = query.vectors[0]
+    run.true = true.astype(np.float16)
+    scores = run.true_scores(query)
+    assert scores is not None
+    assert np.nanargmax(scores.relevancy) == mark
+    others = scores.relevancy[[i for i in known if i != mark]]
+    assert others.max() < scores.relevancy[mark] - 0.2
+
+
+def test_fidelity_measures_frames_with_an_embedding(trained: Run) -> None:
+    run, known = load_run(trained.path), chosen(trained)
     truth = np.arange(FRAMES) > FRAMES // 2
     table = fidelity(run, [LabelledQuery("a purple kettle", truth)])
-    assert np.isfinite(table["shortfall"]).all()
-    assert table[table["index"] == "true"]["overlap@5"].eq(1).all()
+    before = table.set_index(["index", "frames"])
+    assert np.isfinite(before["shortfall"]).all()
+    index = np.array(run.index(1))
+    others = np.setdiff1d(np.arange(FRAMES), known)
+    index[others] = np.roll(index[others], 7, 0)  # which are not compared
+    run._indexes[1] = index
+    again = fidelity(run, [LabelledQuery("a purple kettle", truth)]).set_index(["index", "frames"])
+    pd.testing.assert_frame_equal(before, again)
 
 
 def test_map_has_no_true_point_without_an_embedding(trained: Run) -> None:
@@ -210,18 +239,50 @@ def test_map_has_no_true_point_without_an_embedding(trained: Run) -> None:
 @pytest.mark.parametrize("page", ["overview", "frames", "semantics", "search", "verify"])
 def test_pages_show_such_a_run(trained: Run, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(monkeypatch, trained.path.parent, page)
+    if page == "search":
+        app.text_area[0].input("a purple kettle\nat night").run()
+        assert len(app.get("plotly_chart")) == 1
     assert not app.exception
     assert not app.error
     if page == "overview":
         assert f"on one frame in {EVERY}" in app.caption[0].value
 
 
+def test_segments_and_shots_train_on_their_embedded_frames(film: Path, tmp_path: Path) -> None:
+    cuts = tmp_path / "cuts.txt"
+    cuts.write_text("0\n20\n")
+    heads = ["--predict_clip", "--predict_dense", "--dense_tap", "1", "--clip_model", "demo"]
+    some = ["--clip_every", "6", "--shots", str(cuts), "--modelsize", "0.25"]
+    main(flags(film, "--data_split", SPLIT, *heads, *some, "--pixel_loss_warmup_epochs", "1"))
+    run = Run("output/run")
+    config = run.read_config()
+    assert len(config.architecture.segments) == 2
+    known = embedded_frames(config.split_frames(), 6, config.video.cuts)
+    table = run.read_per_frame()
+    train = [i for i in known if table["split"][i] == "train"]
+    for column, least in (("clip_similarity", 0.4), ("dense_similarity", 0.05)):
+        assert table["frame"][table[column].notna()].tolist() == known
+        assert table[column][train].min() > least  # 0 by chance
+    assert verify_evidence(gather(run.best)).splits["all"].frames == len(known)
+
+
+def test_other_frames_cannot_replace_those_of_a_run(trained: Run, film: Path) -> None:
+    before = np.load(trained.true)
+    cuts = trained.path.parent / "cuts.txt"
+    cuts.write_text("0\n20\n")
+    paths = ["--data_path", str(film), "--outf", str(trained.path), "--eval_only"]
+    for flag, value in (("clip_every", "1"), ("shots", str(cuts))):
+        with pytest.raises(InputError, match=f"other values of `{flag}`"):
+            main([*paths, f"--{flag}", value])
+    np.testing.assert_array_equal(np.load(trained.true), before)
+
+
 def test_a_segment_needs_an_embedded_train_frame(video: Video, encoder: ClipEncoder) -> None:
     split = split_frames(FRAMES, SPLIT)
     model = ModelConfig(predict_clip=True, modelsize=0.5, segment_frames=16)
     config = TrainConfig(epochs=2, pixel_loss_warmup_epochs=1, clip_every=40)
-    inputs = embedded(video, split, encoder, config.clip_every)
-    with pytest.raises(InputError, match="leaves the frames 16 to 32"):
+    inputs = embed(video, split, encoder, config.clip_every)
+    with pytest.raises(InputError, match="for the network of the frames 16 to 31"):
         RunTraining(
             Run("output/segments"),
             inputs,

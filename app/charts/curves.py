@@ -61,19 +61,19 @@ def per_frame(
     values, splits = np.asarray(values, float), np.asarray(split)
     shown = shown or range(len(values))
     width, frames = width_for(len(shown)), np.arange(shown.start, shown.stop)
+    frames = frames[~np.isnan(values[frames])]  # some are not measured
     styles = ((palette().series[2], "dash"), (palette().series[3], "dot"))
     for (name, line), (colour, dash) in zip((baselines or {}).items(), styles, strict=False):
         found = in_bins(line, shown, width)
         figure.add_scatter(
             x=frames if width == 1 else found.middle,
-            y=line[shown.start : shown.stop] if width == 1 else found.mean,
-            mode="lines", name=name, hoverinfo="skip", connectgaps=True,
+            y=line[frames] if width == 1 else found.mean,
+            mode="lines", name=name, hoverinfo="skip",
             line={"color": colour, "dash": dash, "width": 1.5},
         )  # fmt: skip
     if width == 1:
         figure.add_scatter(
-            x=frames, y=values[shown.start : shown.stop], mode="lines", opacity=0.4,
-            connectgaps=True,
+            x=frames, y=values[frames], mode="lines", opacity=0.4,
             line={"color": palette().grey, "width": 1}, showlegend=False, hoverinfo="skip",
         )  # fmt: skip
     else:

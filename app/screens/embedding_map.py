@@ -20,6 +20,7 @@ from widgets import has_clip_head, picture_url
 from nerv_clip import Run
 from nerv_clip.evaluation.projection import Method, Projection
 from nerv_clip.runs.embedding_map import load_map
+from nerv_clip.similarity import present
 
 DEFAULT = Projection()
 LONG = 5000  # frames above which UMAP takes many minutes, so that PCA is the default
@@ -33,14 +34,14 @@ def points_of(
     return load_map(Run(path), projection)
 
 
-def settings(view: RunView) -> tuple[Projection, str, bool]:
-    """The controls: projection, colour, and whether the points of a frame are connected."""
+def settings(view: RunView, points: int) -> tuple[Projection, str, bool]:
+    """The controls: projection of so many points, colour, and whether a frame's are connected."""
     columns = st.columns(5, vertical_alignment="center")
     methods = get_args(Method)
     long = view.frames > LONG
     key = persistent(f"map method{long * ' of a long video'}", "PCA" if long else DEFAULT.method)
     method = columns[0].selectbox("Method", methods, key=key)
-    most = max(2, min(100, 2 * view.frames - 1))
+    most = max(2, min(100, points - 1))
     neighbours = columns[1].slider(
         "Neighbours",
         2,
@@ -102,8 +103,8 @@ def main(run: Run) -> None:
     st.title("Embedding map")
     if not has_clip_head(view):
         return
-    embeddings(view)  # raises if the run has none
-    projection, colour, connected = settings(view)
+    embedded = present(embeddings(view)[0])  # raises if the run has none
+    projection, colour, connected = settings(view, view.frames + int(embedded.sum()))
     stamps = (stamp(view.run.true), stamp(view.run.predicted))
     true, predicted = points_of(run.path, stamps, projection)
     colours = {

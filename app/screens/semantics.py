@@ -16,7 +16,7 @@ from shown_frames import shown_frames
 from widgets import has_clip_head, picture_url
 
 from nerv_clip import Run
-from nerv_clip.similarity import Array
+from nerv_clip.similarity import Array, present
 
 MOST_ROWS = 1000  # of a matrix as CSV
 
@@ -73,7 +73,7 @@ def selected_frame(view: RunView, table: pd.DataFrame) -> None:
 def matrices(view: RunView) -> None:
     """Cosine similarity of each pair of frames that have a true embedding."""
     true, predicted = embeddings(view)
-    frames = np.flatnonzero(~np.isnan(true[:, 0]))
+    frames = np.flatnonzero(present(true))
     true, predicted = true[frames], predicted[frames]
     columns = st.columns(3)
     wanted = (

@@ -192,11 +192,11 @@ class EvaluateCommand:
             weight=options.weight,
             processes=group.size,
         )
-        names: tuple[str, ...] = ("data_split",)
+        names: tuple[str, ...] = ("data_split", "shots")
         width, teacher = self.arch.clip_dim or self.arch.clip_input, self.inputs.teacher
         if width and teacher is not None:
             check_dim(teacher, width)
-            names += ("teacher",)
+            names += ("teacher", "clip_every")
         trained = Run(self.checkpoint.parent)
         if trained.is_run and trained.path.resolve() != self.run.path.resolve():
             self._check_run(trained, record, names)
@@ -206,7 +206,8 @@ class EvaluateCommand:
         else:
             stored = self._check_run(self.run, record, names)
             if teacher is not None:
-                self.record = replace(stored, teacher=record.teacher)
+                train = replace(stored.train, clip_every=options.train.clip_every)
+                self.record = replace(stored, teacher=record.teacher, train=train)
 
     def _check_run(self, run: Run, record: RunConfig, names: tuple[str, ...]) -> RunConfig:
         """The description of a run; raises `InputError` where its video or ``names`` differ."""

@@ -13,14 +13,14 @@ from torch import Tensor
 from nerv_clip.cli.options import Options
 from nerv_clip.models.parameters import decoder_parameters, head_parameters
 from nerv_clip.models.solver import solve_video
-from nerv_clip.runs.inputs import stand_in_maps
+from nerv_clip.runs.inputs import Inputs, check_embedded, stand_in_maps
 from nerv_clip.teacher.loading import known_dim
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.distributed import resolve_device
 from nerv_clip.training.losses import check_loss_fits
 from nerv_clip.training.segments import SegmentTraining
 from nerv_clip.video.reader import pictures
-from nerv_clip.video.split import split_frames, train_indices
+from nerv_clip.video.split import embedded_frames, split_frames, train_indices
 from nerv_clip.video.video import GIB, checked_shots, fit, shots_read, still_video
 
 
@@ -98,10 +98,13 @@ def estimate(options: Options) -> Estimate:
         assert options.teacher is not None  # noqa: S101 - set with these flags
         dim = config.clip_dim or known_dim(options.teacher[0]) or 512
         config = replace(config, clip_dim=dim)
-        true = torch.nn.functional.normalize(torch.randn(frames, dim), dim=1)
+        chosen = embedded_frames(split, options.train.clip_every, shots)
+        true = torch.full((frames, dim), torch.nan)
+        true[chosen] = torch.nn.functional.normalize(torch.randn(len(chosen), dim), dim=1)
     arch = solve_video(config, shots, train_indices(split), height, width)
-    model = build_video_network(arch, split, true_embeddings=true).to(device)
     video = still_video(frame, frames, shots)
+    check_embedded(Inputs(video, split, true=true), arch, options.train.clip_every)
+    model = build_video_network(arch, split, true_embeddings=true).to(device)
     training = SegmentTraining(model, video, split, options.train, true, dense=stand_in_maps(arch))
     heads = head_parameters(*model.networks)
     sizes = decoder_parameters(*model.networks), sum(heads.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nerv_clip.cli.options import Options
 from nerv_clip.progress import Progress
-from nerv_clip.runs.inputs import Inputs, embedded
+from nerv_clip.runs.inputs import Inputs, embed
 from nerv_clip.teacher.loading import check_dim, load_clip_encoder
 from nerv_clip.video.split import split_frames
 from nerv_clip.video.video import load_video
@@ -30,4 +30,4 @@ def load_inputs(options: Options, device: str, progress: Progress) -> Inputs:
     teacher = load_clip_encoder(*options.teacher, device=device)
     if options.model.clip_dim and (options.model.predict_clip or options.model.clip_input):
         check_dim(teacher, options.model.clip_dim)  # before the frames are embedded
-    return embedded(video, split, teacher, options.train.clip_every, progress)
+    return embed(video, split, teacher, options.train.clip_every, progress)

@@ -32,7 +32,7 @@ from nerv_clip.models.sharing import LEAST_SIZE, Stretch, divide
 from nerv_clip.models.solver import solve_video
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.budget import Budget
-from nerv_clip.runs.inputs import Inputs, stand_in_maps
+from nerv_clip.runs.inputs import Inputs, check_embedded, stand_in_maps
 from nerv_clip.training.builder import build_video_network
 from nerv_clip.training.segments import SegmentTraining, makespan
 from nerv_clip.training.threads import jobs_for
@@ -273,6 +273,7 @@ def _seconds_of_an_epoch(options: Options, inputs: Inputs, device: str) -> float
     if inputs.teacher is not None and (model.predict_clip or model.clip_input):
         model = replace(model, clip_dim=inputs.teacher.dim)
     arch = solve_video(model, video.shots, train_indices(split), video.height, video.width)
+    check_embedded(inputs, arch, options.train.clip_every)
     network = build_video_network(arch, split, true_embeddings=inputs.true).to(device)
     config = replace(options.train, pixel_loss_warmup_epochs=0)
     dense = stand_in_maps(arch)

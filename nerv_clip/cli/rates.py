@@ -87,7 +87,7 @@ def seconds_of_maps(config: ModelConfig, inputs: Inputs) -> float:
     if not config.predict_dense or inputs.teacher is None:
         return 0.0
     dense, few = DenseTeacher(inputs.teacher), min(len(inputs.video), BATCH)
-    grid, known = Grid(DENSE_ROWS, 2 * DENSE_ROWS), set(inputs.known)
+    grid, known = Grid(DENSE_ROWS, 2 * DENSE_ROWS), set(inputs.embedded)
     train = [i for i in train_indices(inputs.split) if i in known]
     frames = inputs.video.read([*range(few)])
     start = time.perf_counter()
@@ -120,7 +120,7 @@ def seconds_of_showing(inputs: Inputs, device: str) -> float:
 
         seconds = evaluating(None)
         if inputs.teacher is not None:
-            share = len(inputs.known) / len(inputs.video)
+            share = len(inputs.embedded) / len(inputs.video)
             seconds += share * (evaluating(inputs.teacher) - seconds)
 
         def pairs(chosen: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:

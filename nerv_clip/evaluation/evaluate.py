@@ -29,7 +29,7 @@ from nerv_clip.models.segments import VideoArchitecture
 from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.teacher.dense_maps import DenseMaps
-from nerv_clip.teacher.embeddings import known_frames
+from nerv_clip.teacher.embeddings import frames_embedded
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split, train_indices
@@ -66,7 +66,7 @@ def evaluate_checkpoint(
     reconstructed: list[Tensor] = []
     blended: list[Tensor] = []
     perturbed: list[Tensor] = []
-    known = set(range(len(video)) if true_embeddings is None else known_frames(true_embeddings))
+    known = set(range(len(video)) if true_embeddings is None else frames_embedded(true_embeddings))
     missing = torch.full((1, teacher.dim if teacher else 0), torch.nan)
     seconds = 0.0
     next(decode(model, [0]))  # the first pass includes set-up, which is not decoding
@@ -87,15 +87,11 @@ def evaluate_checkpoint(
             if decoded.embeddings is not None:
                 embeddings.append(decoded.embeddings.float().cpu())
             if teacher is not None:
-                for images, found in (
-                    (frames, reconstructed),
-                    (mixed, blended),  # a train frame alone in its shot has none
-                    (perturb(target) if judged else None, perturbed),
-                ):
-                    if images is None or not judged:
-                        found.append(missing)
-                    else:
-                        found.append(teacher.images(images).cpu())
+                # a train frame alone in its shot has no blend
+                pictures = (frames, mixed, perturb(target)) if judged else (None, None, None)
+                lists = (reconstructed, blended, perturbed)
+                for images, found in zip(pictures, lists, strict=True):
+                    found.append(missing if images is None else teacher.images(images).cpu())
             rows.append(row)
             task.advance()
     predicted, rebuilt, mixtures, shaken = (

@@ -165,6 +165,7 @@ class RunConfig:
             **dataclasses.asdict(self.model),
             "clip_dim": self.model.clip_dim if trained_with_teacher else 0,
             **dataclasses.asdict(self.train),
+            "clip_every": self.train.clip_every if trained_with_teacher else 1,
             "debug": self.debug,
             "weight": self.weight,
             "processes": self.processes,

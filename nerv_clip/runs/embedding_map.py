@@ -14,6 +14,7 @@ from nerv_clip.evaluation.projection import Array, Projection, project
 from nerv_clip.files import atomic_write, file_hash, user_cache
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.run import Run
+from nerv_clip.similarity import present
 
 
 class _Found(NamedTuple):
@@ -54,9 +55,9 @@ def _find(run: Run, projection: Projection) -> _Found:
         return _read(path, key, frames)
 
     def make(path: Path) -> None:
-        embeddings, every = (read_array(place, (frames, None)) for place in places)
-        known, true = ~np.isnan(embeddings).any(1), np.full((frames, 2), np.nan)
-        true[known], predicted = project([embeddings[known], every], *projection)
+        embeddings, guesses = (read_array(place, (frames, None)) for place in places)
+        embedded, true = present(embeddings), np.full((frames, 2), np.nan)
+        true[embedded], predicted = project([embeddings[embedded], guesses], *projection)
         with atomic_write(path) as temporary:
             np.savez(temporary, key=np.array(key), true=true, predicted=predicted)
 
@@ -71,5 +72,5 @@ def _read(path: Path, key: str, frames: int) -> _Found | None:
         stored = str(content["key"])
     except (InputError, KeyError):
         return None
-    known = np.isfinite(found.true) | np.isnan(found.true)
-    return found if stored == key and bool((known & np.isfinite(found.predicted)).all()) else None
+    valid = not np.isinf(found.true).any() and bool(np.isfinite(found.predicted).all())
+    return found if stored == key and valid else None

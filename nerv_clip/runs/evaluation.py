@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nerv_clip.errors import InputError
 from nerv_clip.evaluation.decoding import decode
 from nerv_clip.evaluation.evaluate import evaluate_checkpoint
 from nerv_clip.evaluation.results import Evaluation
 from nerv_clip.files import atomic_write, file_hash, make_folder, sweep
 from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
-from nerv_clip.runs.inputs import Inputs, dense_inputs, embedded, load_run_teacher, load_run_video
+from nerv_clip.runs.inputs import Inputs, dense_inputs, embed, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.same_video import check_video
 from nerv_clip.teacher.dense_maps import DenseMaps
@@ -43,8 +44,13 @@ def evaluate(
         video = load_run_video(target, device=place, progress=progress)
     else:
         check_video(video, target, progress)
+        if video.shots != config.video.cuts:
+            raise InputError(
+                f"{target.path} was trained with other cuts than `video` has: load it with "
+                f"`shots` {config.video.source_shots}"
+            )
     teacher = None if config.teacher is None else load_run_teacher(target, place)
-    inputs = embedded(video, config.split_frames(), teacher, config.train.clip_every, progress)
+    inputs = embed(video, config.split_frames(), teacher, config.train.clip_every, progress)
     with target.locked(progress):
         dense = dense_inputs(inputs, config.architecture, progress)
         return evaluate_run(target, target.best, inputs, dense, device=place, progress=progress)

@@ -18,7 +18,7 @@ from nerv_clip.runs.run import Run
 from nerv_clip.runs.same_video import check_video
 from nerv_clip.teacher.dense import DenseTeacher, Grid
 from nerv_clip.teacher.dense_maps import DenseMaps, map_video
-from nerv_clip.teacher.embeddings import embed_video, known_frames
+from nerv_clip.teacher.embeddings import embed_video, frames_embedded
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.teacher.loading import load_clip_encoder
 from nerv_clip.video.split import Split, embedded_frames, train_indices
@@ -39,12 +39,12 @@ class Inputs:
     true: Tensor | None = None
 
     @property
-    def known(self) -> list[int]:
+    def embedded(self) -> list[int]:
         """The frames with a true embedding; all frames where none were computed."""
-        return [*range(len(self.video))] if self.true is None else known_frames(self.true)
+        return [*range(len(self.video))] if self.true is None else frames_embedded(self.true)
 
 
-def embedded(
+def embed(
     video: Video,
     split: list[Split],
     teacher: ClipEncoder | None,
@@ -71,14 +71,33 @@ def dense_inputs(
     """
     if not arch.first.dense_dim or inputs.teacher is None:
         return None
-    dense, found = DenseTeacher(inputs.teacher), []
+    dense, embedded, found = DenseTeacher(inputs.teacher), inputs.embedded, []
     for segment in arch.segments:
         video = inputs.video.part(segment.seen.start, segment.seen.stop)
-        frames = [i - segment.seen.start for i in inputs.known if i in segment.seen]
-        train = [i for i in train_indices(inputs.split[segment.rows]) if i in set(frames)]
+        frames = [i - segment.seen.start for i in embedded if i in segment.seen]
+        known = set(frames)
+        train = [i for i in train_indices(inputs.split[segment.rows]) if i in known]
         grid, rank = dense_grid(segment.network), segment.network.dense_rank
         found.append(map_video(dense, video, train, grid, rank, frames=frames, progress=progress))
     return found
+
+
+def check_embedded(inputs: Inputs, arch: VideoArchitecture, every: int) -> None:
+    """Raise `InputError` where a network has no train frame with a true embedding.
+
+    Each has to have one among its own frames, and one in each shot that it has train frames of.
+    ``every`` is the `clip_every` that the frames were chosen by.
+    """
+    train = set(train_indices(inputs.split))
+    known = train.intersection(inputs.embedded)
+    for segment in arch.segments:
+        own = range(segment.first, segment.first + segment.frames)
+        of_shots = [train.intersection(segment.seen, shot) for shot in inputs.video.shots.ranges()]
+        if known.isdisjoint(own) or any(part and known.isdisjoint(part) for part in of_shots):
+            raise InputError(
+                f"`clip_every` {every} leaves too few true embeddings for the network of the "
+                f"frames {own.start} to {own.stop - 1}: give a smaller number"
+            )
 
 
 def stand_in_maps(arch: VideoArchitecture) -> list[DenseMaps] | None:

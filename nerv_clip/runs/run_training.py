@@ -34,7 +34,7 @@ from nerv_clip.runs.budget import EXTRA, Budget
 from nerv_clip.runs.config import SplitRecord
 from nerv_clip.runs.description import check_same, describe
 from nerv_clip.runs.evaluation import evaluate_run, frame_pairs, write_evaluation
-from nerv_clip.runs.inputs import Inputs, dense_inputs
+from nerv_clip.runs.inputs import Inputs, check_embedded, dense_inputs
 from nerv_clip.runs.run import Run, TrainingStatus
 from nerv_clip.runs.tensorboard import Curves
 from nerv_clip.teacher.dense_maps import DenseMaps
@@ -97,7 +97,7 @@ class RunTraining:
         train = train_indices(inputs.split)
         arch = solve_video(model, video.shots, train, video.height, video.width)
         if model.predict_clip:
-            _check_embedded(arch, inputs, config.clip_every)
+            check_embedded(inputs, arch, config.clip_every)
         self.dense = dense_inputs(inputs, arch, self.progress)
         torch.manual_seed(config.seed)
         self.trainer = SegmentTraining(
@@ -382,20 +382,6 @@ class RunTraining:
         label = self.run.best.name if only else f"epoch {result.epoch}"
         self.progress.message(metrics.line(label))
         self._save()
-
-
-def _check_embedded(arch: VideoArchitecture, inputs: Inputs, every: int) -> None:
-    """Raise `InputError` where a network has train frames in a shot, but none with an embedding."""
-    train = set(train_indices(inputs.split))
-    known = train.intersection(inputs.known)
-    for segment in arch.segments:
-        for shot in inputs.video.shots.ranges():
-            own = train.intersection(segment.seen, shot)
-            if own and known.isdisjoint(own):
-                raise InputError(
-                    f"`clip_every` {every} leaves the frames {min(own)} to {max(own)}, which have "
-                    "a network of their own, without a true embedding: give a smaller number"
-                )
 
 
 def _build(

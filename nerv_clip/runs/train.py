@@ -8,7 +8,7 @@ from pathlib import Path
 from nerv_clip.models.config import ModelConfig
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.config import SplitRecord
-from nerv_clip.runs.inputs import embedded
+from nerv_clip.runs.inputs import embed
 from nerv_clip.runs.run import Run
 from nerv_clip.runs.run_training import RunTraining
 from nerv_clip.teacher.encoder import ClipEncoder
@@ -54,7 +54,7 @@ def train(
     split = split_frames(len(video), data_split, shuffle_data, video.shots)
     training = RunTraining(
         Run(out),
-        embedded(video, split, teacher, config.clip_every, progress),
+        embed(video, split, teacher, config.clip_every, progress),
         model,
         config,
         split=SplitRecord(rule=data_split, shuffled=shuffle_data),

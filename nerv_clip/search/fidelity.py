@@ -40,9 +40,10 @@ def fidelity(
 
     Indexes: ``true`` and ``predicted`` embeddings; ``interpolated``, the spherical interpolation of
     the true embeddings of the neighbouring train frames in the same shot, without the frame itself;
-    and ``teacher on reconstruction`` where the run stores it. Frames that the teacher did not embed
-    are left out, as if the video did not have them. Train frames without another one in their shot
-    cannot be interpolated: they are left out of all measures, for all indexes.
+    and ``teacher on reconstruction`` where the run stores it. Left out of all measures, for all
+    indexes, are frames that the teacher did not embed (in all indexes, the nearest one with an
+    embedding stands for them), and train frames without another one in their shot, which cannot be
+    interpolated.
 
     Returns a row for every query, index and split ("all", "train", "val"; column ``frames``), with
     these measures of the relevancies of the frames:
@@ -59,9 +60,9 @@ def fidelity(
     number of frames.
     """
     indexes = indexes_of(run)
-    shots, split = run.shots.among(run.embedded), [run.split[i] for i in run.embedded]
-    compared = np.ones(len(split), bool)
-    compared[alone(train_indices(split), shots)] = False
+    shots, compared = run.shots, np.zeros(run.frames, bool)
+    compared[run.embedded] = True
+    compared[alone(_train_frames(run), shots)] = False
     unrelated = run.query_encoder.unrelated
     references = {
         name: text_reference(index, unrelated, shots=shots) for name, index in indexes.items()
@@ -75,13 +76,13 @@ def fidelity(
                     f"{run.frames}: give the labels of its video"
                 )
             encoded = run.query_encoder.encode_text(query.text)
-            truth = None if query.truth is None else query.truth[run.embedded]
+            truth = query.truth
             scores = {
                 name: encoded.scores(index, references[name], shots=shots)
                 for name, index in indexes.items()
             }
             for part in SPLITS:
-                chosen = compared & np.array([part in ("all", name) for name in split])
+                chosen = compared & np.array([part in ("all", name) for name in run.split])
                 if chosen.sum() < 2:
                     continue
                 for name in indexes:
@@ -95,7 +96,7 @@ def fidelity(
 
 
 def indexes_of(run: TrainedRun) -> dict[str, Index]:
-    """The indexes of `fidelity`: unit embeddings (N, dim) of the frames with a true one, by name.
+    """The indexes of `fidelity`: unit embeddings (T, dim) of the frames, by name.
 
     Where nothing can be interpolated, ``interpolated`` holds the train frame's own embedding.
     """
@@ -104,8 +105,7 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
             f"{run.run.path} has no {run.run.true.name}, the true embeddings: evaluate the run "
             "again (`evaluate`)"
         )
-    known = run.embedded
-    train = [i for i in train_indices(run.split) if i in set(known)]
+    train = _train_frames(run)
     true = np.array(run.true, np.float64)
     between, lone = interpolated(true, train, run.shots, spherical=True), alone(train, run.shots)
     between[lone] = true[lone]
@@ -117,7 +117,15 @@ def indexes_of(run: TrainedRun) -> dict[str, Index]:
         stored = read_arrays(run.run.baselines, ["reconstruction"], shape)
         if "reconstruction" in stored:
             indexes["teacher on reconstruction"] = stored["reconstruction"]
-    return {name: index[known] for name, index in indexes.items()}
+    if len(run.embedded) < run.frames:
+        indexes = {name: index[run.nearest_embedded] for name, index in indexes.items()}
+    return indexes
+
+
+def _train_frames(run: TrainedRun) -> list[int]:
+    """The train frames with a true embedding."""
+    known = set(run.embedded)
+    return [i for i in train_indices(run.split) if i in known]
 
 
 def _row(

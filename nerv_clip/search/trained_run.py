@@ -15,6 +15,7 @@ from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_array
 from nerv_clip.runs.run import Run
 from nerv_clip.search.index import grid_times, load_index
+from nerv_clip.search.maps import map_of_frames
 from nerv_clip.search.moments import Span, spans
 from nerv_clip.search.places import SPOT_EDGE, Region
 from nerv_clip.search.query_encoder import QueryEncoder
@@ -29,7 +30,7 @@ from nerv_clip.search.relevancy import (
     spot_query,
 )
 from nerv_clip.search.run_places import RunPlaces
-from nerv_clip.video.shots import Shots
+from nerv_clip.similarity import present
 
 GRID = 4  # points per frame
 
@@ -122,7 +123,16 @@ class TrainedRun:
     @cached_property
     def embedded(self) -> list[int]:
         """The frames that have a `true` embedding; empty where the run does not store them."""
-        return [] if self.true is None else np.flatnonzero(~np.isnan(self.true[:, 0])).tolist()
+        return [] if self.true is None else np.flatnonzero(present(self.true)).tolist()
+
+    @cached_property
+    def nearest_embedded(self) -> NDArray[np.intp]:
+        """For each frame the nearest one of its shot that has a `true` embedding: (T,).
+
+        Scores are means over some frames: where frames have none, this one stands for them.
+        """
+        known = np.array(self.embedded)
+        return np.asarray(known[map_of_frames(known, self.shots)])
 
     def index(self, grid: int = GRID) -> Index:
         """Predicted unit embeddings at `grid_times`; see `load_index`."""
@@ -148,7 +158,7 @@ class TrainedRun:
         """Scores of the predicted embeddings at `grid_times`, for a spot those of the `maps`."""
         if query.spot:
             return self._spot_scores(query, grid)
-        return self._scores(query, self.index(grid), grid, grid, self.shots)
+        return self._scores(query, self.index(grid), grid, grid)
 
     def true_scores(self, query: EncodedQuery) -> Scores | None:
         """Scores (T,) of the true embeddings of the frames, NaN for frames without.
@@ -157,14 +167,10 @@ class TrainedRun:
         """
         if self.true is None or query.spot:
             return None
-        known = self.embedded
-        if len(known) == self.frames:
-            return self._scores(query, self.true, 1, "true", self.shots)
-        found = self._scores(query, self.true[known], 1, "true", self.shots.among(known))
-        scores = Scores(*np.full((len(found), self.frames), np.nan, np.float32))
-        for values, own in zip(scores, found, strict=True):
-            values[known] = own
-        return scores
+        filled = self.true[self.nearest_embedded] if len(self.embedded) < self.frames else self.true
+        found = self._scores(query, filled, 1, "true")
+        known = np.isin(np.arange(self.frames), self.embedded)
+        return Scores(*(np.where(known, values, np.float32(np.nan)) for values in found))
 
     def _spot_scores(self, query: EncodedQuery, grid: int) -> Scores:
         """Scores of the best cell of each frame, at `grid_times`."""
@@ -175,17 +181,15 @@ class TrainedRun:
         best = found.relevancy.max((1, 2))[rows], found.height.max((1, 2))[rows]
         return Scores(*best, np.full(len(rows), SPOT_EDGE, np.float32))
 
-    def _scores(
-        self, query: EncodedQuery, index: Index, grid: int, key: str | int, shots: Shots
-    ) -> Scores:
+    def _scores(self, query: EncodedQuery, index: Index, grid: int, key: str | int) -> Scores:
         """Scores of an index; its reference is computed once for all texts, under ``key``."""
         if query.unrelated is None:
-            reference = query.reference(index, grid, shots)
+            reference = query.reference(index, grid, self.shots)
         else:
             if key not in self._text_references:
-                self._text_references[key] = query.reference(index, grid, shots)
+                self._text_references[key] = query.reference(index, grid, self.shots)
             reference = self._text_references[key]
-        return query.scores(index, reference, grid, shots, self.clips)
+        return query.scores(index, reference, grid, self.shots, self.clips)
 
     def search(self, query: str, top: int = 5, grid: int = GRID) -> Answer:
         """Find the best ``top`` moments for a text, in the syntax of `parse_query`.

@@ -15,6 +15,7 @@ from torch import Tensor
 from nerv_clip.cache import cached, read_cached
 from nerv_clip.files import atomic_write, user_cache
 from nerv_clip.progress import SILENT, Progress
+from nerv_clip.similarity import present
 from nerv_clip.teacher.encoder import ClipEncoder
 from nerv_clip.video.video import Video
 
@@ -59,9 +60,9 @@ def embed_video(
     return true
 
 
-def known_frames(true: Tensor) -> list[int]:
+def frames_embedded(true: Tensor) -> list[int]:
     """The frames that have a true embedding, of rows (T, dim) that are NaN for the others."""
-    return torch.nonzero(~true.isnan().any(1)).flatten().tolist()
+    return np.flatnonzero(present(true.cpu().numpy())).tolist()
 
 
 def _embed(

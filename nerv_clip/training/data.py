@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nerv_clip.teacher.dense_maps import DenseMaps
-from nerv_clip.teacher.embeddings import known_frames
+from nerv_clip.teacher.embeddings import frames_embedded
 from nerv_clip.video.split import Split, train_indices
 from nerv_clip.video.times import frame_time
 from nerv_clip.video.video import Video
@@ -41,7 +41,8 @@ class TrainingData:
         self.times = frame_times(len(video)).to(device)
         self._dense = dense
         self._true = None if true_embeddings is None else true_embeddings.to(device)
-        self._known = set(self.train if true_embeddings is None else known_frames(true_embeddings))
+        known = self.train if true_embeddings is None else frames_embedded(true_embeddings)
+        self._known = set(known)
         self.embedded = [i for i in self.train if i in self._known]
 
     def frames(self, indices: list[int]) -> Tensor:

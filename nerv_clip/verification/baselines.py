@@ -82,8 +82,8 @@ def _chance(evidence: Evidence, seed: int) -> Iterator[Embeddings]:
     yield Embeddings("random unit vectors", "chance", random)
     shuffled = (predicted[rng.permutation(count)] for _ in draws)
     yield Embeddings("shuffled frame-embedding pairs", "chance", shuffled)
-    least = min(length, count // 2)  # a smaller shift moves frames onto nearly equal ones
-    shifts = np.unique(np.linspace(least, count - least, len(draws)).round().astype(int))
+    # a shift of less than a block moves frames onto nearly equal ones
+    shifts = np.unique(np.linspace(length, count - length, len(draws)).round().astype(int))
     shifted = (np.roll(predicted, shift, 0) for shift in shifts)
     yield Embeddings("temporal shuffle: circular shifts", "chance", shifted)
     blocks = (predicted[shuffled_blocks(count, length, rng)] for _ in draws)

@@ -18,9 +18,9 @@ from nerv_clip.models.video_network import VideoNetwork
 from nerv_clip.progress import SILENT, Progress
 from nerv_clip.runs.arrays import read_array, read_arrays
 from nerv_clip.runs.config import RunConfig
-from nerv_clip.runs.inputs import embedded, load_run_teacher, load_run_video
+from nerv_clip.runs.inputs import embed, load_run_teacher, load_run_video
 from nerv_clip.runs.run import Run
-from nerv_clip.similarity import Array, Values, unit
+from nerv_clip.similarity import Array, Values, present, unit
 from nerv_clip.video.shots import Shots
 from nerv_clip.video.split import Split
 from nerv_clip.video.times import frame_time
@@ -71,7 +71,7 @@ class Evidence:
     @cached_property
     def embedded(self) -> NDArray[np.bool_]:
         """Which of the frames (T,) have a true embedding."""
-        return np.asarray(~np.isnan(self.true).any(1))
+        return present(self.true)
 
 
 def gather(
@@ -161,7 +161,7 @@ def _compute_missing(
     teacher = load_run_teacher(run)
     config = run.read_config()
     split, every = config.split_frames(), config.train.clip_every
-    inputs = embedded(video, split, teacher, every, progress)
+    inputs = embed(video, split, teacher, every, progress)
     assert inputs.true is not None  # noqa: S101 - there is a teacher
     found = {TRUE: inputs.true}
     if missing & set(TEACHER_ARRAYS):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nerv_clip.evaluation.interpolation import shots_of
-from nerv_clip.similarity import Array, Values, lengths
+from nerv_clip.similarity import Array, Values, lengths, present
 from nerv_clip.video.shots import Shots
 
 RESAMPLES = 2000  # of the bootstrap
@@ -148,7 +148,7 @@ def mean_cosine_by_shift(predicted: Values, true: Values) -> Array:
     The mean is over the true rows that are not NaN.
     """
     count, width = true.shape
-    known = count - np.isnan(true).any(1).sum()
+    known = present(true).sum()
     scaled = [
         (values, lengths(values.astype(np.float64))) for values in (predicted, np.nan_to_num(true))
     ]

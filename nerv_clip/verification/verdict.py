@@ -31,7 +31,8 @@ class Verdict(NamedTuple):
 class Facts(NamedTuple):
     """The input of `judge`.
 
-    ``held_out`` is the number of held-out frames, ``test`` the shift test on them, and ``centred``
+    ``held_out`` is the number of held-out frames with a true embedding, of which the teacher was
+    asked for one in ``every``, ``test`` the shift test on them, and ``centred``
     the centred cosine of the prediction on them. ``interpolation`` is the name of the best
     interpolation on held-out frames; the differences in centred cosine, paired by frame, are:
     ``over_nearest_train``, prediction minus nearest other train frame, on train frames;
@@ -48,6 +49,7 @@ class Facts(NamedTuple):
     gain: Interval | None
     over_interpolation: Interval | None
     slerp_weight: float
+    every: int = 1
 
 
 def judge(facts: Facts) -> Verdict:
@@ -88,10 +90,14 @@ def judge(facts: Facts) -> Verdict:
 def _without_held_out_frames(facts: Facts) -> Verdict:
     train = facts.over_nearest_train
     advice = "Train with a split such as 3_3_4 to test frames between train frames."
+    having = "were held out"
+    if facts.every > 1:
+        advice = "Train with a smaller clip_every, or hold out more frames."
+        having = f"were held out and embedded by the teacher (clip_every {facts.every})"
     if train is None:
         return Verdict(UNDECIDABLE, f"No shot has two train frames to compare. {advice}")
     sentence = (
-        f"Only {facts.held_out} frames were held out; at least {MIN_HELD_OUT} are needed. On train "
+        f"Only {facts.held_out} frames {having}; at least {MIN_HELD_OUT} are needed. On train "
         f"frames, the centred cosine differs by {_signed(train)} from that of the nearest other "
         f"train frame. {advice}"
     )

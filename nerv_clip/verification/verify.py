@@ -244,6 +244,7 @@ def _facts(
         gain=gain,
         over_interpolation=held_out.get(interpolation),
         slerp_weight=evidence.config.train.slerp_loss_weight,
+        every=evidence.config.train.clip_every,
     )
 
 

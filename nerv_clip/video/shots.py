@@ -85,14 +85,6 @@ class Shots:
         inside = (start - first for start in self.firsts if first < start < after)
         return Shots(after - first, (0, *inside))
 
-    def among(self, frames: Sequence[int]) -> Shots:
-        """The shots of a video of these frames only, increasing indices, of each shot at least one.
-
-        >>> Shots(8, (0, 3)).among([0, 2, 5, 7]).firsts
-        (0, 2)
-        """
-        return Shots(len(frames), tuple(bisect_left(frames, first) for first in self.firsts))
-
     def within(self, frame: int, indices: Sequence[int]) -> Sequence[int]:
         """Those of ``indices``, which are increasing, that are in the same shot as ``frame``."""
         own = self.span(self.of(frame))
