@@ -22,8 +22,12 @@ NEVER_SHOWN = {"eval_freq", "preset"}  # the preset is printed first
 def flags_of(config: RunConfig, left_out: set[str]) -> str:
     """The flags that differ from the preset's defaults, as they would be typed.
 
-    Flags are left out by their argument names, such as ``batch`` for ``--batchSize``.
+    Flags are left out by their argument names, such as ``batch`` for ``--batchSize``, and those of
+    cuts and segments where there is one.
     """
+    arch = config.architecture
+    left_out = left_out | ({"shots"} if len(arch.shots) == 1 else set())
+    left_out |= {"segment_frames"} if len(arch.segments) == 1 else set()
     parts = [] if config.preset == "default" else [f"--preset {config.preset}"]
     defaults = build_parser(defaults_of(config.preset))
     for action in build_parser(defaults_of_config(config))._actions:
@@ -42,7 +46,8 @@ def row(run: Run, left_out: set[str]) -> dict[str, str]:
     """One line of the table."""
     config, metrics, history = run.read_config(), run.read_metrics(), run.read_history()
     parameters = config.parameters
-    head = f" + {parameters.clip_head} head" if parameters.clip_head else ""
+    heads = (("CLIP", parameters.clip_head), ("dense", parameters.dense_head))
+    head = "".join(f" + {count} {name} head" for name, count in heads if count)
     seconds = number(history["seconds"].median(), 1) if len(history) else "–"
     return {
         "flags": f"`{flags_of(config, left_out)}`",
