@@ -23,8 +23,9 @@ def column(run: Run) -> dict[str, str]:
         "output": f"RGB{' + CLIP' if arch.clip_dim else ''}",
         "trained by": f"reconstruction{' + semantics' if arch.clip_dim else ''}",
         "widths": arch.widths,
-        "parameters: decoder + CLIP head + dense head": f"{sizes.decoder:,} + {sizes.clip_head:,} + "
-        f"{sizes.dense_head:,}",
+        "parameters: decoder + CLIP head + dense head": " + ".join(
+            f"{count:,}" for count in (sizes.decoder, sizes.clip_head, sizes.dense_head)
+        ),
         "of these, stored embeddings": f"{arch.first.table_steps * arch.clip_input:,}",
         "bytes on disk": f"{metrics.bytes:,}",
         "PSNR seen / held out, dB": both(seen.psnr, held.psnr, 2),
