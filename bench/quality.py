@@ -1,4 +1,4 @@
-"""PSNR of our presets and of the public HNeRV, at equal size and equal epochs, on one video.
+"""PSNR of our presets, of HNeRV and of HiNeRV, at equal size and equal epochs, on one video.
 
 Each row is trained once and stored in a JSON file with its commit, and the table is printed from
 that file: a long measurement can be interrupted and resumed, and rows can be added. Our networks
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hinerv import HinervTraining, Recipe, load_hinerv
 from ours import OurTraining
 from public import RATES, PublicTraining, load_public
 from report import COMMIT, heading, machine, short, table, write
@@ -33,6 +34,7 @@ from nerv_clip.training.distributed import resolve_device
 from nerv_clip.video.video import Video
 
 PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
+HINERV: dict[str, Recipe] = {"hinerv": "own", "hinerv-recipe": "ours"}  # by its recipe, by ours
 NAMED = ("network", "size", "epochs", "seed", "split")
 DEFINITIONS = """PSNR and MS-SSIM are means over frames. Decoded frames are not rounded to 8 bits.
 
@@ -80,6 +82,7 @@ def main(argv: list[str]) -> None:
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--public", type=Path, help="a checkout of HNeRV, for its networks")
+    parser.add_argument("--hinerv", type=Path, help="a checkout of HiNeRV, for its networks")
     parser.add_argument("--data_path", type=Path, required=True)
     parser.add_argument("--crop_list", default="640_1280")
     parser.add_argument("--resize_list", default="160_320")
@@ -88,7 +91,10 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument(
-        "--networks", nargs="+", required=True, help=f"{', '.join(PUBLIC)}, or our presets"
+        "--networks",
+        nargs="+",
+        required=True,
+        help=f"{', '.join([*PUBLIC, *HINERV])}, or our presets",
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rows", type=Path, required=True, help="JSON file that stores the rows")
@@ -103,6 +109,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         raise InputError(
             "--public: give a checkout of haochen-rye/HNeRV, or leave out its networks"
         )
+    if not args.hinerv and any(network in HINERV for network in args.networks):
+        raise InputError("--hinerv: give a checkout of hmkx/HiNeRV, or leave out its networks")
     return args
 
 
@@ -113,12 +121,15 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 def training_of(
     args: argparse.Namespace, key: dict[str, Any], frames: Tensor, video_flags: list[str]
-) -> PublicTraining | OurTraining:
+) -> PublicTraining | HinervTraining | OurTraining:
+    size, epochs, seed = key["size"], key["epochs"], key["seed"]
+    if key["network"] in (*PUBLIC, *HINERV) and key["split"] != "1_1_1":
+        raise InputError("public networks have no held-out frames: use --data_split 1_1_1")
+    if key["network"] in HINERV:
+        found = load_hinerv(args.hinerv)
+        return HinervTraining(found, frames, size, HINERV[key["network"]], epochs, seed)
     if key["network"] in PUBLIC:
-        if key["split"] != "1_1_1":
-            raise InputError("the public HNeRV has no held-out frames: use --data_split 1_1_1")
         loss, lr = PUBLIC[key["network"]]
-        size, epochs, seed = key["size"], key["epochs"], key["seed"]
         modules = load_public(args.public)
         return PublicTraining(modules, frames, size, loss, lr, epochs, 2, seed)
     flags = ["--modelsize", str(key["size"]), "-b", "2", "-e", str(key["epochs"])]
