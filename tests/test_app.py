@@ -206,7 +206,7 @@ def test_a_network_of_another_version_is_one_line(
 ) -> None:
     path = runs / "kitchen" / "model_best.pth"
     content = load_checkpoint(path)
-    content["architecture"]["clip_tap"] = None
+    content["architecture"]["segments"][0]["network"]["clip_tap"] = None
     save_checkpoint(content, path)
     shutil.copytree(runs / "kitchen", runs / "another")
     app = opened(monkeypatch, runs, "compare")  # which draws its pictures in a fragment

@@ -109,7 +109,7 @@ def test_all_charts_of_a_long_run_are_small(psnr: np.ndarray) -> None:
         charts.lines(np.arange(LONG), {"shifted": psnr, "not": psnr}, "Shifts", "x", "y"),
         charts.compared(dict.fromkeys("abc", psnr), "PSNR", "dB", shots=shots),
         charts.histogram(psnr, splits.tolist(), "PSNR", "dB"),
-        charts.similarity_matrix(embeddings, embeddings, "Cosine", "true", "true"),
+        charts.similarity_matrix(embeddings, embeddings, np.arange(LONG), "Cosine", "true", "true"),
         charts.embedding_map(
             points, points, psnr, "t", splits.tolist(), connected=True, current=LONG - 1
         ),

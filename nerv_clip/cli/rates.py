@@ -118,10 +118,10 @@ def seconds_of_showing(inputs: Inputs, device: str) -> float:
             evaluate_checkpoint(checkpoint, video, split, teacher=teacher, device=device)
             return time.perf_counter() - start
 
-        seconds = evaluating(None)
-        if inputs.teacher is not None:
-            share = len(inputs.embedded) / len(inputs.video)
-            seconds += share * (evaluating(inputs.teacher) - seconds)
+        seconds, share = evaluating(inputs.teacher), len(inputs.embedded) / len(inputs.video)
+        if share < 1:
+            alone = evaluating(None)
+            seconds = alone + share * (seconds - alone)
 
         def pairs(chosen: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
             return ((video.read([i])[0], video.read([i])[0]) for i in chosen)
