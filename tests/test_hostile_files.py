@@ -45,10 +45,13 @@ def kitchen(tmp_path: Path) -> Run:
 
 
 def changed_config(**changes: dict[str, Any]) -> str:
-    """The shipped ``config.json`` with other values in its sections."""
+    """The shipped ``config.json`` with other values in its sections, and in its only network."""
     content = json.loads((KITCHEN / "config.json").read_text())
     for section, values in changes.items():
-        content[section] |= values
+        known = {name: value for name, value in values.items() if name in content[section]}
+        content[section] |= known if section == "architecture" else values
+    (segment,) = content["architecture"]["segments"]
+    segment["network"] |= changes.get("architecture", {})
     return json.dumps(content)
 
 
@@ -205,7 +208,7 @@ def peak(read: Callable[[], object]) -> int:
 def changed_checkpoint(kitchen: Run, architecture: dict[str, Any]) -> None:
     """Write the shipped checkpoint with other values in its architecture."""
     content = load_checkpoint(KITCHEN / "model_best.pth")
-    content["architecture"] |= architecture
+    content["architecture"]["segments"][0]["network"] |= architecture
     save_checkpoint(content, kitchen.best)
 
 
@@ -237,7 +240,7 @@ def test_checkpoint_of_a_network_that_is_too_large_is_refused(
 def test_codes_are_not_inflated_beyond_their_number(kitchen: Run) -> None:
     content = load_checkpoint(KITCHEN / "model_best.pth")
     bomb = zlib.compress(bytes(500_000_000), 9)
-    content["weights"]["codes"] = torch.frombuffer(bytearray(bomb), dtype=torch.uint8)
+    content["weights"][0]["codes"] = torch.frombuffer(bytearray(bomb), dtype=torch.uint8)
     save_checkpoint(content, kitchen.best)
     del content, bomb
     with pytest.raises(InputError, match="do not fit"):
@@ -247,7 +250,7 @@ def test_codes_are_not_inflated_beyond_their_number(kitchen: Run) -> None:
 
 def test_tensor_without_its_own_memory_is_refused(kitchen: Run) -> None:
     content = load_checkpoint(KITCHEN / "model_best.pth")
-    content["weights"]["codes"] = torch.zeros(1, dtype=torch.uint8).expand(BIG)
+    content["weights"][0]["codes"] = torch.zeros(1, dtype=torch.uint8).expand(BIG)
     save_checkpoint(content, kitchen.best)
     with pytest.raises(InputError, match="do not fit"):
         load_model(kitchen.best)
