@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nerv_clip.cache import cached
 from nerv_clip.errors import InputError
@@ -49,14 +50,15 @@ def _find(run: Run, projection: Projection) -> _Found:
     about = repr((*projection, *map(file_hash, places)))
     key = hashlib.sha256(about.encode()).hexdigest()[:32]
     kept = user_cache() / "maps" / f"{key}.npz"
-    frames = len(read_array(run.true, (None, None), mapped=True))
+    embedded = present(read_array(run.true, (None, None), mapped=True))
+    frames = len(embedded)
 
     def read(path: Path) -> _Found | None:
-        return _read(path, key, frames)
+        return _read(path, key, embedded)
 
     def make(path: Path) -> None:
         embeddings, guesses = (read_array(place, (frames, None)) for place in places)
-        embedded, true = present(embeddings), np.full((frames, 2), np.nan)
+        true = np.full((frames, 2), np.nan)
         true[embedded], predicted = project([embeddings[embedded], guesses], *projection)
         with atomic_write(path) as temporary:
             np.savez(temporary, key=np.array(key), true=true, predicted=predicted)
@@ -64,13 +66,16 @@ def _find(run: Run, projection: Projection) -> _Found:
     return read(run.map) or cached(kept, read, make)
 
 
-def _read(path: Path, key: str, frames: int) -> _Found | None:
-    """The map in a file; None where it is missing, damaged, or of other embeddings."""
+def _read(path: Path, key: str, embedded: NDArray[np.bool_]) -> _Found | None:
+    """The map in a file; None where it is missing, damaged, or of other embeddings.
+
+    ``embedded`` says which frames have a true embedding.
+    """
     try:
-        content = read_arrays(path, ("key", "true", "predicted"), (frames, 2))
+        content = read_arrays(path, ("key", "true", "predicted"), (len(embedded), 2))
         found = _Found(path, content["true"], content["predicted"])
         stored = str(content["key"])
     except (InputError, KeyError):
         return None
-    valid = not np.isinf(found.true).any() and bool(np.isfinite(found.predicted).all())
+    valid = bool(np.isfinite(found.true[embedded]).all() and np.isfinite(found.predicted).all())
     return found if stored == key and valid else None
