@@ -40,7 +40,7 @@ class TrainingData:
         self.train = train_indices(split)
         self.times = frame_times(len(video)).to(device)
         self._dense = dense
-        self._true = None if true_embeddings is None else true_embeddings.to(device)
+        self._true = None if true_embeddings is None else true_embeddings.nan_to_num().to(device)
         known = self.train if true_embeddings is None else frames_embedded(true_embeddings)
         self._known = set(known)
         self.embedded = [i for i in self.train if i in self._known]
@@ -51,7 +51,7 @@ class TrainingData:
         return frames
 
     def embeddings(self, indices: list[int]) -> Tensor:
-        """True embeddings (B, dim), NaN for a frame without one.
+        """True embeddings (B, dim), 0 for a frame without one.
 
         Raises ValueError where the video has none.
         """

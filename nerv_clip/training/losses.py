@@ -54,11 +54,11 @@ def pixel_loss(name: str, frames: Tensor, target: Tensor) -> Tensor:
 def clip_loss(predicted: Tensor, true: Tensor, weights: Tensor | None = None) -> Tensor:
     """1 - cosine similarity of embeddings (B, dim, …), mean over all: a scalar in [0, 2].
 
-    ``weights`` (B,) multiply the values of each row; rows of ``true`` with weight 0 may be NaN.
+    ``weights`` (B,) multiply the values of each row.
     """
     if weights is None:
         return 1 - F.cosine_similarity(predicted.float(), true.float(), dim=1).mean()
-    error = 1 - F.cosine_similarity(predicted.float(), true.float().nan_to_num(), dim=1)
+    error = 1 - F.cosine_similarity(predicted.float(), true.float(), dim=1)
     return (weights * error.reshape(len(error), -1).mean(1)).mean()
 
 

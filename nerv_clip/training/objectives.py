@@ -46,7 +46,7 @@ class Batch:
 class Pair(NamedTuple):
     """A prediction and its target, of the same shape (B, …), with weights (B,) of mean 1 or None.
 
-    The target of a row of weight 0 may be NaN.
+    The target of a row of weight 0 is 0.
     """
 
     prediction: Tensor
