@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from kitchen_library import FLAGS, render, seeds, train
 from report import heading, table, write
-from where import Box, Clip, boxes, inside, load, means, scores_of, shown, small_table, warped
+from where import Box, Clip, boxes, hit, load, means, scores_of, shown, small_table, warped
 
 from nerv_clip.cli import Terminal, main_guard
 from nerv_clip.demo.captions import query
@@ -112,8 +112,7 @@ def maps(clip: Clip) -> Iterator[tuple[str, MapIndex]]:
 @torch.no_grad()
 def pointing(clip: Clip) -> dict[str, dict[str, float]]:
     """Share of boxes that contain the highest point of the map for their thing."""
-    video, found = clip.inputs.video, [*boxes(clip)]
-    sides = np.array([video.width, video.height])
+    found = [*boxes(clip)]
     encoder, shots = clip.searched.query_encoder, clip.searched.shots
     not_shown = text_reference(clip.searched.index(1), encoder.unrelated, 1, shots).absent
     names = sorted({box.name for box in found})
@@ -130,9 +129,7 @@ def pointing(clip: Clip) -> dict[str, dict[str, float]]:
         for name in names:
             heights = scores_of(index, stretches, reference, encoded[name]).height
             for box in (box for box in found if box.name == name):
-                place = region(heights[box.frame], clip.grid)
-                x, y = np.array([place.x, place.y]) * sides
-                hits[box] = float(inside((x, y), box.corners))
+                hits[box] = hit(region(heights[box.frame], clip.grid), box, clip)
         results[source] = means(hits, chosen)
     return results
 

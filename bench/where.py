@@ -52,6 +52,7 @@ from nerv_clip.search.maps import MapIndex, load_maps
 from nerv_clip.search.places import (
     Maps,
     MapScores,
+    Region,
     Stretches,
     TextReference,
     map_scores,
@@ -331,8 +332,7 @@ def score(clip: Clip) -> Table:
                 place = region(map_, clip.grid)
                 left, top, right, bottom = b.corners
                 sides = np.array([video.width, video.height])
-                peak = place.x * video.width, place.y * video.height
-                hits[b] = float(inside(peak, b.corners))
+                hits[b] = hit(place, b, clip)
                 lit[b] = overlap(pixels, clip.masks[b.frame] == b.number)
                 corners = np.array(place[:4]) * np.tile(sides, 2)
                 true = (left, top, right + 1, bottom + 1)
@@ -397,6 +397,12 @@ def scores_of(
     """Scores of an index for a text."""
     levels = term_levels(index, stretches, found, reference)
     return map_scores(index, stretches, found, levels)
+
+
+def hit(place: Region, box: Box, clip: Clip) -> float:
+    """1.0 where the peak of a region lies in a box, otherwise 0.0."""
+    video = clip.inputs.video
+    return float(inside((place.x * video.width, place.y * video.height), box.corners))
 
 
 def inside(place: tuple[float, float], corners: tuple[int, int, int, int]) -> bool:
