@@ -92,12 +92,12 @@ def test_flags_of_the_user_take_precedence_over_the_plan() -> None:
 def test_minutes_needs_no_other_flag_with_a_clip_head(
     video_file: Path, teacher: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--data_path", str(video_file), "--outf", "planned", "--minutes", "0.2"]
+    flags = ["--data_path", str(video_file), "--outf", "planned", "--minutes", "0.1"]
     main([*flags, "--predict_clip", "--clip_model", teacher])
     run = Run("output/planned")
     config, printed = run.read_config(), capsys.readouterr().err
     assert config.budget is not None
-    assert config.budget.minutes == 0.2
+    assert config.budget.minutes == 0.1
     assert config.split.rule == "3_3_4"
     assert config.video.frames == 12  # none of so few is left out
     assert 0 < config.train.pixel_loss_warmup_epochs < config.train.epochs
