@@ -17,7 +17,8 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
@@ -174,6 +175,11 @@ class HinervTraining:
         }
         drawn: Tensor = self.model(inputs)
         return drawn[:, :, 0]
+
+    def drawer(self) -> Callable[[], object]:
+        """A call that draws one frame."""
+        self.model.eval()
+        return partial(self.draw, [0])
 
     @torch.no_grad()
     def decode(self) -> tuple[Tensor, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -61,6 +62,11 @@ class OurTraining:
         parts = list(decode(model, list(range(len(self.video)))))
         seconds = sum(part[3] for part in parts)
         return torch.cat([part[1] for part in parts]), len(self.video) / seconds
+
+    def drawer(self) -> Callable[[], object]:
+        """A call that draws one train frame."""
+        t = torch.zeros(1, dtype=torch.float64, device=self.device)
+        return partial(self.trainer.model.draw, t)
 
     def export(self, path: Path) -> None:
         """Write the checkpoint that decoding reads."""

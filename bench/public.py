@@ -11,7 +11,8 @@ import math
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -129,6 +130,13 @@ class PublicTraining:
             if self.device == "cuda":
                 torch.cuda.synchronize()
             yield time.perf_counter() - start
+
+    def drawer(self) -> Callable[[], object]:
+        """A call that draws one frame from its latent."""
+        self.model.eval()
+        frame = self.frames[[0]].float() / 255
+        latent = self.model.encoder(frame)
+        return partial(self.model, frame, latent)
 
     @torch.no_grad()
     def decode(self) -> tuple[Tensor, float]:
