@@ -52,16 +52,20 @@ def key_differences(view: RunView) -> dict[str, str]:
 
     return {
         "input": " + ".join(f"{part}: {width}" for part, width in input_widths(arch.first).items()),
-        "output": "RGB" + (" + CLIP" if arch.clip_dim else ""),
+        "output": "RGB"
+        + (" + CLIP" if arch.clip_dim else "")
+        + (" + CLIP of cells" if arch.first.dense_dim else ""),
         "trained for": "reconstruction" + (" + semantics" if arch.clip_dim else ""),
         "needed at test time": "t and an embedding for each t" if arch.clip_input else "t",
         "parameters, decoder": f"{sizes.decoder:,}",
         "parameters, CLIP head": f"{sizes.clip_head:,}",
+        "parameters, dense head": f"{sizes.dense_head:,}",
         "widths": arch.widths,
         "checkpoint size, bytes": f"{metrics.bytes:,}",
         "PSNR (dB), train / held out": train_and_val("psnr", "{:.2f}"),
         "MS-SSIM, train / held out": train_and_val("ms_ssim", "{:.4f}"),
         "CLIP similarity, train / held out": train_and_val("clip_similarity", "{:.4f}"),
+        "CLIP similarity of cells, train / held out": train_and_val("dense_similarity", "{:.4f}"),
         "CLIP on the reconstructed frame": train_and_val("teacher_similarity", "{:.4f}"),
         "epochs, split, seed": f"{config.train.epochs}, {config.split.rule}, {config.train.seed}",
     }
