@@ -15,6 +15,7 @@ from train.train_nerv_clip import main
 
 ROOT = Path(__file__).parents[1]
 FORMAT_0 = ROOT / "tests" / "data" / "format_0" / "run"
+FORMAT_1 = ROOT / "tests" / "data" / "format_1" / "run"
 SHIPPED = sorted(p.parent for p in (ROOT / "checkpoints").glob("*/config.json"))
 
 NO_DENSE_HEAD = {"dense_dim": 0, "dense_rank": 0, "dense_tap": 0}
@@ -33,8 +34,10 @@ def content(path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_shipped_config_is_read_with_all_its_values_and_round_trips(path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [*SHIPPED, FORMAT_1], ids=lambda path: f"{path.parent.name}-{path.name}"
+)
+def test_config_is_read_with_all_its_values_and_round_trips(path: Path) -> None:
     stored, config = content(path), Run(path).read_config()
     written = config.to_json()
     assert written["format"] == FORMAT
