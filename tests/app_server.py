@@ -18,7 +18,7 @@ APP = ROOT / "app" / "navigation.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGUMENTS = [*IN_A_CONTAINER, "--disable-background-networking"]
 # What text of runs and users would become as Markdown or HTML; the search is in test_browser.py.
-# The player's own <b> does not count: it may still stand there while the next page is drawn.
+# The <b> of the player, which the search page shows as well, does not count.
 MARKUP = "img[src*='127.0.0.1'], [data-testid=stMain] a[href*='.'], .katex, main b:not(.player *)"
 
 
