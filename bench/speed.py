@@ -13,10 +13,9 @@ import argparse
 import shlex
 import statistics
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from hinerv import HinervTraining, load_hinerv
+from hinerv import HinervTraining, Recipe, load_hinerv
 from ours import OurTraining, alternate, spread
 from public import RATES, PublicTraining, load_public
 from report import heading, table, write
@@ -48,11 +47,15 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     common = [*shlex.split(args.shared), "-e", str(args.epochs)]
     options = parse(common)
+    device = resolve_device(options.device)
     trainings: dict[str, Training] = {}
-    if args.public:
-        trainings["public HNeRV"] = public(args.public, options)
-    if args.hinerv:
-        trainings |= hinerv(args.hinerv, options)
+    if args.public or args.hinerv:
+        video = load_video(options.data, device=device)
+        frames = video.read(range(len(video)))
+        if args.public:
+            trainings["public HNeRV"] = public(args.public, frames, options)
+        if args.hinerv:
+            trainings |= hinerv(args.hinerv, frames, options)
     for flags in args.sets:
         trainings[f"`{flags}`"] = OurTraining([*common, *shlex.split(flags)])
     seconds = alternate({name: t.fit() for name, t in trainings.items()}, args.epochs)
@@ -70,29 +73,21 @@ def main(argv: list[str]) -> None:
     for threads in args.threads or [own]:
         torch.set_num_threads(threads)
         where = f", {threads} thread{'s' * (threads > 1)}" if args.threads else ""
-        for name, rates in decoded(trainings, args.decodes).items():
-            rows[name][f"frames/s decoded{where}"] = f"{statistics.median(rates.own):.0f}"
-            rows[name][f"ratio of frames/s{where}"] = ratios(rates.own, rates.first)
+        rates = decoded(trainings, args.decodes)
+        for name, row in rows.items():
+            row[f"frames/s decoded{where}"] = f"{statistics.median(rates[name]):.0f}"
+            row[f"ratio of frames/s{where}"] = ratios(rates[name], rates[first])
     torch.set_num_threads(own)
-    device = resolve_device(options.device)
     write(args.out, heading(__doc__, device) + table([*rows.values()]))
 
 
-class Rates(NamedTuple):
-    """Frames a second of each decoding of a set, and of the first set at about the same time."""
-
-    own: list[float]
-    first: list[float]
-
-
-def decoded(trainings: dict[str, Training], times: int) -> dict[str, Rates]:
+def decoded(trainings: dict[str, Training], times: int) -> dict[str, list[float]]:
     """Frames a second of all sets, by name; they are decoded in turn."""
     rates: dict[str, list[float]] = {name: [] for name in trainings}
     for _ in range(times):
         for name, training in trainings.items():
             rates[name].append(training.decode()[1])
-    first = next(iter(rates.values()))
-    return {name: Rates(own, first) for name, own in rates.items()}
+    return rates
 
 
 def multiply_adds(training: Training) -> int:
@@ -107,29 +102,22 @@ def ratios(values: list[float], first: list[float]) -> str:
     return spread([a / b for a, b in zip(values, first, strict=True)])
 
 
-def read(options: Options) -> Tensor:
-    """All frames of the video, on the device."""
-    video = load_video(options.data, device=resolve_device(options.device))
-    return video.read(range(len(video)))
-
-
-def public(checkout: Path, options: Options) -> PublicTraining:
+def public(checkout: Path, frames: Tensor, options: Options) -> PublicTraining:
     size, train = options.model.modelsize, options.train
-    modules, frames, rate = load_public(checkout), read(options), RATES["Fusion6"]
+    modules, rate = load_public(checkout), RATES["Fusion6"]
     return PublicTraining(
         modules, frames, size, "Fusion6", rate, train.epochs, train.batch, train.seed
     )
 
 
-def hinerv(checkout: Path, options: Options) -> dict[str, Training]:
+def hinerv(checkout: Path, frames: Tensor, options: Options) -> dict[str, Training]:
     """Trainings of HiNeRV by its recipe and by ours, by name."""
     size, train = options.model.modelsize, options.train
-    modules, frames = load_hinerv(checkout), read(options)
+    modules = load_hinerv(checkout)
+    recipes: dict[str, Recipe] = {"public HiNeRV": "own", "HiNeRV, our recipe": "ours"}
     return {
-        "public HiNeRV": HinervTraining(modules, frames, size, "own", train.epochs, train.seed),
-        "HiNeRV, our recipe": HinervTraining(
-            modules, frames, size, "ours", train.epochs, train.seed
-        ),
+        name: HinervTraining(modules, frames, size, recipe, train.epochs, train.seed)
+        for name, recipe in recipes.items()
     }
 
 
