@@ -10,7 +10,7 @@ import streamlit as st
 from heat import Query, highlight
 from PIL import Image, ImageDraw
 from run_view import Pixels, RunView, stored_true_frame
-from session import go_to
+from session import go_to, open_page
 from widgets import picture_url
 
 if TYPE_CHECKING:
@@ -42,15 +42,16 @@ def moment_card(
         st.caption(f"relevancy {moment.relevancy:.2f}{true}")
         open_it = partial(_open, view, name, moment.frame, query)
         if st.button(f"Go to frame {moment.frame}", key=f"go {key}", on_click=open_it):
-            st.switch_page("screens/frames.py")
+            st.rerun()  # reached in a fragment only: otherwise, the callback opened the page
 
 
 def _open(view: RunView, name: str, frame: int, query: Query | None) -> None:
-    """Go to a frame of a run; called before the page is drawn, so that it may set text boxes."""
+    """Open a frame of a run; called before the page is drawn, so that it may set text boxes."""
     st.session_state.run = name
     if query is not None:
         highlight(view, query)
     go_to(frame)
+    open_page("screens/frames.py")
 
 
 def _with_box(view: RunView, moment: Moment, picture: Pixels) -> Pixels:

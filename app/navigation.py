@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 from guard import Guard
-from session import read_url, run_picker, show_unreadable_runs, write_url
+from session import read_url, run_picker, show_unreadable_runs, switch_to_opened, write_url
 from theme import LOGO, page_icon, style
 from widgets import input_errors
 
@@ -32,6 +32,7 @@ st.html(style())
 st.logo(str(LOGO), size="large")
 read_url()
 page = st.navigation(PAGES)
+switch_to_opened()
 with st.sidebar:
     st.session_state.selected_run = run = run_picker()
     show_unreadable_runs()

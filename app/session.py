@@ -116,6 +116,22 @@ def go_to(frame: int) -> None:
     st.session_state.jump += 1
 
 
+def open_page(script: str) -> None:
+    """Have another page drawn at the next full run, instead of the present one.
+
+    To be called in a callback, which comes before any page is drawn: a player that is drawn once
+    more would send its frame to a page that is gone, and Streamlit's front end stops at that.
+    """
+    st.session_state["page to open"] = script
+
+
+def switch_to_opened() -> None:
+    """Switch to the page of `open_page`, if there is one."""
+    script = st.session_state.pop("page to open", None)
+    if script is not None:
+        st.switch_page(script)
+
+
 def go_to_selected(frames: list[int]) -> None:
     """Go to the frame of a selected chart point, if exactly one is selected."""
     if len(frames) == 1 and frames[0] != st.session_state.frame:

@@ -8,9 +8,9 @@ import streamlit as st
 from heat import Heat, Query, Spot, heat_of, more_like
 from inference import draw_frame, source_frame
 from moment_card import ACROSS, moment_card
-from player import frame_of_player, player
+from player import player
 from run_view import RunView
-from session import write_url
+from session import current_frame, write_url
 from teacher_consent import allowed_to_load
 from widgets import input_errors
 
@@ -22,8 +22,7 @@ def watch(view: RunView, stream: Path, query: Query | None) -> int:
 
     When the player is paused, the network draws the exact frame.
     """
-    frame = min(frame_of_player(view, st.session_state.frame), view.frames - 1)
-    st.session_state.frame = frame
+    st.session_state.frame = frame = current_frame(view.frames)
     write_url()
     heat: Heat | None = None
     if query is not None:

@@ -93,7 +93,7 @@ def page(server: str, browser: playwright.Browser) -> Iterator[playwright.Page]:
 
 def go(page: playwright.Page, title: str) -> None:
     """Go to a page by its link."""
-    page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click()
+    page.get_by_test_id("stSidebarNav").get_by_text(title, exact=True).click(delay=50)  # ms down
     page.get_by_role("heading", name=title, level=1).wait_for()
 
 
@@ -179,6 +179,21 @@ def test_the_player_has_wipe_and_difference_views(page: playwright.Page) -> None
     assert dark.mean() < picture.mean() / 2
     player.get_by_role("button", name="Zoom in").click()
     player.get_by_role("button", name="Whole picture").click()
+
+
+def test_a_step_just_before_a_change_of_the_page_is_kept(page: playwright.Page) -> None:
+    page.goto("/frames?run=kitchen")
+    wait_for_frame(page, 0)
+    page.get_by_text("Keys: ←").wait_for()  # the end of the page
+    page.wait_for_timeout(500)
+    page.locator(".player").press("ArrowRight")
+    go(page, "Semantics")  # at once: the player rests for a while before it reports its frame
+    go(page, "Frames")
+    wait_for_frame(page, 1)
+    page.locator(".player").press("ArrowLeft")
+    page.wait_for_url("**frame=0**")
+    page.locator(".player").press("ArrowRight")  # back to a frame that it has reported before
+    page.wait_for_url("**frame=1**")
 
 
 def test_a_search_result_opens_its_frame(page: playwright.Page, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def player(
     drawn: Pixels,
     heat: Heat | None = None,
 ) -> None:
-    """Show a stream; after the player rests, `frame_of_player` returns its frame.
+    """Show a stream; after the player rests, its frame is the current frame of the session.
 
     The player goes to ``frame`` when ``jump`` changes. ``true`` (None without the source video)
     and ``drawn`` are the exact pictures of ``frame``, shown while the player is paused. ``heat``
@@ -62,7 +62,7 @@ def player(
         "shots": list(view.shots.firsts),  # the first frame of each
         "colours": {**palette().split, "held_out_text": palette().held_out_text},
         "frame": frame,
-        "jump": f"{view.key} {jump}",
+        "jump": jump,
         "exact": {"frame": frame, "true": _png(true), "drawn": _png(drawn)},
         "spots": view.has_dense_head,
         "heat": None if heat is None else _heat(view, heat),
@@ -71,8 +71,7 @@ def player(
     _PLAYER(
         key=key,
         data=data,
-        default={"frame": frame},
-        on_frame_change=_player_moved,
+        on_frame_change=partial(_player_moved, key),
         on_spot_change=partial(_spot_picked, key),
     )
 
@@ -93,15 +92,11 @@ def hover_card(view: RunView, true_only: bool = False) -> None:
         _HOVER_CARD(key=f"hover_card {view.key}", data=data)
 
 
-def frame_of_player(view: RunView, frame: int) -> int:
-    """The frame index of a run's player if it just moved, else ``frame``."""
-    moved = st.session_state.pop("player moved", False)
-    state = st.session_state.get(f"player {view.key}")
-    return int(state["frame"]) if moved and state and state.get("frame") is not None else frame
-
-
-def _player_moved() -> None:
-    st.session_state["player moved"] = True
+def _player_moved(key: str) -> None:
+    """Take over the player's frame, unless the app has gone to another frame since."""
+    found = (st.session_state.get(key) or {}).get("frame")
+    if found and found["jump"] == st.session_state.jump:
+        st.session_state.frame = int(found["index"])
 
 
 def _spot_picked(key: str) -> None:

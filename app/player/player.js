@@ -107,6 +107,14 @@ class Player {
       this.zoomBy(event.deltaY < 0 ? 1.2 : 1 / 1.2);
     }, { passive: false });
     on(window, "nerv:go", (event) => this.go(event.detail));
+    // The server is told the frame before a click elsewhere. It must not be told of one after a
+    // change of the page: Streamlit would run a fragment that is gone, and its front end would stop.
+    const elsewhere = (name, handler) => on(window, name, (event) => {
+      const path = event.composedPath();
+      if (!path.includes(this.root)) handler(path);
+    }, { capture: true });
+    elsewhere("pointerdown", () => this.report());
+    elsewhere("click", (path) => path.some((at) => at.localName === "a") && clearTimeout(this.reportTimer));
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.root);
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -121,7 +129,7 @@ class Player {
     this.setState = component.setStateValue;
     this.trigger = component.setTriggerValue;
     const fresh = !this.data || this.data.url !== data.url;
-    const jump = !this.data || this.data.jump !== data.jump;
+    const jump = fresh || this.data.jump !== data.jump;
     this.data = data;
     this.root.style.setProperty("--held-out", data.colours.held_out_text);
     this.at(".shots").hidden = data.shots.length < 2;
@@ -133,7 +141,10 @@ class Player {
     this.heat.setTruth(data.heat?.truth);
     this.showHeatControls();
     this.storeExact(data.exact);
-    if (jump) this.go(data.frame);
+    if (jump) {
+      this.reported = data.frame; // the server knows it
+      this.go(data.frame);
+    }
     this.resize();
   }
 
@@ -241,11 +252,15 @@ class Player {
 
   reportFrame() {
     clearTimeout(this.reportTimer);
-    this.reportTimer = setTimeout(() => {
-      if (!this.stream.paused || this.reported === this.frame) return;
-      this.reported = this.frame;
-      this.setState("frame", this.frame);
-    }, REST);
+    this.reportTimer = setTimeout(() => this.report(), REST);
+  }
+
+  // With the jump, which makes a frame that was reported before it a change.
+  report() {
+    clearTimeout(this.reportTimer);
+    if (!this.stream.paused || this.reported === this.frame) return;
+    this.reported = this.frame;
+    this.setState("frame", { index: this.frame, jump: this.data.jump });
   }
 
   scrub(event) {

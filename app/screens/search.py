@@ -20,7 +20,7 @@ from literal import literal, message
 from moment_card import ACROSS, moment_card
 from player import hover_card
 from run_view import RunView, read_view, stamp
-from session import current_frame, go_to, persistent, run_by_name, run_paths
+from session import current_frame, go_to, open_page, persistent, run_by_name, run_paths
 from shown_frames import HIGHEST, shown_frames
 from teacher_consent import allowed_to_load, may_load
 from watching import watch
@@ -215,7 +215,8 @@ def places(view: RunView, best: dict[str, int]) -> None:
     spot = picked_spot()
     if spot is not None:
         highlight(view, spot)
-        st.switch_page("screens/frames.py")
+        open_page("screens/frames.py")
+        st.rerun()
     watch(view, playable_stream(view), chosen)
     st.caption(
         "The colours show relevancy, on the same scale in every frame. A click on a spot finds "

@@ -11,7 +11,7 @@ from continuing import continue_a_run, is_finished
 from inference import draw_frame
 from literal import literal
 from run_view import read_view, stamp, stored_true_frame
-from session import run_paths
+from session import open_page, run_paths
 from training_estimate import duration, measured_cost, previewed_plan, show_cost, show_plan
 from training_form import Form, as_command, training_form
 from training_processes import (
@@ -159,7 +159,8 @@ def ended() -> None:
             st.markdown(f"{icon} **{literal(name)}** {how}: {literal(line)}")
             listed, icon = names.get(f"output/{name}"), ":material/dashboard:"
             if listed and st.button(f"Open {literal(name)}", key=f"open {name}", icon=icon):
-                st.session_state.run_to_open = listed  # a fragment cannot switch the page
+                st.session_state.run = listed
+                open_page("screens/overview.py")
                 st.rerun()
             if st.button("Dismiss", key=f"dismiss {name}", type="tertiary"):
                 dismiss(name)
@@ -224,9 +225,6 @@ def learning_curves(run: Run) -> None:
 
 def main() -> None:
     """The page."""
-    if "run_to_open" in st.session_state:
-        st.session_state.run = st.session_state.pop("run_to_open")
-        st.switch_page("screens/overview.py")
     st.title("Train")
     video = video_picker()
     with st.container():  # so that the trainings below keep their places
