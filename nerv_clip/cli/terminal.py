@@ -48,9 +48,8 @@ class _Bar:
         self.bar.update(steps)
 
     def resize(self, total: int) -> None:
-        """Stretch the bar."""
+        """Stretch the bar, from the next step on: work under two seconds shows none."""
         self.bar.total = total
-        self.bar.refresh()
 
 
 class Terminal:
