@@ -37,6 +37,7 @@ PUBLIC = {f"public-{loss}": (loss, rate) for loss, rate in RATES.items()}
 HINERV: dict[str, Recipe] = {"hinerv": "own", "hinerv-recipe": "ours"}  # by its recipe, by ours
 NAMED = ("network", "size", "epochs", "seed", "split")
 DEFINITIONS = """PSNR and MS-SSIM are means over frames. Decoded frames are not rounded to 8 bits.
+The seconds of an epoch are the median of a training, without evaluation.
 
 Each row was trained by the same command with its network, size, epochs and seed, at its commit; `+`
 after a commit marks uncommitted changes.
@@ -62,9 +63,9 @@ def main(argv: list[str]) -> None:
             continue
         training = training_of(args, key, frames, video_flags)
         progress = tqdm(training.fit(), total=epochs, unit="epoch", desc=f"{network} {size} M")
-        for _ in progress:
-            pass
+        seconds = list(progress)
         row = key | {"parameters": training.parameters, "commit": COMMIT}
+        row["epoch_seconds"] = round(statistics.median(seconds), 3)
         row["machine"] = machine(args.device)  # sums differ with threads, in the last digits
         row |= scores(training.decode()[0], video, args.data_split)
         with atomic_write(args.rows) as partial:
@@ -217,6 +218,7 @@ def columns(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
         "epochs": row["epochs"],
         "seed": row["seed"],
         "parameters": row["parameters"],
+        "seconds an epoch": f"{row['epoch_seconds']:.1f}" if "epoch_seconds" in row else "–",
         "PSNR seen": f"{row['psnr']:.2f}",
         "MS-SSIM seen": f"{row['ms_ssim']:.4f}",
     }
