@@ -119,8 +119,9 @@ def go_to(frame: int) -> None:
 def open_page(script: str) -> None:
     """Have another page drawn at the next full run, instead of the present one.
 
-    To be called in a callback, which comes before any page is drawn: a player that is drawn once
-    more would send its frame to a page that is gone, and Streamlit's front end stops at that.
+    To be called in a callback, which comes before any page is drawn, or in a fragment that then
+    reruns the app. A page that is drawn once more before it is left has a player that would send
+    its frame to a page that is gone, and Streamlit's front end stops at that.
     """
     st.session_state["page to open"] = script
 
